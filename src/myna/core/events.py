@@ -1,0 +1,95 @@
+"""What a service answers: a stream of these, ending in one `Finished` for each choice, or in one `Failed`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from myna.core.errors import ErrorInfo
+
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Count the tokens of one choice; `cached_tokens` of the prompt came from the prefix cache."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Give the seconds a choice spent waiting, reading its prompt and writing its answer."""
+
+    queue_s: float = 0.0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, kw_only=True):
+    """Give a token, its natural-log probability (`None` for a prompt's first token) and the likeliest alternatives."""
+
+    token_id: int
+    token: str
+    token_bytes: bytes
+    logprob: float | None
+    top: tuple[TokenLogprob, ...] = ()
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
+    """Tell that the request is valid and queued; always the first event of a request that was not refused."""
+
+    prompt_tokens: int
+
+
+class PromptEcho(msgspec.Struct, frozen=True, kw_only=True, tag="prompt_echo"):
+    """Repeat the prompt, for requests that asked for it."""
+
+    index: int
+    text: str
+    logprobs: tuple[TokenLogprob, ...] | None = None
+
+
+class TextDelta(msgspec.Struct, frozen=True, kw_only=True, tag="text"):
+    """Add text to the answer of choice `index`; `logprobs` are those of the tokens that became visible with it."""
+
+    index: int
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class ReasoningDelta(msgspec.Struct, frozen=True, kw_only=True, tag="reasoning"):
+    """Add text to the reasoning that precedes the answer."""
+
+    index: int
+    text: str
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, tag="tool_call"):
+    """Add to tool call number `call_idx`: its first delta carries `id` and `name`, all may carry `arguments` text."""
+
+    index: int
+    call_idx: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
+    """End choice `index`."""
+
+    index: int
+    reason: FinishReason
+    usage: Usage
+    timings: Timings = Timings()
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """End the whole request with an error."""
+
+    error: ErrorInfo
+
+
+Event = Accepted | PromptEcho | TextDelta | ReasoningDelta | ToolCallDelta | Finished | Failed

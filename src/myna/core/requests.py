@@ -1,0 +1,91 @@
+"""What a caller asks of a service. Validated once, at the door; everything behind it trusts these types.
+
+Not here: the model's own defaults (a request leaves `None` where it has no wish) and the wire forms of clients.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NewType
+
+import msgspec
+
+from myna.core.messages import Message, Tool
+
+RequestId = NewType("RequestId", str)
+
+
+class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Say how tokens are to be chosen; `None` means the model's own default.
+
+    `logit_bias` maps token ids to values added to their logits. `logprobs` is how many alternatives to report beside
+    each chosen token (0: the chosen one alone; `None`: report nothing).
+    """
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    logit_bias: dict[int, float] = {}
+    max_tokens: int | None = None
+    min_tokens: int = 0
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+    logprobs: int | None = None
+
+
+class ChatInput(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
+    """Ask for the next message of a conversation, rendered by the model's own chat template.
+
+    `thinking` switches reasoning on or off where the template can; `None` leaves the template's default.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
+    thinking: bool | None = None
+
+
+class TextInput(msgspec.Struct, frozen=True, kw_only=True, tag="text"):
+    """Ask for the continuation of raw text; with `echo` the prompt, and its log-probabilities, come first."""
+
+    prompt: str
+    echo: bool = False
+
+
+class TokenInput(msgspec.Struct, frozen=True, kw_only=True, tag="tokens"):
+    """Ask for the continuation of token ids."""
+
+    token_ids: tuple[int, ...]
+    echo: bool = False
+
+
+Input = ChatInput | TextInput | TokenInput
+
+
+class Constraint(msgspec.Struct, frozen=True, kw_only=True):
+    """Restrict the answer to a language: a JSON schema, a regular expression or a Lark grammar, as text."""
+
+    kind: Literal["json_schema", "json_object", "regex", "lark"]
+    source: str = ""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask a service for one answer, or for `num_choices` of them.
+
+    `id` is made by the server, never taken from a client. `deadline_s` counts from the moment the service accepts the
+    request. `thinking_budget` closes the reasoning block after that many tokens.
+    """
+
+    id: RequestId
+    input: Input
+    model: str | None = None
+    sampling: SamplingParams = SamplingParams()
+    num_choices: int = 1
+    constraint: Constraint | None = None
+    thinking_budget: int | None = None
+    deadline_s: float | None = None

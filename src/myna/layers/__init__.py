@@ -1,0 +1,1 @@
+"""Blocks that bear no model's name: attention, linear, norm, rope, mixture of experts."""
