@@ -1,7 +1,7 @@
 """Errors a caller can be told about: each maps to one HTTP status and one command-line exit code.
 
-Not here: how an error is drawn on the wire (server) or printed (cli). Messages say what was asked, what was found
-and what to do.
+Not here: how an error is drawn on the wire (server) or printed (cli). Messages say what was asked,
+what was found and what to do.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class TooLarge(MynaError):
 
 
 class Overloaded(MynaError):
-    """Refuse work because the bounded queue is full; the caller may try again after `retry_after_s`."""
+    """Refuse work because the bounded queue is full; try again after `retry_after_s`."""
 
     status = 429
     type = "rate_limit_error"

@@ -1,4 +1,7 @@
-"""What a service answers: a stream of these, ending in one `Finished` for each choice, or in one `Failed`."""
+"""What a service answers: a stream of these.
+
+It ends in one `Finished` for each choice, or in one `Failed`.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, kw_only=True):
-    """Give a token, its natural-log probability (`None` for a prompt's first token) and the likeliest alternatives."""
+    """Give a token, its natural-log probability and the likeliest alternatives.
+
+    `logprob` is `None` for a prompt's first token.
+    """
 
     token_id: int
     token: str
@@ -39,7 +45,7 @@ class TokenLogprob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
-    """Tell that the request is valid and queued; always the first event of a request that was not refused."""
+    """Tell that the request is valid and queued: the first event of all that are not refused."""
 
     prompt_tokens: int
 
@@ -53,7 +59,10 @@ class PromptEcho(msgspec.Struct, frozen=True, kw_only=True, tag="prompt_echo"):
 
 
 class TextDelta(msgspec.Struct, frozen=True, kw_only=True, tag="text"):
-    """Add text to the answer of choice `index`; `logprobs` are those of the tokens that became visible with it."""
+    """Add text to the answer of choice `index`.
+
+    `logprobs` are those of the tokens that became visible with it.
+    """
 
     index: int
     text: str
@@ -68,7 +77,10 @@ class ReasoningDelta(msgspec.Struct, frozen=True, kw_only=True, tag="reasoning")
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, tag="tool_call"):
-    """Add to tool call number `call_idx`: its first delta carries `id` and `name`, all may carry `arguments` text."""
+    """Add to tool call number `call_idx`.
+
+    Its first delta carries `id` and `name`, all may carry `arguments` text.
+    """
 
     index: int
     call_idx: int

@@ -1,4 +1,7 @@
-"""A conversation: who said what. The wire forms of clients are translated into these by the server."""
+"""A conversation: who said what.
+
+Not here: the wire forms of clients, which the server translates into these.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,10 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold one turn. `tool_call_id` is set on `tool` messages only, `tool_calls` and `reasoning` on assistant's."""
+    """Hold one turn.
+
+    `tool_call_id` is set on `tool` messages only, `tool_calls` and `reasoning` on assistant's.
+    """
 
     role: Role
     content: tuple[Part, ...] = ()

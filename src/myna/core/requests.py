@@ -1,6 +1,7 @@
-"""What a caller asks of a service. Validated once, at the door; everything behind it trusts these types.
+"""What a caller asks of a service: validated once, at the door; all behind it trust these types.
 
-Not here: the model's own defaults (a request leaves `None` where it has no wish) and the wire forms of clients.
+Not here: the model's own defaults (a request leaves `None` where it has no wish) and the wire forms
+of clients.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ RequestId = NewType("RequestId", str)
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """Say how tokens are to be chosen; `None` means the model's own default.
 
-    `logit_bias` maps token ids to values added to their logits. `logprobs` is how many alternatives to report beside
-    each chosen token (0: the chosen one alone; `None`: report nothing).
+    `logit_bias` maps token ids to values added to their logits. `logprobs` is how many alternatives
+    to report beside each chosen token (0: the chosen one alone; `None`: report nothing).
     """
 
     temperature: float | None = None
@@ -40,7 +41,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
 class ChatInput(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
     """Ask for the next message of a conversation, rendered by the model's own chat template.
 
-    `thinking` switches reasoning on or off where the template can; `None` leaves the template's default.
+    `thinking` switches reasoning on or off where the template can; `None` leaves its default.
     """
 
     messages: tuple[Message, ...]
@@ -51,7 +52,10 @@ class ChatInput(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
 
 
 class TextInput(msgspec.Struct, frozen=True, kw_only=True, tag="text"):
-    """Ask for the continuation of raw text; with `echo` the prompt, and its log-probabilities, come first."""
+    """Ask for the continuation of raw text.
+
+    With `echo` the prompt, and its log-probabilities, come first.
+    """
 
     prompt: str
     echo: bool = False
@@ -68,7 +72,10 @@ Input = ChatInput | TextInput | TokenInput
 
 
 class Constraint(msgspec.Struct, frozen=True, kw_only=True):
-    """Restrict the answer to a language: a JSON schema, a regular expression or a Lark grammar, as text."""
+    """Restrict the answer to a language.
+
+    `source` is a JSON schema, a regular expression or a Lark grammar, as text.
+    """
 
     kind: Literal["json_schema", "json_object", "regex", "lark"]
     source: str = ""
@@ -77,8 +84,8 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Ask a service for one answer, or for `num_choices` of them.
 
-    `id` is made by the server, never taken from a client. `deadline_s` counts from the moment the service accepts the
-    request. `thinking_budget` closes the reasoning block after that many tokens.
+    `id` is made by the server, never taken from a client. `deadline_s` counts from the moment the
+    service accepts the request. `thinking_budget` closes the reasoning block after so many tokens.
     """
 
     id: RequestId

@@ -1,7 +1,8 @@
 """The service: what stands between whoever asks (server, command line, tests) and whatever answers.
 
-Carriers: `pipeline.service.LocalService` (an engine thread in this process), `core.remote.ProcessService` (the same in
-a process of its own), `core.echo.EchoService` (no model at all).
+Carriers: `pipeline.service.LocalService` (an engine thread in this process),
+`core.remote.ProcessService` (the same in a process of its own), `core.echo.EchoService` (no model
+at all).
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell whether requests can be served now; `reason` says why not. `heartbeat_age_s` is the scheduler's age."""
+    """Tell whether requests can be served now.
+
+    `reason` says why not; `heartbeat_age_s` is how long ago the scheduler was seen alive.
+    """
 
     ready: bool
     reason: str = ""
@@ -51,8 +55,9 @@ class Service(Protocol):
     def generate(self, request: Request) -> AsyncIterator[Event]:
         """Answer one request as a stream of events.
 
-        The stream always ends in `Finished` for each choice, or in `Failed`; it raises nothing but cancellation.
-        Closing the iterator (`aclose`, or cancelling the task that reads it) cancels the request within one step.
+        The stream always ends in `Finished` for each choice, or in `Failed`; it raises nothing but
+        cancellation. Closing the iterator (`aclose`, or cancelling the task that reads it) cancels
+        the request within one step.
         """
         ...
 

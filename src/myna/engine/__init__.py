@@ -1,1 +1,1 @@
-"""Continuous batching over anything that satisfies `protocols.Decoder`; knows no model and no server."""
+"""Continuous batching over any `protocols.Decoder`; knows no model and no server."""

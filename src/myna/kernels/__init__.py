@@ -1,1 +1,4 @@
-"""The few hot loops that PyTorch's own ops do not reach, each with a pure-torch twin; and the packed operand they read."""
+"""The few hot loops that PyTorch's own ops do not reach, and the packed operand they read.
+
+Each has a pure-torch twin.
+"""

@@ -1,6 +1,7 @@
-"""Protocols between a network and whoever runs it: the batch it reads and the caches it attends through.
+"""Protocols between a network and whoever runs it: the batch it reads, the caches it attends to.
 
-Not here: where keys and values are stored (engine.kv_cache) and which tokens make a batch (engine.scheduler).
+Not here: where keys and values are stored (engine.kv_cache) and which tokens make a batch
+(engine.scheduler).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ class PackedBatch:
 
     Attributes:
         token_ids: (N,) int64.
-        positions: (N,) int64, each token's position in its own request; families with several axes take (3, N).
+        positions: (N,) int64, each token's position in its own request; families with several axes
+            take (3, N).
     """
 
     token_ids: Tensor
@@ -32,7 +34,8 @@ class LayerCache(Protocol):
 
         Args:
             q: (N, H, K) rotated queries.
-            k: (N, G, K) rotated keys; H is a multiple of G, query head h reads key head h // (H // G).
+            k: (N, G, K) rotated keys; H is a multiple of G, query head h reads key head
+                h // (H // G).
             v: (N, G, K) values.
 
         Returns:
