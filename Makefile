@@ -1,0 +1,97 @@
+# The two commands that matter: `make run` serves a model, `make test` checks everything. `make help` lists the rest.
+# Both set up what they need in .venv, without root, and do nothing twice.
+
+PYTHON ?= python3
+PORT ?= 8000
+MODEL ?= smollm2-135m
+# A requirement or a wheel file, and an index to find it in; see `make setup`.
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+# REQUIRE=all turns every skipped check into a failure.
+REQUIRE ?=
+# Words for pytest, as in: make parity ARGS="-k llama -x"
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/myna/kernels/native/*)
+TEST_ENV = MYNA_REQUIRE=$(REQUIRE) MYNA_TEST_SMOLLM2=$(CURDIR)/$(TEST_MODEL)
+TEST_MODEL := .venv/models/SmolLM2-135M-Instruct.Q4_1.gguf
+PYTEST = $(TEST_ENV) $(BIN)/python -m pytest $(ARGS)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: run setup test fmt lint types layers sizes unit parity golden docs bench wheel clean help
+
+run: .venv/.run  ## Set up, fetch a small model and serve it on 127.0.0.1 (PORT=8000 MODEL=smollm2-135m)
+	@$(BIN)/myna pull $(MODEL)
+	@$(BIN)/myna serve $(MODEL) --port $(PORT)
+
+setup: .venv/.test $(TEST_MODEL)  ## Prepare .venv with the test packages (TORCH=wheel-or-requirement TORCH_INDEX=address)
+	@echo "ready: $(BIN)/myna --help"
+
+test: setup lint types layers sizes  ## Run every check (REQUIRE=all: a skip is a failure)
+	@$(PYTEST)
+
+fmt: .venv/.test  ## Rewrite the code in the house's format
+	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
+
+lint: .venv/.test  ## Check style and format
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: .venv/.test  ## Check types
+	@$(BIN)/mypy
+
+layers: .venv/.test  ## Check that imports point down
+	@$(BIN)/lint-imports --no-logo
+
+sizes: .venv/.test  ## Count lines by room; fail on a file or function that is too long
+	@$(BIN)/python scripts/size_report.py
+
+unit: setup  ## Run the unit tests alone
+	@$(PYTEST) --ignore=tests/parity --ignore=tests/protocol --ignore=tests/docs
+
+parity: setup  ## Compare every model stage with its reference
+	@$(PYTEST) tests/parity
+
+golden: setup  ## Compare with the committed outputs
+	@$(PYTEST) tests/golden
+
+docs: setup  ## Run the documentation's examples and check its names
+	@$(PYTEST) tests/docs
+
+bench: .venv/.test  ## Measure the compiled kernels on this machine
+	@$(BIN)/python benchmarks/kernels.py
+
+wheel: .venv/.test  ## Build the wheel into dist/
+	@$(PIP) wheel --no-deps -w dist .
+
+clean:  ## Remove what was built (.venv stays)
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- the environment, in stamped steps ------------------------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Myna needs Python 3.11 or later; found " + sys.version.split()[0] + ". hint: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv .venv || { echo "hint: on Debian and Ubuntu, apt-get install python3-venv" >&2; rm -rf .venv; exit 1; }
+
+# torch comes first and by itself, so that no other package's wishes decide which build is installed.
+.venv/.torch: | $(BIN)/python
+	@$(BIN)/python scripts/install_torch.py "$(TORCH)" --index "$(TORCH_INDEX)"
+	@touch $@
+
+.venv/.run: .venv/.torch $(BUILD_INPUTS)
+	@echo "installing myna and what it runs on"
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+.venv/.test: .venv/.torch $(BUILD_INPUTS)
+	@echo "installing myna and its test packages"
+	@$(PIP) install -c constraints.txt -e '.[test]'
+	@touch $@ .venv/.run
+
+$(TEST_MODEL): scripts/fetch_test_model.py | .venv/.run
+	@$(BIN)/python $< $@ || { test "$(REQUIRE)" != all && echo "tests that need the real model will be skipped" >&2; }
