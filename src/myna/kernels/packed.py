@@ -1,4 +1,208 @@
 """PackedWeight: a matrix kept in its quantized blocks, and the product with it.
 
 Not here: how blocks are read from files (weights) or made (weights.quantize).
+
+A packed matrix is dequantised by slabs of rows, each used and dropped, so that the whole never stands in memory as
+floats. `dequantize` is the float twin: `linear(x, packed)` equals `F.linear(x, dequantize(packed, x.dtype))`.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from myna.kernels.blocks import FORMATS, decode_rows
+
+SLAB_BYTES = 16 << 20
+FLOAT_KINDS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+
+
+@dataclass(frozen=True, eq=False)
+class PackedWeight:
+    """Hold a matrix, or a stack of them (one for each expert), in the blocks of its file.
+
+    Attributes:
+        kind: the block format, a key of `blocks.FORMATS`.
+        data: (..., rows, row_bytes) uint8; may be a memory map, never to be written to.
+        scales: None where the scales live in the blocks.
+        shape: (..., rows, columns) of the matrix it stands for.
+    """
+
+    kind: str
+    data: Tensor
+    scales: Tensor | None
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        row_bytes = FORMATS[self.kind].row_bytes(self.shape[-1])
+        assert tuple(self.data.shape) == (*self.shape[:-1], row_bytes), (
+            self.data.shape,
+            self.shape,
+        )
+
+    def __getitem__(self, expert: int) -> PackedWeight:
+        """Give one matrix of a stack, without a copy."""
+        assert len(self.shape) > 2, self.shape
+        return replace(self, data=self.data[expert], shape=self.shape[1:])
+
+    @property
+    def num_bytes(self) -> int:
+        """Count the bytes it keeps."""
+        return self.data.numel()
+
+    def rows(self, start: int, stop: int) -> PackedWeight:
+        """Give a range of rows, without a copy."""
+        data = self.data[..., start:stop, :]
+        return replace(
+            self, data=data, shape=(*self.shape[:-2], *data.shape[-2:-1], self.shape[-1])
+        )
+
+    def to(self, device: torch.device | str) -> PackedWeight:
+        """Move it to a device."""
+        return replace(self, data=self.data.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class PackedRows:
+    """Hold packed matrices of different formats, one above the other, as if they were one."""
+
+    parts: tuple[PackedWeight, ...]
+
+    def __post_init__(self) -> None:
+        outer = {(*part.shape[:-2], part.shape[-1]) for part in self.parts}
+        assert len(outer) == 1, [part.shape for part in self.parts]
+
+    def __getitem__(self, expert: int) -> PackedRows:
+        """Give one matrix of a stack, without a copy."""
+        return PackedRows(tuple(part[expert] for part in self.parts))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Give the (..., rows, columns) of the matrix it stands for."""
+        first = self.parts[0].shape
+        return (*first[:-2], sum(part.shape[-2] for part in self.parts), first[-1])
+
+    @property
+    def num_bytes(self) -> int:
+        """Count the bytes it keeps."""
+        return sum(part.num_bytes for part in self.parts)
+
+    def to(self, device: torch.device | str) -> PackedRows:
+        """Move it to a device."""
+        return PackedRows(tuple(part.to(device) for part in self.parts))
+
+
+Packed = PackedWeight | PackedRows
+Weight = Tensor | PackedWeight | PackedRows
+
+
+def linear(x: Tensor, weight: Weight, bias: Tensor | None = None) -> Tensor:
+    """Multiply by a matrix, packed or not.
+
+    Args:
+        x: (..., columns).
+        weight: (rows, columns).
+        bias: (rows,).
+
+    Returns:
+        (..., rows), of x's dtype.
+    """
+    if isinstance(weight, Tensor):
+        return F.linear(x, weight, bias)
+    out = x.new_empty(*x.shape[:-1], weight.shape[-2])
+    start = 0
+    for part in _parts(weight):
+        for slab in _slabs(part):
+            stop = start + slab.shape[-2]
+            values = decode_rows(slab.kind, slab.data).to(x.dtype)
+            out[..., start:stop] = F.linear(x, values, None if bias is None else bias[start:stop])
+            start = stop
+    return out
+
+
+def embedding(ids: Tensor, weight: Weight, dtype: torch.dtype) -> Tensor:
+    """Look up rows of a matrix, packed or not: (...,) integers -> (..., columns) of `dtype`."""
+    if isinstance(weight, Tensor):
+        return F.embedding(ids, weight).to(dtype)
+    assert isinstance(weight, PackedWeight), "an embedding is one matrix"
+    return decode_rows(weight.kind, weight.data[ids]).to(dtype)
+
+
+def dequantize(weight: Packed, dtype: torch.dtype) -> Tensor:
+    """Write a packed matrix, or stack, out as floats of its shape."""
+    out = torch.empty(weight.shape, dtype=dtype, device=_parts(weight)[0].data.device)
+    dequantize_into(weight, out)
+    return out
+
+
+def dequantize_into(weight: Packed, out: Tensor) -> None:
+    """Write a packed matrix, or stack, into a tensor of its shape, with one slab of floats in between."""
+    if len(weight.shape) > 2:
+        for expert, target in enumerate(out):
+            dequantize_into(weight[expert], target)
+        return
+    start = 0
+    for part in _parts(weight):
+        for slab in _slabs(part):
+            stop = start + slab.shape[-2]
+            out[start:stop] = decode_rows(slab.kind, slab.data)
+            start = stop
+
+
+def permute_rows(weight: Weight, order: Tensor) -> Weight:
+    """Reorder rows, packed or not: row r of the result is row `order[r]` of `weight`.
+
+    Args:
+        weight: (rows, columns), or a vector (rows,), such as a bias.
+        order: (rows,) int64.
+    """
+    if isinstance(weight, Tensor):
+        return weight[order]
+    assert isinstance(weight, PackedWeight), "rows of mixed formats cannot be moved between them"
+    return replace(weight, data=weight.data[order])
+
+
+def concat_rows(parts: Sequence[Tensor | PackedWeight]) -> Packed:
+    """Set packed matrices (or stacks) one above the other; plain ones among them are packed as they are."""
+    packed = [_as_packed(part) for part in parts]
+    if len({part.kind for part in packed}) > 1:
+        return PackedRows(tuple(packed))
+    if len(packed) == 1:
+        return packed[0]
+    first = packed[0]
+    data = torch.cat([part.data for part in packed], dim=-2)
+    return PackedWeight(
+        first.kind, data, None, (*first.shape[:-2], data.shape[-2], first.shape[-1])
+    )
+
+
+def stack_experts(experts: Sequence[Tensor | PackedWeight]) -> PackedWeight:
+    """Make a stack of matrices of one format, packed or to be packed as they are."""
+    packed = [_as_packed(expert) for expert in experts]
+    first = packed[0]
+    assert all(expert.kind == first.kind for expert in packed), "experts differ in format"
+    data = torch.stack([expert.data for expert in packed])
+    return PackedWeight(first.kind, data, None, (len(experts), *first.shape))
+
+
+def _as_packed(weight: Tensor | PackedWeight) -> PackedWeight:
+    if isinstance(weight, PackedWeight):
+        return weight
+    data = weight.contiguous().view(torch.uint8)
+    return PackedWeight(FLOAT_KINDS[weight.dtype], data, None, tuple(weight.shape))
+
+
+def _parts(weight: Packed) -> tuple[PackedWeight, ...]:
+    return weight.parts if isinstance(weight, PackedRows) else (weight,)
+
+
+def _slabs(weight: PackedWeight) -> Iterator[PackedWeight]:
+    """Cut a matrix into ranges of rows whose floats stay below the slab's size."""
+    num_rows, num_columns = weight.shape
+    step = max(1, SLAB_BYTES // (4 * num_columns))
+    for start in range(0, num_rows, step):
+        yield weight.rows(start, min(num_rows, start + step))
