@@ -164,3 +164,12 @@ class RemoteError(MynaError):
         )
         self.status = info.status
         self.type = info.type
+        self.exit_code = _exit_code(info)
+
+
+def _exit_code(info: ErrorInfo) -> int:
+    """Find the exit code that the error had before it was made serialisable."""
+    for kind in (BadCheckpoint, Unsupported, NotFound, InvalidRequest):
+        if info.code == kind.code:
+            return kind.exit_code
+    return {400: InvalidRequest.exit_code, 404: NotFound.exit_code}.get(info.status, 1)
