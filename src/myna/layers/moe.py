@@ -1,0 +1,97 @@
+"""Mixture of experts: each token is read by the few feed-forward networks that a router picks.
+
+Source: transformers 5.23 `Qwen3MoeSparseMoeBlock`.
+Differs: tokens are sorted by expert once, so that each expert runs as one product.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from myna.kernels import packed
+from myna.kernels.packed import Packed, Weight
+from myna.layers.linear import Linear
+
+
+class Experts(nn.Module):
+    """Hold X gated feed-forward networks as stacked matrices, packed or not.
+
+    Attributes:
+        gate_up_proj: (X, 2*F, D), gate's rows first.
+        down_proj: (X, D, F).
+    """
+
+    gate_up_proj: Weight
+    down_proj: Weight
+
+    def __init__(self, num_experts: int, width: int, hidden_width: int) -> None:
+        super().__init__()
+        gate_up = torch.empty(num_experts, 2 * hidden_width, width)
+        down = torch.empty(num_experts, width, hidden_width)
+        self.gate_up_proj = nn.Parameter(gate_up, requires_grad=False)
+        self.down_proj = nn.Parameter(down, requires_grad=False)
+        self.num_experts = num_experts
+
+    def set_packed(self, name: str, weight: Packed) -> None:
+        """Keep parameter `name` as packed blocks from now on."""
+        delattr(self, name)
+        setattr(self, name, weight)
+
+    def forward(self, x: Tensor, experts: Tensor, shares: Tensor) -> Tensor:
+        """Sum each token's experts, each weighted by its share.
+
+        Args:
+            x: (N, D).
+            experts: (N, k) int64, the experts of each token.
+            shares: (N, k), of x's dtype.
+
+        Returns:
+            (N, D); a token's experts are added in ascending order, whatever else is in the batch.
+        """
+        out = torch.zeros_like(x)
+        by_expert = experts.flatten().argsort(stable=True)  # (N*k,)
+        counts = experts.flatten().bincount(minlength=self.num_experts).tolist()
+        shares = shares.flatten()[by_expert, None]  # (N*k, 1)
+        tokens = by_expert // experts.shape[1]  # (N*k,)
+        start = 0
+        for expert, count in enumerate(counts):
+            if count == 0:
+                continue
+            rows = slice(start, start + count)
+            y = self.run(x[tokens[rows]], expert)  # (count, D)
+            out.index_add_(0, tokens[rows], y * shares[rows])
+            start += count
+        return out
+
+    def run(self, x: Tensor, expert: int) -> Tensor:
+        """Run one expert on its tokens: (n, D) -> (n, D)."""
+        gate, up = packed.linear(x, self.gate_up_proj[expert]).chunk(2, dim=-1)  # (n, F) each
+        return packed.linear(functional.silu(gate) * up, self.down_proj[expert])
+
+
+class SparseMoe(nn.Module):
+    """Send each token to the `num_chosen` experts with the highest router probability.
+
+    The router's softmax is float32; with `renormalise` the chosen probabilities are scaled to sum
+    to one.
+    """
+
+    def __init__(
+        self, width: int, hidden_width: int, *, num_experts: int, num_chosen: int, renormalise: bool
+    ) -> None:
+        super().__init__()
+        self.gate = Linear(width, num_experts)
+        self.experts = Experts(num_experts, width, hidden_width)
+        self.num_chosen = num_chosen
+        self.renormalise = renormalise
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, D) to (N, D)."""
+        probabilities = self.gate(x).softmax(dim=-1, dtype=torch.float32)  # (N, X)
+        shares, experts = probabilities.topk(self.num_chosen, dim=-1)  # (N, k) each
+        if self.renormalise:
+            shares = shares / shares.sum(dim=-1, keepdim=True)
+        out: Tensor = self.experts(x, experts, shares.to(x.dtype))
+        return out

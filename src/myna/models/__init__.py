@@ -1,0 +1,1 @@
+"""What each network is: configuration, modules, weight rules, costs. One folder a family."""
