@@ -1,0 +1,59 @@
+"""Who may call: keys, and which web pages.
+
+Decided on the raw scope, with denial as the default, so that no route can be forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from urllib.parse import urlsplit
+
+from myna.core.errors import Unauthorized
+from myna.server.errors import Refused
+from myna.server.settings import ServerSettings
+
+PUBLIC_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def check_key(path: str, headers: Headers, settings: ServerSettings) -> None:
+    """Refuse a caller without a valid key, unless the path is public or no key is set."""
+    if not settings.api_keys or path in PUBLIC_PATHS:
+        return
+    scheme, _, given = _header(headers, b"authorization").partition(" ")
+    if scheme.lower() == "bearer" and _is_known(given.strip(), settings.api_keys):
+        return
+    raise Unauthorized("Incorrect API key provided; send `Authorization: Bearer KEY`.")
+
+
+def check_browser(headers: Headers, settings: ServerSettings) -> None:
+    """Refuse a Host that is not ours and a web page that is not ours."""
+    host = _header(headers, b"host")
+    hostname = urlsplit(f"//{host}").hostname or ""
+    if settings.allowed_hosts is not None and hostname not in settings.allowed_hosts:
+        message = f"The Host {host!r} is not served here."
+        raise Refused(message, status=403, code="host_not_allowed")
+    origin = _header(headers, b"origin")
+    if not origin or origin in settings.allowed_origins:
+        return
+    site = urlsplit(origin)
+    if site.netloc and site.netloc == host:
+        return
+    if hostname in LOOPBACK_HOSTS and site.hostname in LOOPBACK_HOSTS:
+        return
+    message = f"Pages of {origin!r} may not call this server."
+    raise Refused(message, status=403, code="origin_not_allowed")
+
+
+def _is_known(given: str, keys: tuple[str, ...]) -> bool:
+    """Compare digests, all of them, so that time tells nothing."""
+    digest = hashlib.sha256(given.encode()).digest()
+    known = [hmac.compare_digest(digest, hashlib.sha256(key.encode()).digest()) for key in keys]
+    return any(known)
+
+
+def _header(headers: Headers, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in headers if key == name), "")

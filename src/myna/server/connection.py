@@ -1,0 +1,86 @@
+"""One HTTP connection: uvicorn's, with clocks against clients that neither send nor read.
+
+Not here: bounds on bodies and on the number of headers (limits).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from myna.core.errors import ErrorInfo
+from myna.server.errors import error_body
+from myna.server.settings import Limits
+
+
+class Connection(H11Protocol):
+    """Close a connection whose headers do not arrive, or whose answer is not read."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],  # Any: uvicorn's own type.
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.limits: Limits = config.app.context.settings.limits  # type: ignore[union-attr]
+        self.header_clock: asyncio.TimerHandle | None = None
+        self.stall_clock: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start to wait for headers."""
+        super().connection_made(transport)
+        self._await_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop all clocks."""
+        super().connection_lost(exc)
+        self._stop_header_clock()
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; between requests they must become headers in time."""
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._await_headers()
+        else:
+            self._stop_header_clock()
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read; it has `stall_s` to go on."""
+        super().pause_writing()
+        self.stall_clock = self.loop.call_later(self.limits.stall_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Note that the client reads again."""
+        super().resume_writing()
+        if self.stall_clock is not None:
+            self.stall_clock.cancel()
+            self.stall_clock = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, in the form of all other errors."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.abort()
+            return
+        info = ErrorInfo(message=msg, type="invalid_request_error", code="invalid_http")
+        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        response = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        for event in (response, h11.Data(data=error_body(info)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _await_headers(self) -> None:
+        if self.header_clock is None:
+            self.header_clock = self.loop.call_later(self.limits.header_s, self.transport.abort)
+
+    def _stop_header_clock(self) -> None:
+        if self.header_clock is not None:
+            self.header_clock.cancel()
+            self.header_clock = None

@@ -1,0 +1,58 @@
+"""What every route needs: the service, the settings, the gate; found again from a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from myna.core.errors import NotFound, Unavailable
+from myna.core.service import ModelCard, Service
+from myna.server.limits import Gate, Ticket
+from myna.server.settings import ServerSettings
+
+LOADING_RETRY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Context:
+    """Hold what one server works with."""
+
+    service: Service
+    settings: ServerSettings
+    gate: Gate
+
+    async def model(self, name: str | None) -> ModelCard:
+        """Find the served model that a client means; without a name, the first one."""
+        cards = await self.service.models()
+        if not cards:
+            raise Unavailable("The model is still loading.", retry_after_s=LOADING_RETRY_S)
+        if name is None:
+            return cards[0]
+        wanted = self.settings.aliases.get(name, name)
+        for card in cards:
+            if card.id == wanted:
+                return card
+        served = ", ".join(sorted({card.id for card in cards} | set(self.settings.aliases)))
+        raise NotFound(f"The model {name!r} is not served here; ask for: {served}.", param="model")
+
+
+def context_of(request: Request) -> Context:
+    """Return the context of the application that took this request."""
+    context = request.scope["myna.context"]
+    assert isinstance(context, Context)
+    return context
+
+
+def ticket_of(request: Request) -> Ticket:
+    """Return the ticket under which this request was let in."""
+    ticket = request.scope["myna.ticket"]
+    assert isinstance(ticket, Ticket)
+    return ticket
+
+
+def request_key(request: Request) -> str:
+    """Return the random part that all ids of this request share."""
+    key = request.scope["myna.request_key"]
+    assert isinstance(key, str)
+    return key

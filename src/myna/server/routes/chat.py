@@ -1,0 +1,71 @@
+"""`POST /v1/chat/completions`."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from myna.core import requests as core
+from myna.core.errors import InvalidRequest
+from myna.server.context import context_of, request_key, ticket_of
+from myna.server.limits import read_body
+from myna.server.render import Heading, chat_chunks, events_of, whole_chat
+from myna.server.schemas.chat import ChatRequest
+from myna.server.schemas.parse import parse
+from myna.server.sse import EventStream, WholeAnswer
+from myna.server.translate import chat_input, constraint, sampling_params
+
+DECODER = msgspec.json.Decoder(ChatRequest)
+
+
+async def create_chat_completion(request: Request) -> Response:
+    """Answer a conversation, whole or as a stream."""
+    context = context_of(request)
+    settings = context.settings
+    body = await read_body(request, ticket_of(request))
+    wire = parse(body, DECODER, max_depth=settings.limits.max_depth)
+    card = await context.model(wire.model)
+    key = request_key(request)
+    asked = core.Request(
+        id=core.RequestId(f"req_{key}"),
+        model=card.id,
+        input=chat_input(wire, card),
+        sampling=sampling_params(
+            wire,
+            logprobs=_logprobs(wire),
+            max_tokens=_first(wire.max_completion_tokens, wire.max_tokens),
+        ),
+        num_choices=_first(wire.n, 1) or 1,
+        constraint=constraint(wire.response_format, wire.structured_outputs),
+        thinking_budget=wire.thinking_budget,
+        deadline_s=settings.deadline_s,
+    )
+    heading = Heading(
+        id=f"chatcmpl-{key}",
+        model=card.id,
+        num_choices=asked.num_choices,
+        has_logprobs=asked.sampling.logprobs is not None,
+        has_usage=wire.stream_options is not None and wire.stream_options.include_usage is True,
+    )
+    events = events_of(context.service, asked)
+    if wire.stream:
+        chunks = chat_chunks(heading, events)
+        return EventStream(chunks, ping_s=settings.ping_s, request_id=asked.id)
+    return WholeAnswer(lambda: whole_chat(heading, events))
+
+
+def _logprobs(wire: ChatRequest) -> int | None:
+    if wire.logprobs:
+        return wire.top_logprobs or 0
+    if wire.top_logprobs:
+        raise InvalidRequest("`top_logprobs` needs `logprobs` to be true.", param="top_logprobs")
+    return None
+
+
+def _first(value: int | None, otherwise: int | None) -> int | None:
+    return otherwise if value is None else value
+
+
+routes = [Route("/v1/chat/completions", create_chat_completion, methods=["POST"])]

@@ -1,0 +1,190 @@
+"""What the server answers: models, chat completions and raw completions, whole and in chunks."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from myna.core.events import FinishReason
+
+
+class PromptDetails(msgspec.Struct, kw_only=True):
+    """Details of the prompt's tokens."""
+
+    cached_tokens: int = 0
+
+
+class CompletionDetails(msgspec.Struct, kw_only=True):
+    """Details of the answer's tokens."""
+
+    reasoning_tokens: int = 0
+
+
+class UsageObject(msgspec.Struct, kw_only=True):
+    """Tokens of a whole request."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+    completion_tokens_details: CompletionDetails
+
+
+class TopLogprob(msgspec.Struct, kw_only=True):
+    """A token that might have been chosen."""
+
+    token: str
+    logprob: float | None
+    bytes: list[int]
+
+
+class ChosenLogprob(TopLogprob, kw_only=True):
+    """A chosen token and the likeliest ones in its place."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChatLogprobs(msgspec.Struct, kw_only=True):
+    """Log-probabilities of a chat answer."""
+
+    content: list[ChosenLogprob]
+    refusal: None = None
+
+
+class FunctionText(msgspec.Struct, kw_only=True):
+    """A called function; in chunks the name comes first and the arguments bit by bit."""
+
+    name: str | UnsetType = UNSET
+    arguments: str = ""
+
+
+class ToolCallObject(msgspec.Struct, kw_only=True):
+    """A tool call; `index` is set in chunks only."""
+
+    function: FunctionText
+    index: int | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+
+
+class AssistantMessage(msgspec.Struct, kw_only=True):
+    """The whole answer of one choice; reasoning is given under both names that clients read."""
+
+    content: str | None
+    role: str = "assistant"
+    refusal: None = None
+    annotations: list[None] = []
+    reasoning: str | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[ToolCallObject] | UnsetType = UNSET
+
+
+class ChatChoice(msgspec.Struct, kw_only=True):
+    """One of the asked-for answers."""
+
+    index: int
+    message: AssistantMessage
+    logprobs: ChatLogprobs | None
+    finish_reason: FinishReason
+
+
+class ChatCompletion(msgspec.Struct, kw_only=True):
+    """A whole answer."""
+
+    id: str
+    object: str = "chat.completion"
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: UsageObject
+    system_fingerprint: None = None
+
+
+class Delta(msgspec.Struct, kw_only=True):
+    """What a chunk adds to a message."""
+
+    role: str | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    reasoning: str | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[ToolCallObject] | UnsetType = UNSET
+
+
+class ChunkChoice(msgspec.Struct, kw_only=True):
+    """What a chunk adds to one choice."""
+
+    index: int
+    delta: Delta
+    logprobs: ChatLogprobs | None = None
+    finish_reason: FinishReason | None = None
+
+
+class ChatChunk(msgspec.Struct, kw_only=True):
+    """One event of a streamed answer; `usage` is there only if the client asked for it."""
+
+    id: str
+    object: str = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    system_fingerprint: None = None
+    usage: UsageObject | UnsetType | None = UNSET
+
+
+class LegacyLogprobs(msgspec.Struct, kw_only=True):
+    """Log-probabilities of raw completions, as columns; the first token of all has none."""
+
+    text_offset: list[int]
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
+
+
+class TextChoice(msgspec.Struct, kw_only=True):
+    """One of the asked-for continuations, or what a chunk adds to it."""
+
+    index: int
+    text: str
+    logprobs: LegacyLogprobs | None = None
+    finish_reason: str | None = None
+
+
+class TextCompletion(msgspec.Struct, kw_only=True):
+    """Raw completions, whole or as one event of a stream."""
+
+    id: str
+    object: str = "text_completion"
+    created: int
+    model: str
+    choices: list[TextChoice]
+    system_fingerprint: None = None
+    usage: UsageObject | UnsetType | None = UNSET
+
+
+class Modalities(msgspec.Struct, kw_only=True):
+    """What goes in and what comes out."""
+
+    input: tuple[str, ...]
+    output: tuple[str, ...]
+
+
+class ModelObject(msgspec.Struct, kw_only=True):
+    """A served model; the first four fields are OpenAI's."""
+
+    id: str
+    object: str = "model"
+    created: int
+    owned_by: str
+    modalities: Modalities
+    context_length: int
+    capabilities: tuple[str, ...]
+    quantization: str | None
+    size_bytes: int | None
+    status: str = "loaded"
+
+
+class ModelList(msgspec.Struct, kw_only=True):
+    """All served models."""
+
+    object: str = "list"
+    data: list[ModelObject]

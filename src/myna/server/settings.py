@@ -1,0 +1,47 @@
+"""What the operator of a server may choose, and what a client may not exceed."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bound what one client, and all of them together, can make the server hold.
+
+    `max_requests` counts generations, `max_held_bytes` their bodies; above, the answer is 429.
+    Headers have `header_s` to arrive, a body `body_grace_s` and its size at `min_body_bytes_per_s`;
+    a reader that takes nothing for `stall_s` is dropped.
+    """
+
+    max_body_bytes: int = 64 * 2**20
+    max_held_bytes: int = 256 * 2**20
+    max_depth: int = 64
+    max_requests: int = 256
+    max_prompts: int = 256
+    min_body_bytes_per_s: int = 1024
+    header_s: float = 10.0
+    body_grace_s: float = 10.0
+    stall_s: float = 60.0
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Configure one server.
+
+    Args:
+        api_keys: keys that are accepted; with none, every caller is.
+        aliases: other names under which models are served, each with the served model's id.
+        allowed_hosts: what the Host header may name, ports aside; `None` allows any. Set it when
+            listening on loopback, so that no web site can reach the server by its own name.
+        allowed_origins: web origins that may call from a browser, beside the server's own.
+        deadline_s: time a request may take in all.
+        ping_s: silence after which a stream gets a comment, so that proxies keep it open.
+        limits: bounds on clients.
+    """
+
+    api_keys: tuple[str, ...] = ()
+    aliases: dict[str, str] = {}
+    allowed_hosts: tuple[str, ...] | None = None
+    allowed_origins: tuple[str, ...] = ()
+    deadline_s: float = 600.0
+    ping_s: float = 15.0
+    limits: Limits = Limits()

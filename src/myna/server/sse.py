@@ -1,0 +1,147 @@
+"""Answers that take a while: streams of server-sent events, and whole bodies; a hang-up ends both.
+
+Not here: what an event says (render).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from myna.core.errors import MynaError
+from myna.server.errors import ClientGone, error_body, internal_error
+
+log = logging.getLogger("myna.server")
+
+DONE = b"data: [DONE]\n\n"
+PING = b": ping\n\n"
+STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def frame(payload: bytes) -> bytes:
+    """Wrap one line of JSON as an event; encoders escape line breaks, so one line it is."""
+    return b"data: " + payload + b"\n\n"
+
+
+async def until_gone(work: Coroutine[None, None, None], receive: Receive) -> None:
+    """Run `work`; cancel it, and raise `ClientGone`, once the client hangs up."""
+    task = asyncio.create_task(work)
+    gone = asyncio.create_task(_hang_up(receive))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        is_gone = not task.done()
+    finally:
+        task.cancel()
+        gone.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+    if is_gone:
+        raise ClientGone("The client hung up.")
+    task.result()
+
+
+async def _hang_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class WholeAnswer(Response):
+    """Answer with a JSON body once it is ready; its errors still have their own status."""
+
+    def __init__(self, body: Callable[[], Awaitable[bytes]]) -> None:
+        self.make_body = body
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run as an ASGI application."""
+
+        async def work() -> None:
+            body = await self.make_body()
+            await Response(body, media_type="application/json")(scope, receive, send)
+
+        await until_gone(work(), receive)
+
+
+class EventStream(Response):
+    """Answer with a stream of events.
+
+    Nothing is sent before the first event, so a refusal has its own status; an error later on is an
+    event, and the stream ends without `[DONE]`.
+
+    Args:
+        payloads: the JSON of each event.
+        ping_s: silence after which a comment is sent.
+        request_id: names this request in the log.
+    """
+
+    def __init__(
+        self, payloads: AsyncGenerator[bytes, None], *, ping_s: float, request_id: str
+    ) -> None:
+        self.payloads = payloads
+        self.ping_s = ping_s
+        self.request_id = request_id
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run as an ASGI application."""
+        started = asyncio.Event()
+        try:
+            await until_gone(self._stream(send, started), receive)
+        except ClientGone:
+            if not started.is_set():
+                raise
+            log.info("event=client_gone request_id=%s", self.request_id)
+
+    async def _stream(self, send: Send, started: asyncio.Event) -> None:
+        async with aclosing(self.payloads) as payloads:
+            first = await anext(payloads)
+            started.set()
+            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+            writer = _Writer(send)
+            pinger = asyncio.create_task(writer.ping(self.ping_s))
+            try:
+                end = await self._copy(writer, first, payloads)
+            finally:
+                pinger.cancel()
+        await send({"type": "http.response.body", "body": end, "more_body": False})
+
+    async def _copy(
+        self, writer: _Writer, first: bytes, payloads: AsyncGenerator[bytes, None]
+    ) -> bytes:
+        """Send all events; returns the bytes that end the stream."""
+        try:
+            await writer.write(frame(first))
+            async for payload in payloads:
+                await writer.write(frame(payload))
+        except MynaError as error:
+            return frame(error_body(error.info()))
+        except Exception as error:  # noqa: BLE001 - the boundary: logged, and the client is told
+            return frame(error_body(internal_error(error, request_id=self.request_id)))
+        return DONE
+
+
+class _Writer:
+    """Send pieces of a body, and comments while nothing else is sent."""
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self.last_s = time.monotonic()
+
+    async def write(self, data: bytes) -> None:
+        await self.send({"type": "http.response.body", "body": data, "more_body": True})
+        self.last_s = time.monotonic()
+
+    async def ping(self, every_s: float) -> None:
+        while True:
+            await asyncio.sleep(max(0.0, self.last_s + every_s - time.monotonic()))
+            if time.monotonic() >= self.last_s + every_s:
+                await self.write(PING)

@@ -1,0 +1,225 @@
+"""Wire requests -> core requests. What a model cannot do is refused here, by its card.
+
+Not here: events -> wire answers (render), the model's own defaults.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from myna.core.errors import InvalidRequest, Unsupported
+from myna.core.messages import Message, TextPart, Tool, ToolCall
+from myna.core.requests import ChatInput, Constraint, SamplingParams
+from myna.core.service import ModelCard
+from myna.server.schemas.chat import (
+    ChatMessage,
+    ChatRequest,
+    ContentPart,
+    ResponseFormat,
+    ToolChoice,
+)
+from myna.server.schemas.sampling import SamplingFields, StructuredOutputs
+
+ROLES = {"developer": "system", "function": "tool"}
+
+
+def chat_input(wire: ChatRequest, card: ModelCard) -> ChatInput:
+    """Translate a conversation and its tools."""
+    if not card.has_chat_template:
+        raise Unsupported(
+            f"The model {card.id!r} has no chat template; use /v1/completions.", param="messages"
+        )
+    if "audio" in (wire.modalities or ()) and "audio" not in card.outputs:
+        outputs = ", ".join(card.outputs)
+        raise Unsupported(f"{card.id!r} answers with {outputs} only.", param="modalities")
+    tools, tool_choice = _tools(wire)
+    return ChatInput(
+        messages=tuple(
+            _message(message, card, param=f"messages[{idx}]")
+            for idx, message in enumerate(wire.messages)
+        ),
+        tools=tools,
+        tool_choice=tool_choice,
+        parallel_tool_calls=wire.parallel_tool_calls is not False,
+        thinking=_thinking(wire),
+    )
+
+
+def sampling_params(
+    wire: SamplingFields, *, logprobs: int | None, max_tokens: int | None
+) -> SamplingParams:
+    """Translate the fields that choose tokens."""
+    min_tokens = wire.min_tokens or 0
+    if max_tokens is not None and min_tokens > max_tokens:
+        raise InvalidRequest(
+            f"`min_tokens` is {min_tokens} but `max_tokens` is {max_tokens}; lower it.",
+            param="min_tokens",
+        )
+    stop = wire.stop or ()
+    return SamplingParams(
+        temperature=wire.temperature,
+        top_k=None if wire.top_k is None else max(wire.top_k, 0),
+        top_p=wire.top_p,
+        min_p=wire.min_p,
+        repetition_penalty=wire.repetition_penalty,
+        presence_penalty=wire.presence_penalty,
+        frequency_penalty=wire.frequency_penalty,
+        seed=wire.seed,
+        logit_bias=_logit_bias(wire.logit_bias or {}),
+        max_tokens=max_tokens,
+        min_tokens=min_tokens,
+        stop=(stop,) if isinstance(stop, str) else tuple(stop),
+        ignore_eos=wire.ignore_eos is True,
+        logprobs=logprobs,
+    )
+
+
+def constraint(
+    response_format: ResponseFormat | None, structured: StructuredOutputs | None
+) -> Constraint | None:
+    """Translate the language of the answer; `response_format` wins where both are given."""
+    if response_format is not None and response_format.type != "text":
+        return _response_format(response_format)
+    if structured is None:
+        return None
+    if structured.json is not None:
+        return Constraint(kind="json_schema", source=bytes(structured.json).decode())
+    if structured.regex is not None:
+        return Constraint(kind="regex", source=structured.regex)
+    if structured.grammar is not None:
+        return Constraint(kind="lark", source=structured.grammar)
+    return None
+
+
+def _response_format(wire: ResponseFormat) -> Constraint:
+    schema = wire.schema
+    if wire.type == "json_schema":
+        if wire.json_schema is None:
+            raise InvalidRequest(
+                "`response_format` of type json_schema needs `json_schema`.",
+                param="response_format.json_schema",
+                code="missing_required_parameter",
+            )
+        schema = wire.json_schema.schema
+    if schema is None:
+        return Constraint(kind="json_object")
+    return Constraint(kind="json_schema", source=_json_text(schema))
+
+
+def _message(wire: ChatMessage, card: ModelCard, *, param: str) -> Message:
+    role = ROLES.get(wire.role, wire.role)
+    calls = wire.tool_calls or ()
+    if role == "tool" and wire.tool_call_id is None and wire.role != "function":
+        raise InvalidRequest(
+            "A tool's message needs the `tool_call_id` that it answers.",
+            param=f"{param}.tool_call_id",
+            code="missing_required_parameter",
+        )
+    return msgspec.convert(
+        {
+            "role": role,
+            "content": _content(wire.content, card, param=f"{param}.content"),
+            "name": wire.name,
+            "reasoning": wire.reasoning or wire.reasoning_content,
+            "tool_calls": tuple(
+                ToolCall(id=call.id, name=call.function.name, arguments=call.function.arguments)
+                for call in calls
+            ),
+            "tool_call_id": wire.tool_call_id,
+        },
+        Message,
+    )
+
+
+def _content(
+    wire: str | list[ContentPart] | None, card: ModelCard, *, param: str
+) -> tuple[TextPart, ...]:
+    if wire is None:
+        return ()
+    if isinstance(wire, str):
+        return (TextPart(wire),)
+    return tuple(
+        TextPart(_part_text(part, card, param=f"{param}[{idx}]")) for idx, part in enumerate(wire)
+    )
+
+
+def _part_text(part: ContentPart, card: ModelCard, *, param: str) -> str:
+    if part.type not in ("text", "input_text"):
+        inputs = ", ".join(card.inputs)
+        raise Unsupported(
+            f"{card.id!r} takes {inputs}, not a part of type {part.type!r}.", param=param
+        )
+    if part.text is None:
+        raise InvalidRequest(
+            f"`{param}.text` is missing; it is required.",
+            param=f"{param}.text",
+            code="missing_required_parameter",
+        )
+    return part.text
+
+
+def _tools(wire: ChatRequest) -> tuple[tuple[Tool, ...], str]:
+    """Translate tools and choice; a named or limited choice leaves only the tools it names."""
+    tools = tuple(
+        Tool(
+            name=tool.function.name,
+            description=tool.function.description,
+            parameters=_json_text(tool.function.parameters or {}),
+        )
+        for tool in wire.tools or ()
+    )
+    choice = wire.tool_choice or "auto"
+    if isinstance(choice, ToolChoice):
+        names, mode = _named(choice)
+        for name in names - {tool.name for tool in tools}:
+            raise InvalidRequest(
+                f"`tool_choice` names {name!r}, which is not in `tools`.", param="tool_choice"
+            )
+        return tuple(tool for tool in tools if tool.name in names), mode
+    if choice == "required" and not tools:
+        raise InvalidRequest("`tool_choice` is required but `tools` is empty.", param="tool_choice")
+    return tools, choice
+
+
+def _named(choice: ToolChoice) -> tuple[set[str], str]:
+    if choice.type == "function" and choice.function is not None:
+        return {choice.function.name}, "required"
+    if choice.type == "allowed_tools" and choice.allowed_tools is not None:
+        allowed = choice.allowed_tools
+        return {tool.function.name for tool in allowed.tools}, allowed.mode
+    raise InvalidRequest(
+        f"`tool_choice` of type {choice.type} needs `{choice.type}`.",
+        param=f"tool_choice.{choice.type}",
+        code="missing_required_parameter",
+    )
+
+
+def _thinking(wire: ChatRequest) -> bool | None:
+    """Find the wish about reasoning; the most exact of the fields that clients use wins."""
+    if wire.chat_template_kwargs is not None:
+        thinking = wire.chat_template_kwargs.enable_thinking
+        if thinking is not None:
+            return thinking
+    if wire.enable_thinking is not None:
+        return wire.enable_thinking
+    if wire.reasoning_effort is not None:
+        return wire.reasoning_effort != "none"
+    return None
+
+
+def _logit_bias(wire: dict[str, float]) -> dict[int, float]:
+    """Read token ids; entries of zero change nothing and are left out unread."""
+    biases = {}
+    for key, bias in wire.items():
+        if bias == 0:
+            continue
+        if not (key.isascii() and key.isdigit() and len(key) <= 9):
+            raise InvalidRequest(
+                f"`logit_bias` has the key {key!r}, which is no token id.", param="logit_bias"
+            )
+        biases[int(key)] = bias
+    return biases
+
+
+def _json_text(value: dict[str, object]) -> str:
+    return msgspec.json.encode(value).decode()
