@@ -1,0 +1,71 @@
+// The library's plain C interface: which level this machine runs, and one function for each kernel.
+//
+// Pointers and sizes are trusted: the Python side checks shapes, types and contiguity before it calls.
+#include "kernels.h"
+
+#define MYNA_EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace myna {
+namespace {
+
+enum LevelIndex { kBaseline, kAvx2, kAvx512, kAvx512Bf16, kNumLevels };
+
+#define MYNA_DECLARE(level) void linear_bf16_##level(const LinearBf16&, int);
+}  // namespace
+
+MYNA_DECLARE(baseline)
+#if defined(__x86_64__)
+MYNA_DECLARE(avx2)
+MYNA_DECLARE(avx512)
+MYNA_DECLARE(avx512_bf16)
+#endif
+
+namespace {
+
+struct Level {
+  const char* name;
+  void (*linear_bf16)(const LinearBf16&, int num_threads);
+};
+
+#define MYNA_ROW(level) {#level, linear_bf16_##level}
+const Level kLevels[] = {
+    MYNA_ROW(baseline),
+#if defined(__x86_64__)
+    MYNA_ROW(avx2),
+    MYNA_ROW(avx512),
+    MYNA_ROW(avx512_bf16),
+#endif
+};
+
+int best_level() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (has_avx512 && __builtin_cpu_supports("avx512bf16")) return kAvx512Bf16;
+  if (has_avx512) return kAvx512;
+  if (has_avx2) return kAvx2;
+#endif
+  return kBaseline;
+}
+
+}  // namespace
+}  // namespace myna
+
+using namespace myna;
+
+// Changes whenever a function below changes its arguments.
+MYNA_EXPORT int myna_interface_version() { return 1; }
+
+// The best level this machine runs; lower ones run as well.
+MYNA_EXPORT int myna_best_level() { return best_level(); }
+
+MYNA_EXPORT const char* myna_level_name(int level) { return kLevels[level].name; }
+
+MYNA_EXPORT void myna_linear_bf16(int level, int num_threads, const void* x, const void* w, const void* bias, void* out,
+                                  int64_t m, int64_t n, int64_t k) {
+  kLevels[level].linear_bf16({static_cast<const Bfloat16*>(x), static_cast<const Bfloat16*>(w),
+                              static_cast<const Bfloat16*>(bias), static_cast<Bfloat16*>(out), m, n, k},
+                             num_threads);
+}

@@ -1,1 +1,0 @@
-extern "C" __attribute__((visibility("default"))) int myna_abi_version() { return 1; }

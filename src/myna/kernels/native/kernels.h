@@ -1,0 +1,31 @@
+// The compiled kernels' common ground: number types, and the table of functions that each instruction set provides.
+//
+// linear.cpp, attention.cpp and packed.cpp are compiled once for every level, with that level's compiler flags and
+// MYNA_LEVEL naming it; dispatch.cpp picks the best table this machine can run. They share no inline library code:
+// a template of the standard library, compiled for a high level, could be linked into the low ones.
+#pragma once
+#include <cstdint>
+
+namespace myna {
+
+struct Bfloat16 {
+  uint16_t bits;
+};
+
+// A floating-point tensor's element type, as the Python side names it.
+enum class Dtype : int32_t { float32 = 0, bfloat16 = 1 };
+
+struct LinearBf16 {
+  const Bfloat16* x;     // (M, K)
+  const Bfloat16* w;     // (N, K)
+  const Bfloat16* bias;  // (N,) or null
+  Bfloat16* out;         // (M, N)
+  int64_t m, n, k;
+};
+
+// Declare or define NAME at the level that this file is compiled for.
+#define MYNA_JOIN2(name, level) name##_##level
+#define MYNA_JOIN(name, level) MYNA_JOIN2(name, level)
+#define MYNA_AT_LEVEL(name) MYNA_JOIN(name, MYNA_LEVEL)
+
+}  // namespace myna
