@@ -1,4 +1,4 @@
-"""What the engine asks of a network."""
+"""What the engine asks of a network, and of those who steer a choice of tokens."""
 
 from __future__ import annotations
 
@@ -45,4 +45,32 @@ class Decoder(Protocol):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Score the vocabulary: (R, D) chosen rows of the hidden states -> (R, V) float32."""
+        ...
+
+
+class TokenMask(Protocol):
+    """Restrict which token may come next: one choice's constraint (a grammar, a schema)."""
+
+    def mask(self, token_ids: Sequence[int]) -> Tensor | None:
+        """Tell which tokens may follow the answer so far.
+
+        Args:
+            token_ids: the answer's tokens, in order; not the prompt's.
+
+        Returns:
+            (V,) bool, true where allowed, or shorter if the ids beyond its end are forbidden;
+            `None` allows all.
+        """
+        ...
+
+    def accept(self, token_id: int) -> None:
+        """Follow the token that was chosen; called once for each token of the answer."""
+        ...
+
+
+class TokenOverride(Protocol):
+    """Force tokens in place of chosen ones: the end of a reasoning block whose budget is spent."""
+
+    def next_forced(self, token_ids: Sequence[int]) -> int | None:
+        """Give the token that must follow the answer so far, or `None` to let one be chosen."""
         ...

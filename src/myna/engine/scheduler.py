@@ -1,0 +1,171 @@
+"""Who runs in the next step, with how many tokens, and who must make room.
+
+Every running sequence that waits for its next token gets it, first. What is left of the step goes
+to prompts, in chunks. When blocks run out, the youngest running sequence gives up its own and is
+computed again later; the oldest can therefore always go on. Not here: the tokens' values, errors of
+requests, time.
+"""
+
+from __future__ import annotations
+
+import bisect
+
+from myna.engine.batch import Chunk, in_packing_order
+from myna.engine.block_pool import BlockPool
+from myna.engine.config import EngineConfig
+from myna.engine.prefix_cache import PrefixCache, root_key
+from myna.engine.sequence import Sequence, Status
+
+
+class Scheduler:
+    """Move sequences between waiting and running, and lend them blocks."""
+
+    def __init__(self, config: EngineConfig, pool: BlockPool) -> None:
+        self._config = config
+        self._pool = pool
+        self._prefixes = PrefixCache(pool, tokens_per_block=config.tokens_per_block)
+        self.waiting: list[Sequence] = []  # by priority
+        self.running: list[Sequence] = []  # by priority
+        self.num_preemptions = 0
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence, behind all that arrived before it."""
+        sequence.status = Status.WAITING
+        bisect.insort(self.waiting, sequence, key=lambda other: other.priority)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Forget a sequence wherever it is, and release its blocks."""
+        if sequence.status is Status.WAITING:
+            self.waiting.remove(sequence)
+        elif sequence.status is Status.RUNNING:
+            self.running.remove(sequence)
+            self._release(sequence)
+        sequence.status = Status.DONE
+
+    def next_chunks(self) -> list[Chunk]:
+        """Choose the next step's tokens, in packing order, and see to it that each has a slot."""
+        for sequence in list(self.running):
+            if sequence.status is Status.RUNNING:
+                self._make_room(sequence)
+        self._admit()
+        deciding = [sequence for sequence in self.running if sequence.num_pending == 1]
+        reading = [sequence for sequence in self.running if sequence.num_pending > 1]
+        chunks = [_chunk(sequence, 1) for sequence in deciding]
+        budget = self._config.prefill_chunk_tokens if deciding else self._config.max_step_tokens
+        chunks += share_budget(reading, budget)
+        return in_packing_order(chunks)
+
+    def advance(self, chunk: Chunk) -> None:
+        """Note that a chunk was computed, and offer the blocks that it filled to others."""
+        sequence = chunk.sequence
+        sequence.num_computed = chunk.stop
+        self._prefixes.offer(
+            self._root(sequence),
+            sequence.token_ids,
+            sequence.keys,
+            blocks=sequence.blocks,
+            num_before=chunk.start,
+            num_computed=chunk.stop,
+        )
+
+    def preempt(self, sequence: Sequence) -> None:
+        """Take a running sequence's blocks; its tokens are kept and will be computed again."""
+        self.running.remove(sequence)
+        self._release(sequence)
+        self.add(sequence)
+        self.num_preemptions += 1
+
+    def distrust(self, sequence: Sequence) -> None:
+        """Let nobody reuse the blocks of a sequence whose computation went wrong."""
+        for block in sequence.blocks:
+            self._pool.forget(block)
+
+    def _make_room(self, sequence: Sequence) -> None:
+        """Lend a running sequence the block its next token needs, if need be by preempting the
+        youngest.
+        """
+        while self._num_missing(sequence) > self._pool.num_available:
+            youngest = self.running[-1]
+            self.preempt(youngest)
+            if youngest is sequence:
+                return
+        self._lend_missing(sequence)
+
+    def _admit(self) -> None:
+        """Start waiting sequences in order, as long as each finds blocks for all its tokens."""
+        while self.waiting and len(self.running) < self._config.max_running:
+            sequence = self.waiting[0]
+            sequence.blocks = self._take_known(sequence)
+            # One more block for each running sequence, or the newcomer would soon be preempted
+            # again.
+            if self._num_missing(sequence) + len(self.running) > self._pool.num_available:
+                self._release(sequence)
+                return
+            self.waiting.pop(0)
+            sequence.num_computed = len(sequence.blocks) * self._config.tokens_per_block
+            if sequence.num_output == 0:
+                sequence.num_cached = sequence.num_computed
+            self._lend_missing(sequence)
+            sequence.status = Status.RUNNING
+            sequence.start_clock()
+            bisect.insort(self.running, sequence, key=lambda other: other.priority)
+
+    def _take_known(self, sequence: Sequence) -> list[int]:
+        """Share the blocks that already hold the sequence's beginning; scoring a prompt needs it
+        computed.
+        """
+        if sequence.wants_prompt_scores and len(sequence.prompt_scores) < sequence.num_prompt:
+            return []
+        return self._prefixes.take(self._root(sequence), sequence.token_ids, sequence.keys)
+
+    def _root(self, sequence: Sequence) -> bytes:
+        if sequence.root is None:
+            request = sequence.request
+            labels = [("model", self._config.model_label.encode()), *request.cache_labels]
+            if not self._config.prefix_caching:
+                labels.append(("request", request.id.encode()))
+            sequence.root = root_key(labels)
+        return sequence.root
+
+    def _num_missing(self, sequence: Sequence) -> int:
+        num_wanted = -(-len(sequence.token_ids) // self._config.tokens_per_block)
+        return num_wanted - len(sequence.blocks)
+
+    def _lend_missing(self, sequence: Sequence) -> None:
+        for _ in range(self._num_missing(sequence)):
+            last = sequence.blocks[-1] if sequence.blocks else None
+            sequence.blocks.append(self._pool.allocate(after=last))
+
+    def _release(self, sequence: Sequence) -> None:
+        """Give a sequence's blocks back, the last first: beginnings are worth keeping longest."""
+        for block in reversed(sequence.blocks):
+            self._pool.release(block)
+        sequence.blocks = []
+        sequence.num_computed = 0
+
+
+def share_budget(reading: list[Sequence], budget: int) -> list[Chunk]:
+    """Divide a step's prompt tokens among those who read their prompts.
+
+    Short rests go first, so that a short prompt need not wait for a long one; half of the budget is
+    kept for the oldest, so that no stream of short prompts can hold up a long one for ever.
+
+    Args:
+        reading: oldest first.
+        budget: how many tokens may be taken; more than 1.
+    """
+    if not reading:
+        return []
+    oldest = reading[0]
+    kept = min(oldest.num_pending, max(1, budget // 2))
+    left = budget - kept
+    shares = {id(oldest): kept}
+    for sequence in sorted(reading, key=lambda sequence: sequence.num_pending):
+        more = min(left, sequence.num_pending - shares.get(id(sequence), 0))
+        shares[id(sequence)] = shares.get(id(sequence), 0) + more
+        left -= more
+    return [_chunk(sequence, shares[id(sequence)]) for sequence in reading if shares[id(sequence)]]
+
+
+def _chunk(sequence: Sequence, num_tokens: int) -> Chunk:
+    return Chunk(sequence, sequence.num_computed, sequence.num_computed + num_tokens)
