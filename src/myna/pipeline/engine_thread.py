@@ -1,0 +1,144 @@
+"""The thread that owns an engine: it alone calls it, between steps it does what others ask.
+
+Not here: what a step is (engine), what becomes of its outputs (answer).
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from myna.core.errors import InternalError, MynaError, Unavailable
+from myna.core.requests import RequestId
+from myna.engine.engine import Engine
+from myna.engine.sequence import EngineRequest, StepOutput
+from myna.engine.stats import EngineStats
+
+log = logging.getLogger("myna.engine")
+
+Command = Callable[[], None]
+JOIN_S = 30.0
+
+
+class Listener:
+    """Receive one request's outputs, on the engine's thread."""
+
+    def on_output(self, output: StepOutput) -> tuple[int, ...]:
+        """Take one output; return the choices that are to end now (a stop string was met)."""
+        raise NotImplementedError
+
+    def on_error(self, error: MynaError) -> None:
+        """Learn that the request has failed; nothing follows."""
+        raise NotImplementedError
+
+
+class EngineThread:
+    """Run an engine until closed. All methods may be called from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self._listeners: dict[RequestId, Listener] = {}
+        self._is_closed = False
+        self._beat_s = time.monotonic()
+        self._is_idle = True
+        self._stats = engine.stats()
+        self._thread = threading.Thread(target=self._run, name="myna-engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def heartbeat_age_s(self) -> float:
+        """Tell how long ago the engine was last seen alive; 0 while it has nothing to do."""
+        return 0.0 if self._is_idle else time.monotonic() - self._beat_s
+
+    @property
+    def stats(self) -> EngineStats:
+        """Return the engine's figures after its last step."""
+        return self._stats
+
+    def start(self, request: EngineRequest, listener: Listener) -> None:
+        """Queue a request; its fate is told to the listener alone."""
+        self._commands.put(lambda: self._add(request, listener))
+        if self._is_closed:
+            listener.on_error(Unavailable("the model is being unloaded; try again later"))
+
+    def cancel(self, request_id: RequestId) -> None:
+        """Drop a request before the next step; unknown ids are ignored."""
+        self._commands.put(lambda: self._drop(request_id))
+
+    def close(self) -> None:
+        """Stop after the current step; open requests fail."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._commands.put(None)
+        self._thread.join(JOIN_S)
+
+    # On the engine's thread.
+
+    def _run(self) -> None:
+        while self._obey():
+            try:
+                outputs = self._engine.step()
+            except Exception:  # the boundary of the engine: nobody may be left waiting
+                log.exception("event=step_failed open=%d", len(self._listeners))
+                self._fail_all(InternalError("the engine failed; the server's log has the cause"))
+                continue
+            for output in outputs:
+                self._deliver(output)
+        self._fail_all(Unavailable("the model is being unloaded; try again later"))
+
+    def _obey(self) -> bool:
+        """Carry out what was asked since the last step; wait while there is nothing to do."""
+        self._beat_s = time.monotonic()
+        self._stats = self._engine.stats()
+        while True:
+            self._is_idle = not self._engine.has_work()
+            try:
+                command = self._commands.get(block=self._is_idle)
+            except queue.Empty:
+                return True
+            if command is None:
+                return False
+            self._is_idle = False
+            self._beat_s = time.monotonic()
+            command()
+
+    def _add(self, request: EngineRequest, listener: Listener) -> None:
+        try:
+            self._engine.add(request)
+        except MynaError as error:
+            listener.on_error(error)
+        except Exception:  # a request that cannot even be queued must not end the others
+            log.exception("request=%s event=add_failed", request.id)
+            listener.on_error(InternalError("queueing failed; the server's log has the cause"))
+        else:
+            self._listeners[request.id] = listener
+
+    def _drop(self, request_id: RequestId) -> None:
+        self._engine.cancel(request_id)
+        self._listeners.pop(request_id, None)
+
+    def _deliver(self, output: StepOutput) -> None:
+        listener = self._listeners.get(output.request_id)
+        if listener is None:
+            return
+        if output.error is not None:
+            del self._listeners[output.request_id]
+            listener.on_error(output.error)
+            return
+        try:
+            for index in listener.on_output(output):
+                self._engine.finish(output.request_id, index)
+        except Exception:  # turning tokens into text must not end other requests
+            log.exception("request=%s event=answer_failed", output.request_id)
+            self._drop(output.request_id)
+            listener.on_error(InternalError("writing the answer failed; see the server's log"))
+
+    def _fail_all(self, error: MynaError) -> None:
+        for request_id in list(self._listeners):
+            self._engine.cancel(request_id)
+            self._listeners.pop(request_id).on_error(error)

@@ -1,0 +1,297 @@
+"""From a folder or a GGUF file to a model that is ready to run, and from there to a service.
+
+Not here: what a family's network is (models), how values are read (weights), the running (engine).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import torch
+
+from myna.core.errors import BadCheckpoint, Unavailable
+from myna.core.progress import Progress
+from myna.core.service import ModelCard
+from myna.engine.config import EngineConfig
+from myna.engine.protocols import Decoder
+from myna.models.family import Blueprint
+from myna.models.registry import blueprint_for_folder, blueprint_for_gguf
+from myna.pipeline.defaults import SamplingDefaults, defaults_from_folder, defaults_from_gguf
+from myna.pipeline.machine import available_memory_bytes, fast_dtype
+from myna.text.chat_template import ChatTemplate, template_from_folder, template_from_gguf
+from myna.text.tokenizer import Tokenizer
+from myna.text.tokenizer_files import tokenizer_from_folder
+from myna.text.tokenizer_gguf import tokenizer_from_gguf
+from myna.weights.checkpoint import Checkpoint
+from myna.weights.gguf import GgufCheckpoint
+from myna.weights.load import load_weights
+from myna.weights.open import open_checkpoint
+from myna.weights.report import LoadReport
+
+log = logging.getLogger("myna.load")
+
+UNPACK_SHARE = 0.4  # of the memory at hand: what blocks written out as floats may take
+KV_SHARE = 0.25  # of the memory left after the weights
+KV_CONTEXTS = 8  # no more cache than this many full contexts
+MIN_CONTEXT = 512
+
+
+class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Say how a model is to be loaded.
+
+    Attributes:
+        model_id: the name clients use.
+        dtype: of activations and unpacked weights; `auto` takes what the processor is fast at.
+        keep_packed: leave quantized blocks packed in memory (small, slow); `None` unpacks them
+            where memory allows.
+        max_context: the most tokens of a prompt and its answer; `None` is the model's own limit.
+        kv_memory_bytes: what keys and values may take; `None` is a share of what is free.
+        yarn_factor: stretch the context by this; every prompt is affected.
+    """
+
+    model_id: str
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    keep_packed: bool | None = None
+    max_context: int | None = None
+    kv_memory_bytes: int | None = None
+    yarn_factor: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """Hold all that answering takes."""
+
+    decoder: Decoder
+    tokenizer: Tokenizer
+    template: ChatTemplate | None
+    defaults: SamplingDefaults
+    stop_ids: frozenset[int]
+    engine_config: EngineConfig
+    card: ModelCard
+    report: LoadReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """Hold an open checkpoint and what lies beside its weights."""
+
+    checkpoint: Checkpoint
+    blueprint: Blueprint
+    tokenizer: Tokenizer
+    template: ChatTemplate | None
+    defaults: SamplingDefaults
+    stop_ids: frozenset[int]
+
+
+def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedModel:
+    """Load a model, checking everything small before anything large.
+
+    Args:
+        path: a folder in Hugging Face's form, or a GGUF file.
+        options: see there.
+        progress: told the bytes of weights read.
+
+    Raises:
+        NotFound: nothing is there.
+        BadCheckpoint: it is damaged, incomplete, or its parts contradict each other.
+        Unsupported: it is of a kind that is not known here.
+        Unavailable: it does not fit this machine's memory.
+    """
+    source = _open(path, name=options.model_id)
+    blueprint = source.blueprint
+    if options.yarn_factor is not None:
+        blueprint = blueprint.with_yarn(factor=options.yarn_factor)
+    _check_vocabulary(source.tokenizer, blueprint.config.vocab_size, path)
+    dtype = fast_dtype() if options.dtype == "auto" else getattr(torch, options.dtype)
+    keep_packed = _keeps_packed(source.checkpoint, blueprint, options, dtype)
+    weight_bytes = _weight_bytes(source.checkpoint, blueprint, dtype, keep_packed=keep_packed)
+    _check_memory(weight_bytes, path)
+    decoder = blueprint.build()
+    report = load_weights(
+        decoder,
+        source.checkpoint,
+        blueprint.rules,
+        dtype=dtype,
+        keep_packed=keep_packed,
+        progress=lambda done, total: progress("loading weights", done, total),
+    )
+    log.info("event=loaded model=%s %s", options.model_id, report.summary())
+    decoder.eval()
+    config = _engine_config(blueprint, source.tokenizer, options, dtype)
+    return LoadedModel(
+        decoder=decoder,
+        tokenizer=source.tokenizer,
+        template=source.template,
+        defaults=source.defaults,
+        stop_ids=source.stop_ids,
+        engine_config=config,
+        card=_card(source, blueprint, options, report, context=config.max_context),
+        report=report,
+    )
+
+
+def _open(path: Path, *, name: str) -> _Source:
+    checkpoint = open_checkpoint(path)
+    if isinstance(checkpoint, GgufCheckpoint):
+        return _open_gguf(checkpoint, name=name)
+    return _open_folder(path, checkpoint, name=name)
+
+
+def _open_gguf(checkpoint: GgufCheckpoint, *, name: str) -> _Source:
+    metadata = checkpoint.metadata
+    tokenizer = tokenizer_from_gguf(metadata)
+    advised_name = f"{name} {metadata.get('general.name', '')}"
+    return _Source(
+        checkpoint=checkpoint,
+        blueprint=blueprint_for_gguf(metadata, checkpoint),
+        tokenizer=tokenizer,
+        template=template_from_gguf(metadata),
+        defaults=defaults_from_gguf(metadata, name=advised_name),
+        stop_ids=frozenset(tokenizer.eos_ids),
+    )
+
+
+def _open_folder(folder: Path, checkpoint: Checkpoint, *, name: str) -> _Source:
+    config = read_json_object(folder / "config.json")
+    tokenizer = tokenizer_from_folder(folder)
+    return _Source(
+        checkpoint=checkpoint,
+        blueprint=blueprint_for_folder(config, checkpoint.tensors.keys()),
+        tokenizer=tokenizer,
+        template=template_from_folder(folder),
+        defaults=defaults_from_folder(folder, name=name),
+        stop_ids=frozenset(tokenizer.eos_ids) | _stop_ids(folder),
+    )
+
+
+def read_json_object(path: Path) -> dict[str, object]:
+    """Read a JSON file that must hold an object.
+
+    Raises:
+        BadCheckpoint: it is missing, no JSON, or holds something else.
+    """
+    if not path.is_file():
+        raise BadCheckpoint(f"{path} is missing; download the model again")
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise BadCheckpoint(f"{path} is not valid JSON ({error}); download it again") from error
+    if not isinstance(value, dict):
+        raise BadCheckpoint(
+            f"{path} should hold a JSON object but holds a {type(value).__name__}; download it again"
+        )
+    return value
+
+
+def _stop_ids(folder: Path) -> frozenset[int]:
+    """Collect the end tokens that `generation_config.json` and `config.json` name."""
+    found: set[int] = set()
+    for name in ("generation_config.json", "config.json"):
+        if not (folder / name).is_file():
+            continue
+        value = read_json_object(folder / name).get("eos_token_id")
+        ids = value if isinstance(value, list) else [value]
+        for token_id in ids:
+            if token_id is None:
+                continue
+            if not isinstance(token_id, int) or isinstance(token_id, bool) or token_id < 0:
+                raise BadCheckpoint(
+                    f"{folder / name} says `eos_token_id` is {value!r:.80}, but a token id or a "
+                    "list of them is expected"
+                )
+            found.add(token_id)
+    return frozenset(found)
+
+
+def _check_vocabulary(tokenizer: Tokenizer, num_rows: int, path: Path) -> None:
+    if tokenizer.vocab_size > num_rows:
+        raise BadCheckpoint(
+            f"{path}: the tokenizer has ids up to {tokenizer.vocab_size - 1} but the model's "
+            f"embedding has {num_rows} rows; tokenizer and weights are not of the same model"
+        )
+
+
+def _keeps_packed(
+    checkpoint: Checkpoint, blueprint: Blueprint, options: LoadOptions, dtype: torch.dtype
+) -> bool:
+    if options.keep_packed is not None:
+        return options.keep_packed
+    if not any(info.is_packed for info in checkpoint.tensors.values()):
+        return False
+    return _dense_bytes(blueprint, dtype) > UNPACK_SHARE * available_memory_bytes()
+
+
+def _dense_bytes(blueprint: Blueprint, dtype: torch.dtype) -> int:
+    return blueprint.costs().parameters * dtype.itemsize
+
+
+def _weight_bytes(
+    checkpoint: Checkpoint, blueprint: Blueprint, dtype: torch.dtype, *, keep_packed: bool
+) -> int:
+    if not keep_packed:
+        return _dense_bytes(blueprint, dtype)
+    return sum(
+        info.num_bytes if info.is_packed else info.num_values * dtype.itemsize
+        for info in checkpoint.tensors.values()
+    )
+
+
+def _check_memory(weight_bytes: int, path: Path) -> None:
+    free_bytes = available_memory_bytes()
+    if weight_bytes > free_bytes:
+        raise Unavailable(
+            f"{path} needs {weight_bytes / 1e9:.1f} GB for its weights but {free_bytes / 1e9:.1f} "
+            "GB of memory are free; close other programs or choose a smaller or quantized model"
+        )
+
+
+def _engine_config(
+    blueprint: Blueprint, tokenizer: Tokenizer, options: LoadOptions, dtype: torch.dtype
+) -> EngineConfig:
+    """Bound context and cache by the model, the wish and the memory that is left."""
+    context = options.max_context or blueprint.config.context_length
+    bytes_per_token = blueprint.costs().kv_bytes(dtype.itemsize)
+    kv_bytes = options.kv_memory_bytes or int(KV_SHARE * available_memory_bytes())
+    num_kv_tokens = min(int(kv_bytes / bytes_per_token), KV_CONTEXTS * context)
+    if num_kv_tokens < min(context, MIN_CONTEXT):
+        raise Unavailable(
+            f"keys and values take {bytes_per_token / 1e3:.0f} kB a token; the "
+            f"{kv_bytes / 1e6:.0f} MB at hand hold {num_kv_tokens} tokens, too few to be of use; "
+            "raise `--kv-memory` or choose a smaller model"
+        )
+    return EngineConfig(
+        max_context=min(context, num_kv_tokens),
+        num_kv_tokens=num_kv_tokens,
+        num_valid_tokens=tokenizer.vocab_size,
+        model_label=options.model_id,
+    )
+
+
+def _card(
+    source: _Source,
+    blueprint: Blueprint,
+    options: LoadOptions,
+    report: LoadReport,
+    *,
+    context: int,
+) -> ModelCard:
+    packed = [name for name in report.dtypes if name.startswith("Q")]
+    capabilities = ("tools",) if source.template and source.template.knows_tools else ()
+    if source.template and source.template.knows_thinking:
+        capabilities += ("reasoning",)
+    return ModelCard(
+        id=options.model_id,
+        family=blueprint.family.name,
+        context_length=context,
+        created_s=int(time.time()),
+        capabilities=capabilities,
+        quantization=max(packed, key=lambda name: report.dtypes[name]) if packed else None,
+        size_bytes=report.num_bytes,
+        has_chat_template=source.template is not None,
+    )
