@@ -1,7 +1,9 @@
 """Block formats of GGUF: how a few bytes spell a few weights, decoded with plain tensor operations.
 
-Not here: which tensor has which format (weights.gguf), and products with packed matrices (kernels.packed).
-Source: the byte layouts of ggml's `ggml-common.h`; products are taken in float32 in the order of the `gguf` package's
+Not here: which tensor has which format (weights.gguf), and products with packed matrices
+(kernels.packed).
+Source: the byte layouts of ggml's `ggml-common.h`; products are taken in float32 in the order of
+    the `gguf` package's
 `quants.py`, so that the values are equal to the bit.
 
 Axis letter of this file: P blocks.
@@ -51,7 +53,7 @@ def _float(dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
 
 
 def _aligned(part: Tensor) -> Tensor:
-    """Copy bytes to the start of a storage of their own, so that wider types can be read from them."""
+    """Copy bytes to a storage of their own, where wider types can be read from them."""
     return part.clone(memory_format=torch.contiguous_format)
 
 
@@ -104,12 +106,12 @@ def _q2_k(blocks: Tensor) -> Tensor:
     scales = blocks[:, :16]
     step = _half(blocks, 80) * (scales & 15).float()  # (P, 16)
     floor = _half(blocks, 82) * (scales >> 4).float()  # (P, 16)
-    quants = _fields(blocks[:, 16:80].unflatten(1, (2, 32)), 2)  # (P, 2, 4, 32)
+    quants = _fields(blocks[:, 16:80].reshape(-1, 2, 32), 2)  # (P, 2, 4, 32)
     return _scale(quants, step, floor)
 
 
 def _q3_k(blocks: Tensor) -> Tensor:
-    low = _fields(blocks[:, 32:96].unflatten(1, (2, 32)), 2).flatten(1)  # (P, 256)
+    low = _fields(blocks[:, 32:96].reshape(-1, 2, 32), 2).flatten(1)  # (P, 256)
     high = _fields(blocks[:, None, :32], 1).flatten(1)  # (P, 256)
     quants = low.view(torch.int8) - ((high ^ 1) << 2).view(torch.int8)
     scale_low = _fields(blocks[:, None, 96:104], 4).flatten(1)  # (P, 16)
@@ -120,35 +122,35 @@ def _q3_k(blocks: Tensor) -> Tensor:
 
 def _q4_k(blocks: Tensor) -> Tensor:
     step, floor = _k_scales(blocks)
-    quants = _fields(blocks[:, 16:].unflatten(1, (4, 32)), 4)  # (P, 4, 2, 32)
+    quants = _fields(blocks[:, 16:].reshape(-1, 4, 32), 4)  # (P, 4, 2, 32)
     return _scale(quants, step, floor)
 
 
 def _q5_k(blocks: Tensor) -> Tensor:
     step, floor = _k_scales(blocks)
-    low = _fields(blocks[:, 48:].unflatten(1, (4, 32)), 4).flatten(1)  # (P, 256)
+    low = _fields(blocks[:, 48:].reshape(-1, 4, 32), 4).flatten(1)  # (P, 256)
     high = _fields(blocks[:, None, 16:48], 1).flatten(1)  # (P, 256)
     return _scale(low | (high << 4), step, floor)
 
 
 def _q6_k(blocks: Tensor) -> Tensor:
-    low = _fields(blocks[:, :128].unflatten(1, (2, 64)), 4).flatten(1)  # (P, 256)
-    high = _fields(blocks[:, 128:192].unflatten(1, (2, 32)), 2).flatten(1)  # (P, 256)
+    low = _fields(blocks[:, :128].reshape(-1, 2, 64), 4).flatten(1)  # (P, 256)
+    high = _fields(blocks[:, 128:192].reshape(-1, 2, 32), 2).flatten(1)  # (P, 256)
     quants = (low | (high << 4)).view(torch.int8) - 32
     scales = blocks[:, 192:208].view(torch.int8).float()  # (P, 16)
     return _scale(quants, _half(blocks, 208) * scales)
 
 
 def _k_scales(blocks: Tensor) -> tuple[Tensor, Tensor]:
-    """Read the eight 6-bit scales and minima of Q4_K and Q5_K, times the block's own: two of (P, 8)."""
-    first, second, third = blocks[:, 4:16].split(4, dim=1)  # (P, 4) each
+    """Read the 6-bit scales and minima of Q4_K and Q5_K, times the block's: two of (P, 8)."""
+    first, second, third = blocks[:, 4:16].chunk(3, dim=1)  # (P, 4) each
     scales = torch.cat([first & 63, (third & 15) | ((first >> 6) << 4)], dim=1)
     minima = torch.cat([second & 63, (third >> 4) | ((second >> 6) << 4)], dim=1)
     return _half(blocks, 0) * scales.float(), _half(blocks, 2) * minima.float()
 
 
 def _scale(quants: Tensor, step: Tensor, floor: Tensor | None = None) -> Tensor:
-    """Multiply equal groups of a block's 256 numbers by their steps (P, J), less their floors: (P, 256)."""
+    """Multiply J groups of 256 numbers by their steps (P, J), less their floors: (P, 256)."""
     groups = quants.reshape(len(quants), step.shape[1], -1)  # (P, J, 256 // J)
     values = step.unsqueeze(-1) * groups.float()
     if floor is not None:

@@ -2,8 +2,9 @@
 
 Not here: how blocks are read from files (weights) or made (weights.quantize).
 
-A packed matrix is dequantised by slabs of rows, each used and dropped, so that the whole never stands in memory as
-floats. `dequantize` is the float twin: `linear(x, packed)` equals `F.linear(x, dequantize(packed, x.dtype))`.
+A packed matrix is dequantised by slabs of rows, each used and dropped, so that the whole never
+stands in memory as floats. `dequantize` is the float twin: `linear(x, packed)` equals `F.linear(x,
+dequantize(packed, x.dtype))`.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def dequantize(weight: Packed, dtype: torch.dtype) -> Tensor:
 
 
 def dequantize_into(weight: Packed, out: Tensor) -> None:
-    """Write a packed matrix, or stack, into a tensor of its shape, with one slab of floats in between."""
+    """Write a packed matrix, or stack, into a tensor of its shape, slab by slab."""
     if len(weight.shape) > 2:
         for expert, target in enumerate(out):
             dequantize_into(weight[expert], target)
@@ -167,7 +168,7 @@ def permute_rows(weight: Weight, order: Tensor) -> Weight:
 
 
 def concat_rows(parts: Sequence[Tensor | PackedWeight]) -> Packed:
-    """Set packed matrices (or stacks) one above the other; plain ones among them are packed as they are."""
+    """Set packed matrices (or stacks) one above the other; plain ones are packed as they are."""
     packed = [_as_packed(part) for part in parts]
     if len({part.kind for part in packed}) > 1:
         return PackedRows(tuple(packed))

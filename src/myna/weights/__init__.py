@@ -1,1 +1,1 @@
-"""Weights: files of tensors, the rules that map their names, and the loading that leaves nothing out."""
+"""Weights: files of tensors, rules for their names, and loading that leaves nothing out."""

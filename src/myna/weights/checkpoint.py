@@ -85,7 +85,7 @@ class Checkpoint(Protocol):
         ...
 
     def read(self, name: str) -> Tensor | PackedWeight:
-        """Read one tensor. A plain one is the caller's to keep; a packed one may be a view of the file."""
+        """Read one tensor: a plain one to keep, a packed one that may be a view of the file."""
         ...
 
     def close(self) -> None:

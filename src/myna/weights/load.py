@@ -1,4 +1,6 @@
-"""Load a checkpoint into a module: fill every parameter, use every tensor, hold one tensor more than the model.
+"""Load a checkpoint into a module: fill every parameter, use every tensor.
+
+Memory peaks at the model and one tensor more.
 
 Not here: files (open), names (rules), and the check of both sides (plan).
 """
@@ -6,6 +8,7 @@ Not here: files (open), names (rules), and the check of both sides (plan).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +30,15 @@ from myna.weights.rules import Place, Rule
 Progress = Callable[[int, int], None]
 
 
+@runtime_checkable
+class TakesPacked(Protocol):
+    """A module that can compute with packed weights in place of parameters."""
+
+    def set_packed(self, name: str, packed: Packed) -> None:
+        """Delete the parameter `name`, and keep `packed` as the attribute of that name."""
+        ...
+
+
 def load_weights(
     module: nn.Module,
     checkpoint: Checkpoint,
@@ -39,20 +51,23 @@ def load_weights(
 ) -> LoadReport:
     """Fill a module that was built on the meta device.
 
-    A module that can compute with a packed weight says so by a method `set_packed(name, packed)`, which deletes the
-    parameter `name` and keeps `packed` as the attribute of that name.
+    A module that can compute with a packed weight says so by a method `set_packed(name, packed)`,
+    which deletes the parameter `name` and keeps `packed` as the attribute of that name.
 
     Args:
-        module: its parameters and persistent buffers are replaced; none of them will ask for a gradient.
+        module: its parameters and persistent buffers are replaced; none of them will ask for a
+            gradient.
         checkpoint: where the tensors are; it stays open.
         rules: what becomes of its names.
         dtype: what floating-point parameters are stored as.
-        keep_packed: leave quantized weights packed where the module can take them, rather than write them out.
+        keep_packed: leave quantized weights packed where the module can take them, rather than
+            write them out.
         device: where the parameters are to live.
         progress: called with the bytes read so far and the bytes to read.
 
     Raises:
-        BadCheckpoint: the checkpoint is damaged or does not fit the module, which is then not to be used.
+        BadCheckpoint: the checkpoint is damaged or does not fit the module, which is then not to be
+            used.
     """
     plan = make_plan(module, checkpoint, rules)
     report = plan.report(checkpoint)
@@ -166,14 +181,13 @@ class _PackedBuilder:
 def _can_keep_packed(module: nn.Module, name: str, plan: Plan, checkpoint: Checkpoint) -> bool:
     """Tell whether a parameter comes in blocks, and its module can compute with them."""
     holder, _ = _locate(module, name)
+    sources = plan.assemblies[name].sources
     kinds: dict[int, set[str]] = {}
-    for (_, part), source in plan.assemblies[name].sources.items():
+    for (_, part), source in sources.items():
         kinds.setdefault(part, set()).add(checkpoint.tensors[source].dtype)
     return (
-        hasattr(holder, "set_packed")
-        and any(
-            checkpoint.tensors[name].is_packed for name in plan.assemblies[name].sources.values()
-        )
+        isinstance(holder, TakesPacked)
+        and any(checkpoint.tensors[source].is_packed for source in sources.values())
         and all(len(found) == 1 and found <= FORMATS.keys() for found in kinds.values())
     )
 
@@ -194,6 +208,7 @@ def _install(module: nn.Module, name: str, weight: Weight | nn.Parameter) -> Non
     """Put a weight in a parameter's or buffer's place."""
     holder, leaf = _locate(module, name)
     if not isinstance(weight, Tensor):
+        assert isinstance(holder, TakesPacked)
         holder.set_packed(leaf, weight)
     elif isinstance(getattr(holder, leaf), nn.Parameter) and not isinstance(weight, nn.Parameter):
         setattr(holder, leaf, nn.Parameter(weight, requires_grad=False))

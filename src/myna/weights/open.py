@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from myna.core.errors import BadCheckpoint, NotFound
+from myna.core.errors import NotFound
 from myna.weights.checkpoint import Checkpoint
 from myna.weights.safetensors_files import SafetensorsCheckpoint
 

@@ -1,7 +1,7 @@
 """Plan: which tensor fills which parameter, checked from both sides before anything is read.
 
-Not here: reading (load). A plan needs names and shapes only, so that a released layout of any size can be checked on a
-machine of any size.
+Not here: reading (load). A plan needs names and shapes only, so that a released layout of any size
+can be checked on a machine of any size.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ def make_plan(module: nn.Module, checkpoint: Checkpoint, rules: Sequence[Rule]) 
     """Match a module's parameters and persistent buffers with a checkpoint's tensors.
 
     Raises:
-        BadCheckpoint: a parameter is not filled, a tensor has no place, or shapes differ; all of them are told at once.
+        BadCheckpoint: a parameter is not filled, a tensor has no place, or shapes differ; all are
+            told at once.
     """
     targets: dict[str, Tensor] = dict(module.state_dict(keep_vars=True))
     places: dict[str, Place] = {}
@@ -207,7 +208,8 @@ def _complain(
     if incomplete:
         name, assembly = next(iter(incomplete.items()))
         faults.append(
-            f"{len(incomplete)} parameters lack pieces: {name!r} lacks {some_names(assembly.holes())}"
+            f"{len(incomplete)} parameters lack pieces: {name!r} lacks "
+            f"{some_names(assembly.holes())}"
         )
     if misshapen:
         faults.append(f"{len(misshapen)} parameters have another shape: {'; '.join(misshapen[:2])}")

@@ -1,16 +1,18 @@
 """Rules: a short table that says what becomes of each tensor of a checkpoint.
 
-Not here: reading and placing the values (plan, load), and the tables themselves (each family's `weights.py`).
+Not here: reading and placing the values (plan, load), and the tables themselves (each family's
+`weights.py`).
 
-Each name is taken through the table from top to bottom; a rule sees the name as the rules above left it.
+Each name is taken through the table from top to bottom; a rule sees the name as the rules above
+left it.
 
 - `Rename` gives it another name. `Fold` does so too, and changes the value by a function.
-- `Fuse` and `Stack` place it: as some rows, or as one expert's rows, of a larger parameter. `Ignore` drops it.
-  These three end the walk.
+- `Fuse` and `Stack` place it: as some rows, or as one expert's rows, of a larger parameter.
+  `Ignore` drops it. These three end the walk.
 - A name that reaches the end of the table is a parameter's own.
 
-Patterns match whole names. `*` stands for any text and `{word}` for a whole number; both may be used again in `into`,
-stars in their order, numbers by their word.
+Patterns match whole names. `*` stands for any text and `{word}` for a whole number; both may be
+used again in `into`, stars in their order, numbers by their word.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ class Rename:
 class Fold:
     """Pass the tensors that match `pattern` through `function`, and name the result `into`.
 
-    The function takes a plain or packed tensor and must not look at values: layouts are checked with tensors that have
-    none.
+    The function takes a plain or packed tensor and must not look at values: layouts are checked
+    with tensors that have none.
     """
 
     pattern: str
@@ -51,8 +53,9 @@ class Fuse:
     """Set the rows of several tensors one above the other, in the order of `parts`.
 
     With `Fuse("layers.{i}.self_attn", ("q_proj", "k_proj"), into="qk_proj")` the tensors
-    `layers.0.self_attn.q_proj.weight` and `….k_proj.weight` become `layers.0.self_attn.qk_proj.weight`; so do their
-    biases, and tensors named without a suffix. Rows are the last axis but one; of vectors, the only one.
+    `layers.0.self_attn.q_proj.weight` and `….k_proj.weight` become
+    `layers.0.self_attn.qk_proj.weight`; so do their biases, and tensors named without a suffix.
+    Rows are the last axis but one; of vectors, the only one.
     """
 
     pattern: str
@@ -65,9 +68,9 @@ class Stack:
     """Stack the experts' matrices along a new first axis, each expert's `parts` fused as by `Fuse`.
 
     The pattern ends in the list of experts and the expert's number. With
-    `Stack("layers.{i}.mlp.experts.{e}", ("gate_proj", "up_proj"), into="experts.gate_up_proj")` the tensors
-    `layers.0.mlp.experts.7.gate_proj.weight` and `….up_proj.weight` become `layers.0.mlp.experts.gate_up_proj[7]`:
-    `into` is relative to the module that holds the list.
+    `Stack("layers.{i}.mlp.experts.{e}", ("gate_proj", "up_proj"), into="experts.gate_up_proj")`
+    the tensors `layers.0.mlp.experts.7.gate_proj.weight` and `….up_proj.weight` become
+    `layers.0.mlp.experts.gate_up_proj[7]`: `into` is relative to the module that holds the list.
     """
 
     pattern: str
@@ -94,7 +97,8 @@ class Place:
         name: the parameter.
         functions: what its value passes through on the way, in order.
         part: which of `parts` it is.
-        parts: names of what is fused into the parameter (of each expert, if there are any); empty if nothing is.
+        parts: names of what is fused into the parameter (of each expert, if there are any); empty
+            if nothing is.
         expert: which expert of a stack it belongs to.
     """
 
@@ -110,27 +114,34 @@ def place(name: str, rules: Sequence[Rule]) -> Place | Ignore:
     functions: tuple[Function, ...] = ()
     for rule in rules:
         match rule:
-            case Rename(pattern, into):
-                name = _renamed(name, pattern, into) or name
-            case Fold(pattern, function, into):
-                renamed = _renamed(name, pattern, into)
-                if renamed is not None:
-                    name, functions = renamed, (*functions, function)
-            case Ignore(pattern):
-                if _regex(pattern).fullmatch(name):
+            case Rename() | Fold():
+                renamed = _renamed(name, rule.pattern, rule.into)
+                if renamed is None:
+                    continue
+                name = renamed
+                if isinstance(rule, Fold):
+                    functions = (*functions, rule.function)
+            case Fuse() | Stack():
+                placed = _placed(name, rule, functions)
+                if placed is not None:
+                    return placed
+            case Ignore():
+                if _regex(rule.pattern).fullmatch(name):
                     return rule
-            case Fuse(pattern, parts, into):
-                found = _regex(pattern, parts).fullmatch(name)
-                if found:
-                    target = f"{found['module']}.{into}{found['suffix']}"
-                    return Place(target, functions, parts.index(found["part"]), parts)
-            case Stack(pattern, parts, into):
-                found = _regex(pattern, parts).fullmatch(name)
-                if found:
-                    holder, _, expert = found["module"].rsplit(".", 2)
-                    part = parts.index(found["part"])
-                    return Place(f"{holder}.{into}", functions, part, parts, int(expert))
     return Place(name, functions)
+
+
+def _placed(name: str, rule: Fuse | Stack, functions: tuple[Function, ...]) -> Place | None:
+    """Give the place in a larger parameter, or None where the pattern does not match."""
+    found = _regex(rule.pattern, rule.parts).fullmatch(name)
+    if found is None:
+        return None
+    part = rule.parts.index(found["part"])
+    if isinstance(rule, Fuse):
+        target = f"{found['module']}.{rule.into}{found['suffix']}"
+        return Place(target, functions, part, rule.parts)
+    holder, _, expert = found["module"].rsplit(".", 2)
+    return Place(f"{holder}.{rule.into}", functions, part, rule.parts, int(expert))
 
 
 def _renamed(name: str, pattern: str, into: str) -> str | None:
@@ -144,7 +155,7 @@ def _renamed(name: str, pattern: str, into: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _regex(pattern: str, parts: tuple[str, ...] = ()) -> re.Pattern[str]:
-    """Compile a pattern; with `parts`, one that names a module and is followed by a part and a suffix."""
+    """Compile a pattern; with `parts`, one that is followed by a part and a suffix."""
     pieces = re.split(r"(\*|\{\w+\})", pattern)
     seen: set[str] = set()
     for position, piece in enumerate(pieces):

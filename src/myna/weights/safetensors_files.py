@@ -24,7 +24,7 @@ MAX_INDEX_BYTES = 100_000_000
 
 
 class SafetensorsCheckpoint:
-    """Read a folder's tensors; every header is checked when it is opened, data only when it is read.
+    """Read a folder's tensors: all headers are checked at once, values read when asked for.
 
     Args:
         folder: holds `model.safetensors`, or an index and the shards that it names. Other stems
@@ -82,9 +82,8 @@ def _find_index(folder: Path) -> Path | None:
     if folder / INDEX in found:
         return folder / INDEX
     if len(found) > 1:
-        raise BadCheckpoint(
-            f"{folder} holds {len(found)} indexes: {some_names(f.name for f in found)}"
-        )
+        names = some_names(path.name for path in found)
+        raise BadCheckpoint(f"{folder} holds {len(found)} indexes, {names}; keep one")
     return found[0] if found else None
 
 
@@ -97,8 +96,8 @@ def _find_single(folder: Path) -> str:
         raise BadCheckpoint(f"{folder} holds neither {SINGLE} nor {INDEX}; download one of them")
     if len(found) > 1:
         raise BadCheckpoint(
-            f"{folder} holds {len(found)} safetensors files ({some_names(found)}) but no {INDEX} that says "
-            f"which tensors they hold; download the index"
+            f"{folder} holds {len(found)} safetensors files ({some_names(found)}) but no "
+            f"{INDEX} that says which tensors they hold; download the index"
         )
     return found[0]
 
@@ -138,8 +137,8 @@ def _check_files(folder: Path, index: Path, shards: Iterable[str]) -> None:
         )
     if extra := sorted(present - named):
         raise BadCheckpoint(
-            f"{folder} holds {len(extra)} files that {index.name} does not name: {some_names(extra)}; "
-            f"move them away, or download the index that belongs to them"
+            f"{folder} holds {len(extra)} files that {index.name} does not name: "
+            f"{some_names(extra)}; move them away, or download the index that belongs to them"
         )
 
 
@@ -147,8 +146,8 @@ def _check_names(shard: str, *, found: Iterable[str], promised: set[str]) -> Non
     """Check that a shard holds what the index promises."""
     if missing := sorted(promised.difference(found)):
         raise BadCheckpoint(
-            f"{shard} lacks {len(missing)} tensors that the index places in it: {some_names(missing)}; "
-            f"download the shard and the index again"
+            f"{shard} lacks {len(missing)} tensors that the index places in it: "
+            f"{some_names(missing)}; download the shard and the index again"
         )
     if extra := sorted(set(found) - promised):
         raise BadCheckpoint(

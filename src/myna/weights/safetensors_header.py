@@ -1,7 +1,8 @@
-"""The header of a safetensors file: read without torch, and believed only after every number was checked.
+"""The header of a safetensors file: read without torch, believed after every number was checked.
 
 Not here: the tensors' values (safetensors_files).
-Source: the format description of the `safetensors` project: a u64 header length, a JSON header, then the data.
+Source: the format description of the `safetensors` project: a u64 header length, a JSON header,
+    then the data.
 """
 
 from __future__ import annotations
@@ -87,11 +88,11 @@ def _bad(path: Path, found: str) -> BadCheckpoint:
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Build an object, refusing a key that comes twice."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise ValueError(f"the key {twice!r} comes twice")
+    result: dict[str, object] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"the key {key!r} comes twice")
+        result[key] = value
     return result
 
 
@@ -126,7 +127,7 @@ def _are_extents(value: object) -> TypeGuard[list[int]]:
 def _ordered(
     path: Path, entries: dict[str, Entry], *, data_start: int, file_bytes: int
 ) -> dict[str, Entry]:
-    """Sort by position, and check that the data is covered once, with nothing missing and nothing left."""
+    """Sort by position, and check that the entries cover the data once, with nothing left."""
     ordered = dict(sorted(entries.items(), key=lambda item: (item[1].start, item[1].num_bytes)))
     position, before = data_start, "the header"
     for name, entry in ordered.items():
