@@ -1,0 +1,127 @@
+"""What the environment asks for: the only reader of environment variables.
+
+Not here: options of single commands (cli) and limits of the server (server).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from myna.core.errors import InvalidRequest
+
+DEFAULT_MODEL = "smollm2-135m"
+NAMES = {
+    "MYNA_HOME": "folder for models and records (default: myna in the user's cache folder)",
+    "MYNA_MODEL": f"the model of commands that are given none (default: {DEFAULT_MODEL})",
+    "MYNA_API_KEY": "key, or keys with commas between, that clients must present",
+    "MYNA_HUB_ENDPOINT": "address of the model hub, or of a mirror with the hub's layout",
+    "MYNA_MIRROR_ENDPOINT": "address of a mirror with ModelScope's layout",
+    "MYNA_OFFLINE": "1: never open a connection to fetch a model",
+}
+TEST_PREFIXES = ("MYNA_TEST_", "MYNA_REQUIRE")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold what the environment asks for; `has_color` says whether output may be coloured."""
+
+    home: Path
+    default_model: str = DEFAULT_MODEL
+    api_keys: tuple[str, ...] = ()
+    hub_endpoint: str | None = None
+    mirror_endpoint: str | None = None
+    is_offline: bool = False
+    has_color: bool = True
+
+    @property
+    def models_dir(self) -> Path:
+        """Give the folder in which each model has a folder of its own."""
+        return self.home / "models"
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the environment; an empty value counts as absent.
+
+    Raises:
+        InvalidRequest: a value is wrong, or a variable looks like ours but is none.
+    """
+    for name in environment:
+        if name.startswith("MYNA_") and name not in NAMES and not name.startswith(TEST_PREFIXES):
+            raise InvalidRequest(
+                f"environment variable {name} is not known; known are {', '.join(NAMES)}",
+                param=name,
+            )
+    return Settings(
+        home=_home(environment),
+        default_model=environment.get("MYNA_MODEL") or DEFAULT_MODEL,
+        api_keys=_keys(environment),
+        hub_endpoint=_address(environment, "MYNA_HUB_ENDPOINT"),
+        mirror_endpoint=_address(environment, "MYNA_MIRROR_ENDPOINT"),
+        is_offline=_switch(environment, "MYNA_OFFLINE"),
+        has_color=not environment.get("NO_COLOR"),
+    )
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    chosen = environment.get("MYNA_HOME")
+    if chosen:
+        home = Path(chosen).expanduser()
+        if not home.is_absolute():
+            raise _wrong("MYNA_HOME", chosen, "give an absolute path")
+        return home
+    # The XDG base directory specification says to ignore relative paths.
+    cache = environment.get("XDG_CACHE_HOME", "")
+    if cache and Path(cache).is_absolute():
+        return Path(cache) / "myna"
+    try:
+        return Path("~/.cache/myna").expanduser()
+    except RuntimeError:
+        raise InvalidRequest(
+            "there is no home folder to keep models in; set MYNA_HOME", param="MYNA_HOME"
+        ) from None
+
+
+def _keys(environment: Mapping[str, str]) -> tuple[str, ...]:
+    value = environment.get("MYNA_API_KEY")
+    if not value:
+        return ()
+    keys = tuple(key.strip() for key in value.split(","))
+    for key in keys:
+        if not key or not key.isascii() or not key.isprintable() or " " in key:
+            # The value is a secret: it is not quoted.
+            raise InvalidRequest(
+                "MYNA_API_KEY holds a key that is empty or has spaces or characters outside "
+                "printable ASCII; give keys with commas between",
+                param="MYNA_API_KEY",
+            )
+    return keys
+
+
+def _address(environment: Mapping[str, str], name: str) -> str | None:
+    value = environment.get(name)
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise _wrong(name, value, "give an address such as https://models.example.org")
+    return value.rstrip("/")
+
+
+def _switch(environment: Mapping[str, str], name: str) -> bool:
+    value = environment.get(name, "")
+    if value.lower() in ("", "0", "false", "no", "off"):
+        return False
+    if value.lower() in ("1", "true", "yes", "on"):
+        return True
+    raise _wrong(name, value, "give 1 or 0")
+
+
+def _wrong(name: str, value: str, remedy: str) -> InvalidRequest:
+    return InvalidRequest(f"environment variable {name} is {value!r}; {remedy}", param=name)

@@ -1,0 +1,92 @@
+"""The environment: every variable, and every wrong value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from myna.core.errors import InvalidRequest
+from myna.core.settings import read_settings
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    settings = read_settings({})
+    assert settings.home == Path("~/.cache/myna").expanduser()
+    assert settings.models_dir == settings.home / "models"
+    assert settings.default_model == "smollm2-135m"
+    assert settings.api_keys == ()
+    assert settings.hub_endpoint is None
+    assert not settings.is_offline
+    assert settings.has_color
+
+
+def test_every_variable_is_read() -> None:
+    settings = read_settings(
+        {
+            "MYNA_HOME": "/data/myna",
+            "MYNA_MODEL": "qwq-32b",
+            "MYNA_API_KEY": "one, two",
+            "MYNA_HUB_ENDPOINT": "http://127.0.0.1:9/hub/",
+            "MYNA_MIRROR_ENDPOINT": "https://mirror.example.org",
+            "MYNA_OFFLINE": "yes",
+            "NO_COLOR": "1",
+            "MYNA_TEST_ANYTHING": "x",
+            "PATH": "/bin",
+        }
+    )
+    assert settings.models_dir == Path("/data/myna/models")
+    assert settings.default_model == "qwq-32b"
+    assert settings.api_keys == ("one", "two")
+    assert settings.hub_endpoint == "http://127.0.0.1:9/hub"
+    assert settings.mirror_endpoint == "https://mirror.example.org"
+    assert settings.is_offline
+    assert not settings.has_color
+
+
+def test_an_empty_value_counts_as_absent() -> None:
+    environment = {"MYNA_HOME": "", "MYNA_API_KEY": "", "NO_COLOR": "", "MYNA_HUB_ENDPOINT": ""}
+    assert read_settings(environment) == read_settings({})
+
+
+def test_the_cache_folder_of_the_user_is_honoured_if_absolute() -> None:
+    assert read_settings({"XDG_CACHE_HOME": "/cache"}).home == Path("/cache/myna")
+    assert read_settings({"XDG_CACHE_HOME": "cache"}) == read_settings({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("MYNA_HOME", "models", "MYNA_HOME is 'models'; give an absolute path"),
+        ("MYNA_API_KEY", "one,,two", "a key that is empty"),
+        ("MYNA_API_KEY", "one two", "a key that is empty or has spaces"),
+        ("MYNA_API_KEY", "schlüssel", "outside printable ASCII"),
+        ("MYNA_HUB_ENDPOINT", "ftp://x", "'ftp://x'; give an address such as"),
+        ("MYNA_HUB_ENDPOINT", "http://[", "give an address such as"),
+        ("MYNA_HUB_ENDPOINT", "models.example.org", "give an address such as"),
+        ("MYNA_MIRROR_ENDPOINT", "https://x/?a=b", "give an address such as"),
+        ("MYNA_OFFLINE", "maybe", "MYNA_OFFLINE is 'maybe'; give 1 or 0"),
+        ("MYNA_APIKEY", "secret", "MYNA_APIKEY is not known; known are MYNA_HOME"),
+    ],
+)
+def test_a_wrong_value_is_refused(name: str, value: str, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message) as caught:
+        read_settings({name: value})
+    assert caught.value.param == name
+
+
+def test_a_wrong_key_is_not_quoted() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_settings({"MYNA_API_KEY": "my secret"})
+    assert "my secret" not in caught.value.message
+
+
+def test_a_machine_without_a_home_folder_is_told_what_to_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", refuse)
+    with pytest.raises(InvalidRequest, match="no home folder to keep models in; set MYNA_HOME"):
+        read_settings({})
