@@ -6,8 +6,8 @@ Not here: how chunks travel (sse).
 from __future__ import annotations
 
 import time
-from codecs import getincrementaldecoder
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import msgspec
@@ -46,7 +46,7 @@ from myna.server.schemas.answers import (
 )
 
 encode = msgspec.json.Encoder().encode
-Utf8 = getincrementaldecoder("utf-8")
+MIN_LOGPROB = -9999.0  # What OpenAI sends for a token that cannot be.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +84,18 @@ async def _close(events: AsyncIterator[Event]) -> None:
         await aclose()
 
 
-def usage_object(usages: list[Usage]) -> UsageObject:
-    """Add up the choices of one prompt, which is counted once."""
-    prompt_tokens = usages[0].prompt_tokens
+def usage_object(prompts: Sequence[Sequence[Usage]]) -> UsageObject:
+    """Add up the choices of each prompt; the prompt itself counts once."""
+    usages = [usage for choices in prompts for usage in choices]
+    prompt_tokens = sum(choices[0].prompt_tokens for choices in prompts)
     completion_tokens = sum(usage.completion_tokens for usage in usages)
     return UsageObject(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         total_tokens=prompt_tokens + completion_tokens,
-        prompt_tokens_details=PromptDetails(cached_tokens=usages[0].cached_tokens),
+        prompt_tokens_details=PromptDetails(
+            cached_tokens=sum(choices[0].cached_tokens for choices in prompts)
+        ),
         completion_tokens_details=CompletionDetails(
             reasoning_tokens=sum(usage.reasoning_tokens for usage in usages)
         ),
@@ -116,18 +119,20 @@ async def chat_chunks(
         )
 
     usages: list[Usage] = []
-    async for event in events:
-        match event:
-            case Accepted():
-                for index in range(heading.num_choices):
-                    yield chunk(ChunkChoice(index=index, delta=Delta(role="assistant", content="")))
-            case Finished(index=index, reason=reason, usage=usage):
-                usages.append(usage)
-                yield chunk(ChunkChoice(index=index, delta=Delta(), finish_reason=reason))
-            case TextDelta() | ReasoningDelta() | ToolCallDelta():
-                yield chunk(_chunk_choice(event, heading))
+    first = Delta(role="assistant", content="")
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Accepted():
+                    for index in range(heading.num_choices):
+                        yield chunk(ChunkChoice(index=index, delta=first))
+                case Finished(index=index, reason=reason, usage=usage):
+                    usages.append(usage)
+                    yield chunk(ChunkChoice(index=index, delta=Delta(), finish_reason=reason))
+                case TextDelta() | ReasoningDelta() | ToolCallDelta():
+                    yield chunk(_chunk_choice(event, heading))
     if heading.has_usage:
-        yield chunk(usage=usage_object(usages))
+        yield chunk(usage=usage_object([usages]))
 
 
 def _chunk_choice(
@@ -205,11 +210,12 @@ async def whole_chat(heading: Heading, events: AsyncGenerator[Event, None]) -> b
     """Write a chat answer as one body."""
     answers = [ChatAnswer() for _ in range(heading.num_choices)]
     usages: list[Usage] = []
-    async for event in events:
-        if isinstance(event, Finished):
-            usages.append(event.usage)
-        if not isinstance(event, Accepted | Failed):
-            answers[event.index].add(event)
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Finished):
+                usages.append(event.usage)
+            if not isinstance(event, Accepted | Failed):
+                answers[event.index].add(event)
     return encode(
         ChatCompletion(
             id=heading.id,
@@ -219,21 +225,28 @@ async def whole_chat(heading: Heading, events: AsyncGenerator[Event, None]) -> b
                 answer.choice(index, has_logprobs=heading.has_logprobs)
                 for index, answer in enumerate(answers)
             ],
-            usage=usage_object(usages),
+            usage=usage_object([usages]),
         )
     )
 
 
-def chat_logprobs(tokens: list[TokenLogprob] | tuple[TokenLogprob, ...]) -> ChatLogprobs:
+def finite(logprob: float | None) -> float | None:
+    """Bound a log-probability, for JSON has no infinity."""
+    return None if logprob is None else max(logprob, MIN_LOGPROB)
+
+
+def chat_logprobs(tokens: Sequence[TokenLogprob]) -> ChatLogprobs:
     """Translate the log-probabilities of an answer's tokens."""
     return ChatLogprobs(
         content=[
             ChosenLogprob(
                 token=token.token,
-                logprob=token.logprob,
+                logprob=finite(token.logprob),
                 bytes=list(token.token_bytes),
                 top_logprobs=[
-                    TopLogprob(token=top.token, logprob=top.logprob, bytes=list(top.token_bytes))
+                    TopLogprob(
+                        token=top.token, logprob=finite(top.logprob), bytes=list(top.token_bytes)
+                    )
                     for top in token.top
                 ],
             )

@@ -9,7 +9,7 @@ import msgspec
 
 from myna.core.errors import InvalidRequest, Unsupported
 from myna.core.messages import Message, TextPart, Tool, ToolCall
-from myna.core.requests import ChatInput, Constraint, SamplingParams
+from myna.core.requests import ChatInput, Constraint, SamplingParams, TextInput, TokenInput
 from myna.core.service import ModelCard
 from myna.server.schemas.chat import (
     ChatMessage,
@@ -18,6 +18,7 @@ from myna.server.schemas.chat import (
     ResponseFormat,
     ToolChoice,
 )
+from myna.server.schemas.completions import CompletionRequest
 from myna.server.schemas.sampling import SamplingFields, StructuredOutputs
 
 ROLES = {"developer": "system", "function": "tool"}
@@ -42,6 +43,26 @@ def chat_input(wire: ChatRequest, card: ModelCard) -> ChatInput:
         tool_choice=tool_choice,
         parallel_tool_calls=wire.parallel_tool_calls is not False,
         thinking=_thinking(wire),
+    )
+
+
+def raw_inputs(wire: CompletionRequest) -> list[TextInput | TokenInput]:
+    """Tell the four forms of `prompt` apart: text, texts, token ids, lists of token ids."""
+    echo = wire.echo is True
+    prompt = wire.prompt
+    if isinstance(prompt, str):
+        return [TextInput(prompt=prompt, echo=echo)]
+    texts = [item for item in prompt if isinstance(item, str)]
+    token_ids = [item for item in prompt if isinstance(item, int)]
+    lists = [item for item in prompt if isinstance(item, list)]
+    if len(texts) == len(prompt):
+        return [TextInput(prompt=text, echo=echo) for text in texts]
+    if len(token_ids) == len(prompt):
+        return [TokenInput(token_ids=tuple(token_ids), echo=echo)]
+    if len(lists) == len(prompt):
+        return [TokenInput(token_ids=tuple(ids), echo=echo) for ids in lists]
+    raise InvalidRequest(
+        "`prompt` mixes texts, token ids and lists; send one kind.", param="prompt"
     )
 
 
