@@ -19,6 +19,9 @@ import torch
 from torch import Tensor
 
 
+BLOCKS_AT_ONCE = 1 << 20
+
+
 @dataclass(frozen=True)
 class BlockFormat:
     """Describe one format.
@@ -198,5 +201,8 @@ def decode_rows(kind: str, data: Tensor) -> Tensor:
 def has_finite_scales(kind: str, data: Tensor) -> bool:
     """Tell whether no scale of packed rows (..., row_bytes) is infinite or not a number."""
     block = FORMATS[kind]
-    blocks = data.reshape(-1, block.num_bytes)
-    return all(bool(_half(blocks, offset).isfinite().all()) for offset in block.scale_offsets)
+    return all(
+        bool(_half(blocks, offset).isfinite().all())
+        for blocks in data.reshape(-1, block.num_bytes).split(BLOCKS_AT_ONCE)
+        for offset in block.scale_offsets
+    )

@@ -7,18 +7,50 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from myna.core.errors import NotFound
-from myna.weights.checkpoint import Checkpoint
-from myna.weights.safetensors_files import SafetensorsCheckpoint
+from myna.core.errors import BadCheckpoint, NotFound
+from myna.weights.gguf import PART_NAME, GgufCheckpoint
+from myna.weights.report import some_names
+from myna.weights.safetensors_files import SafetensorsCheckpoint, has_safetensors
 
 
-def open_checkpoint(path: Path) -> Checkpoint:
+def open_checkpoint(path: Path) -> SafetensorsCheckpoint | GgufCheckpoint:
     """Open a checkpoint and check its headers; no values are read.
 
     Raises:
         NotFound: nothing is there.
         BadCheckpoint: what is there holds no weights, or damaged ones.
     """
+    gguf_file = find_gguf(path)
+    if gguf_file is not None:
+        return GgufCheckpoint(gguf_file)
+    if not path.is_dir():
+        raise BadCheckpoint(f"{path} is neither a folder nor a .gguf file")
+    return SafetensorsCheckpoint(path)
+
+
+def find_gguf(path: Path) -> Path | None:
+    """Find the GGUF file that a path names, or the one of a folder without safetensors.
+
+    Raises:
+        NotFound: nothing is there.
+        BadCheckpoint: the folder holds several.
+    """
     if not path.exists():
         raise NotFound(f"{path} does not exist; give a folder or a .gguf file")
-    return SafetensorsCheckpoint(path)
+    if path.is_file():
+        return path if path.suffix == ".gguf" else None
+    found = sorted(path.glob("*.gguf"))
+    if not found or has_safetensors(path):
+        return None
+    first = found[0]
+    is_one = len(found) == 1 or len({_stem(file.name) for file in found}) == 1
+    if not is_one:
+        names = some_names(file.name for file in found)
+        raise BadCheckpoint(f"{path} holds {len(found)} GGUF files, {names}; name one of them")
+    return first
+
+
+def _stem(name: str) -> str:
+    """Strip a part's number."""
+    found = PART_NAME.fullmatch(name)
+    return found[1] if found else name
