@@ -10,29 +10,37 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 from myna.core.errors import InternalError, MynaError, Unavailable
 from myna.core.requests import RequestId
 from myna.engine.engine import Engine
-from myna.engine.sequence import EngineRequest, StepOutput
+from myna.engine.sequence import Account, EngineRequest, StepOutput
 from myna.engine.stats import EngineStats
 
 log = logging.getLogger("myna.engine")
 
 Command = Callable[[], None]
+Finish = Callable[[int], Account | None]
 JOIN_S = 30.0
 
 
-class Listener:
+class Listener(Protocol):
     """Receive one request's outputs, on the engine's thread."""
 
-    def on_output(self, output: StepOutput) -> tuple[int, ...]:
-        """Take one output; return the choices that are to end now (a stop string was met)."""
-        raise NotImplementedError
+    @property
+    def is_done(self) -> bool:
+        """Tell whether every choice has ended."""
+        ...
+
+    def on_output(self, output: StepOutput, finish: Finish) -> None:
+        """Take one output; `finish(index)` ends a choice at a stop string and gives its account."""
+        ...
 
     def on_error(self, error: MynaError) -> None:
         """Learn that the request has failed; nothing follows."""
-        raise NotImplementedError
+        ...
 
 
 class EngineThread:
@@ -131,8 +139,10 @@ class EngineThread:
             listener.on_error(output.error)
             return
         try:
-            for index in listener.on_output(output):
-                self._engine.finish(output.request_id, index)
+            finish = partial(self._engine.finish, output.request_id)
+            listener.on_output(output, finish)
+            if listener.is_done:
+                del self._listeners[output.request_id]
         except Exception:  # turning tokens into text must not end other requests
             log.exception("request=%s event=answer_failed", output.request_id)
             self._drop(output.request_id)

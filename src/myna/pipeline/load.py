@@ -24,10 +24,10 @@ from myna.models.family import Blueprint
 from myna.models.registry import blueprint_for_folder, blueprint_for_gguf
 from myna.pipeline.defaults import SamplingDefaults, defaults_from_folder, defaults_from_gguf
 from myna.pipeline.machine import available_memory_bytes, fast_dtype
-from myna.text.chat_template import ChatTemplate, template_from_folder, template_from_gguf
+from myna.text import template_files, tokenizer_files, tokenizer_gguf
+from myna.text.chat_template import ChatTemplate
+from myna.text.template_files import FoundTemplate
 from myna.text.tokenizer import Tokenizer
-from myna.text.tokenizer_files import tokenizer_from_folder
-from myna.text.tokenizer_gguf import tokenizer_from_gguf
 from myna.weights.checkpoint import Checkpoint
 from myna.weights.gguf import GgufCheckpoint
 from myna.weights.load import load_weights
@@ -145,13 +145,13 @@ def _open(path: Path, *, name: str) -> _Source:
 
 def _open_gguf(checkpoint: GgufCheckpoint, *, name: str) -> _Source:
     metadata = checkpoint.metadata
-    tokenizer = tokenizer_from_gguf(metadata)
+    tokenizer = tokenizer_gguf.from_gguf_metadata(metadata)
     advised_name = f"{name} {metadata.get('general.name', '')}"
     return _Source(
         checkpoint=checkpoint,
         blueprint=blueprint_for_gguf(metadata, checkpoint),
         tokenizer=tokenizer,
-        template=template_from_gguf(metadata),
+        template=_template(template_files.find_in_gguf(metadata), tokenizer),
         defaults=defaults_from_gguf(metadata, name=advised_name),
         stop_ids=frozenset(tokenizer.eos_ids),
     )
@@ -159,14 +159,27 @@ def _open_gguf(checkpoint: GgufCheckpoint, *, name: str) -> _Source:
 
 def _open_folder(folder: Path, checkpoint: Checkpoint, *, name: str) -> _Source:
     config = read_json_object(folder / "config.json")
-    tokenizer = tokenizer_from_folder(folder)
+    tokenizer = tokenizer_files.from_folder(folder)
     return _Source(
         checkpoint=checkpoint,
         blueprint=blueprint_for_folder(config, checkpoint.tensors.keys()),
         tokenizer=tokenizer,
-        template=template_from_folder(folder),
+        template=_template(template_files.find_in_folder(folder), tokenizer),
         defaults=defaults_from_folder(folder, name=name),
         stop_ids=frozenset(tokenizer.eos_ids) | _stop_ids(folder),
+    )
+
+
+def _template(found: FoundTemplate | None, tokenizer: Tokenizer) -> ChatTemplate | None:
+    if found is None:
+        return None
+    for warning in found.warnings:
+        log.warning("event=template %s", warning)
+    bos, eos = tokenizer.bos_id, next(iter(tokenizer.eos_ids), None)
+    return ChatTemplate(
+        found.source,
+        bos_token=None if bos is None else tokenizer.token_of(bos),
+        eos_token=None if eos is None else tokenizer.token_of(eos),
     )
 
 
@@ -184,7 +197,8 @@ def read_json_object(path: Path) -> dict[str, object]:
         raise BadCheckpoint(f"{path} is not valid JSON ({error}); download it again") from error
     if not isinstance(value, dict):
         raise BadCheckpoint(
-            f"{path} should hold a JSON object but holds a {type(value).__name__}; download it again"
+            f"{path} should hold a JSON object but holds a {type(value).__name__}; "
+            "download it again"
         )
     return value
 
@@ -282,9 +296,9 @@ def _card(
     context: int,
 ) -> ModelCard:
     packed = [name for name in report.dtypes if name.startswith("Q")]
-    capabilities = ("tools",) if source.template and source.template.knows_tools else ()
-    if source.template and source.template.knows_thinking:
-        capabilities += ("reasoning",)
+    written = source.template.source if source.template else ""
+    known = (("tools", "tools"), ("reasoning", "<think>"))
+    capabilities = tuple(name for name, sign in known if sign in written)
     return ModelCard(
         id=options.model_id,
         family=blueprint.family.name,
