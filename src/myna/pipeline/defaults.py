@@ -83,13 +83,11 @@ def advice_for(name: str) -> SamplingDefaults:
     return next((advice for part, advice in VENDOR_ADVICE if part in lowered), FALLBACK)
 
 
-def fill(params: SamplingParams, defaults: SamplingDefaults) -> SamplingParams:
+def fill(params: SamplingParams, defaults: SamplingDefaults) -> SamplingDefaults:
     """Return the request's wishes, with the model's defaults where there are none."""
-    wishes = {name: getattr(params, name) for name in SamplingDefaults.__struct_fields__}
-    filled = {
-        name: getattr(defaults, name) if wish is None else wish for name, wish in wishes.items()
-    }
-    return msgspec.structs.replace(params, **filled)
+    names = SamplingDefaults.__struct_fields__
+    wishes = {name: wish for name in names if (wish := getattr(params, name)) is not None}
+    return msgspec.structs.replace(defaults, **wishes)
 
 
 def _known_fields(fields: Mapping[str, object]) -> dict[str, object]:

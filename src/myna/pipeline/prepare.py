@@ -1,0 +1,225 @@
+"""From a request to what the engine runs: render, tokenize, fill in defaults, compile constraints.
+
+Not here: reading what comes back (answer).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from myna.core.errors import InvalidRequest
+from myna.core.requests import ChatInput, Request, SamplingParams
+from myna.engine.grammar import Grammar, GrammarCompiler, Thinking
+from myna.engine.grammar_source import GrammarSource, constraint_source, tool_call_source
+from myna.engine.protocols import TokenMask, TokenOverride
+from myna.engine.sequence import EngineRequest, Sampling
+from myna.pipeline.defaults import SamplingDefaults, fill
+from myna.pipeline.load import LoadedModel
+from myna.pipeline.thinking import ThinkingGuard, ThinkingTokens
+from myna.text.chat_template import THINK_CLOSE, THINK_OPEN, ends_in_thinking
+from myna.text.reasoning import drop_old_reasoning
+from myna.text.tokenizer import Tokenizer
+
+log = logging.getLogger("myna.prepare")
+
+TOOL_OPEN, TOOL_CLOSE = "<tool_call>", "</tool_call>"
+CLOSE_TEXT = f"\n{THINK_CLOSE}\n\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Hold a request as the engine wants it, and how its answer is to be read.
+
+    Attributes:
+        starts_thinking: the prompt ends inside a reasoning block.
+        may_think: the answer may hold a reasoning block.
+        may_call_tools: the answer may hold tool calls.
+        stops: texts that end the answer.
+        echoes: the prompt is part of the answer.
+    """
+
+    engine_request: EngineRequest
+    starts_thinking: bool
+    may_think: bool
+    may_call_tools: bool
+    stops: tuple[str, ...]
+    echoes: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prompt:
+    token_ids: tuple[int, ...]
+    starts_thinking: bool = False
+    is_chat: bool = False
+
+
+class Preparer:
+    """Prepare requests for one model; safe from any thread."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+        tokenizer = model.tokenizer
+        self._grammars = GrammarCompiler(
+            [tokenizer.token_bytes(token_id) for token_id in range(tokenizer.vocab_size)],
+            eos_ids=sorted(model.stop_ids),
+            special_ids=sorted(tokenizer.special_ids),
+            encode=tokenizer.encode,
+        )
+        written = model.template.source if model.template else ""
+        self._knows_thinking = THINK_CLOSE in written
+        self._opens_thinking = THINK_OPEN in written
+        self._think_tokens = ThinkingTokens(
+            close_id=tokenizer.id_of(THINK_CLOSE), close_ids=tuple(tokenizer.encode(CLOSE_TEXT))
+        )
+
+    def prepare(self, request: Request) -> Prepared:
+        """Turn a request into an engine request.
+
+        Raises:
+            InvalidRequest: something in it is wrong.
+        """
+        prompt = self._prompt(request)
+        asked = request.input
+        tools = asked.tools if isinstance(asked, ChatInput) and asked.tool_choice != "none" else ()
+        echoes = not isinstance(asked, ChatInput) and asked.echo
+        grammar = self._grammar(request, starts_thinking=prompt.starts_thinking)
+        thinking = self._thinking(prompt)
+        deadline_s = None if request.deadline_s is None else time.monotonic() + request.deadline_s
+        sampling = self._sampling(request.sampling, echoes=echoes)
+        return Prepared(
+            engine_request=EngineRequest(
+                id=request.id,
+                token_ids=prompt.token_ids,
+                sampling=sampling,
+                num_choices=request.num_choices,
+                deadline_s=deadline_s,
+                make_mask=None if grammar is None else _mask_maker(grammar, thinking),
+                make_override=self._override_maker(request, prompt),
+            ),
+            starts_thinking=prompt.starts_thinking,
+            may_think=prompt.is_chat and self._knows_thinking,
+            may_call_tools=bool(tools),
+            stops=request.sampling.stop,
+            echoes=echoes,
+        )
+
+    def close(self) -> None:
+        """End the process that proves grammars."""
+        self._grammars.close()
+
+    def _prompt(self, request: Request) -> _Prompt:
+        asked, tokenizer = request.input, self._model.tokenizer
+        if isinstance(asked, ChatInput):
+            return self._chat_prompt(asked)
+        if hasattr(asked, "token_ids"):
+            return _Prompt(token_ids=asked.token_ids)
+        head = [tokenizer.bos_id] if tokenizer.adds_bos and tokenizer.bos_id is not None else []
+        return _Prompt(token_ids=(*head, *tokenizer.encode(asked.prompt)))
+
+    def _chat_prompt(self, asked: ChatInput) -> _Prompt:
+        template, tokenizer = self._model.template, self._model.tokenizer
+        if template is None:
+            raise InvalidRequest(
+                "this model has no chat template: it continues text but does not chat; "
+                "use /v1/completions, or a model tuned for conversation",
+                param="messages",
+            )
+        rendered = template.render(
+            drop_old_reasoning(asked.messages),
+            tools=asked.tools if asked.tool_choice != "none" else (),
+            thinking=asked.thinking,
+            escape=tokenizer.escape_control_tokens,
+        )
+        return _Prompt(
+            token_ids=tuple(tokenizer.encode_rendered(rendered)),
+            starts_thinking=ends_in_thinking(rendered),
+            is_chat=True,
+        )
+
+    def _sampling(self, params: SamplingParams, *, echoes: bool) -> Sampling:
+        return resolve_sampling(
+            params,
+            self._model.defaults,
+            stop_ids=self._model.stop_ids,
+            prompt_logprobs=echoes and params.logprobs is not None,
+        )
+
+    def _grammar(self, request: Request, *, starts_thinking: bool) -> Grammar | None:
+        source = self._grammar_source(request, starts_thinking=starts_thinking)
+        return None if source is None else self._grammars.compile(source)
+
+    def _grammar_source(self, request: Request, *, starts_thinking: bool) -> GrammarSource | None:
+        asked, tokenizer = request.input, self._model.tokenizer
+        if isinstance(asked, ChatInput) and asked.tool_choice not in ("auto", "none"):
+            opener, closer = (_mark(tokenizer, text) for text in (TOOL_OPEN, TOOL_CLOSE))
+            return tool_call_source(
+                asked.tools,
+                tool_choice=asked.tool_choice,
+                parallel=asked.parallel_tool_calls,
+                opener=opener,
+                closer=closer,
+            )
+        if request.constraint is None:
+            return None
+        spelled = starts_thinking and self._think_tokens.close_id is None
+        return constraint_source(request.constraint, after_text=THINK_CLOSE if spelled else None)
+
+    def _thinking(self, prompt: _Prompt) -> Thinking | None:
+        """Name the block that a constraint leaves free."""
+        close_id = self._think_tokens.close_id
+        if close_id is None or not prompt.is_chat or not self._knows_thinking:
+            return None
+        open_id = self._model.tokenizer.id_of(THINK_OPEN)
+        return Thinking(end_id=close_id, start_id=None if prompt.starts_thinking else open_id)
+
+    def _override_maker(
+        self, request: Request, prompt: _Prompt
+    ) -> Callable[[int], TokenOverride] | None:
+        if not prompt.starts_thinking:
+            return None
+        budget, tokens = request.thinking_budget, self._think_tokens
+        return lambda _index: ThinkingGuard(tokens, budget=budget)
+
+
+def resolve_sampling(
+    params: SamplingParams,
+    defaults: SamplingDefaults,
+    *,
+    stop_ids: frozenset[int],
+    prompt_logprobs: bool = False,
+) -> Sampling:
+    """Fill a request's wishes with the model's defaults.
+
+    Raises:
+        InvalidRequest: a value is out of its bounds.
+    """
+    filled = fill(params, defaults)
+    return Sampling(
+        temperature=filled.temperature,
+        top_k=filled.top_k or None,
+        top_p=filled.top_p,
+        min_p=filled.min_p,
+        repetition_penalty=filled.repetition_penalty,
+        presence_penalty=filled.presence_penalty,
+        frequency_penalty=filled.frequency_penalty,
+        seed=params.seed,
+        logit_bias=params.logit_bias,
+        max_tokens=params.max_tokens,
+        min_tokens=params.min_tokens,
+        stop_token_ids=stop_ids,
+        ignore_eos=params.ignore_eos,
+        logprobs=params.logprobs,
+        prompt_logprobs=prompt_logprobs,
+    )
+
+
+def _mask_maker(grammar: Grammar, thinking: Thinking | None) -> Callable[[int], TokenMask]:
+    return lambda _index: grammar.start(thinking=thinking)
+
+
+def _mark(tokenizer: Tokenizer, text: str) -> int | str:
+    token_id = tokenizer.id_of(text)
+    return text if token_id is None else token_id
