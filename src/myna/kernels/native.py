@@ -21,7 +21,7 @@ import myna.kernels
 
 LIBRARY = "libmyna_kernels.so"
 INTERFACE_VERSION = 1
-POINTER, SIZE, INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+POINTER, SIZE, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +34,17 @@ class Native:
         level: which of the library's instruction sets to use.
         name: its name, such as `avx512_bf16`.
         level_name: gives the name of a level.
-        linear_bf16: x (M, K), w (N, K), bias (N,) or None, out (M, N); M, N, K.
+        split_tokens: positions that one task of `paged_attention` reads.
+        linear_bf16: see linear.py for the order of its arguments.
+        paged_attention: see attention.py.
     """
 
     level: int
     name: str
     level_name: Callable[[int], bytes]
+    split_tokens: int
     linear_bf16: Callable[..., None]
+    paged_attention: Callable[..., None]
 
     def at_level(self, level: int) -> Native:
         """Give the same functions for a lower instruction set."""
@@ -79,14 +83,19 @@ def load_library(path: Path) -> Native | None:
         wanted = f"interface {found}, not {INTERFACE_VERSION}"
         logger.warning("kernels=none path=%s found=%r hint: install myna again", path, wanted)
         return None
-    level_name = _function(library, "level_name", INT)
+    level_name = library.myna_level_name
     level_name.restype = ctypes.c_char_p
+    library.myna_split_tokens.restype = SIZE
     best_level: int = library.myna_best_level()
     return Native(
         level=best_level,
         name=level_name(best_level).decode(),
         level_name=level_name,
-        linear_bf16=_function(library, "linear_bf16", INT, INT, *[POINTER] * 4, *[SIZE] * 3),
+        split_tokens=library.myna_split_tokens(),
+        linear_bf16=_function(library, "linear_bf16", *[POINTER] * 4, *[SIZE] * 3),
+        paged_attention=_function(
+            library, "paged_attention", *[POINTER] * 7, *[SIZE] * 7, FLOAT, INT
+        ),
     )
 
 
@@ -96,7 +105,8 @@ def is_plain(tensor: torch.Tensor) -> bool:
 
 
 def _function(library: ctypes.CDLL, name: str, *arguments: type) -> ctypes._NamedFuncPointer:
+    """Declare a kernel: the level and the number of threads come before its own arguments."""
     function = library[f"myna_{name}"]
-    function.argtypes = arguments
+    function.argtypes = (INT, INT, *arguments)
     function.restype = None
     return function

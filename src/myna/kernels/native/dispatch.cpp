@@ -10,7 +10,9 @@ namespace {
 
 enum LevelIndex { kBaseline, kAvx2, kAvx512, kAvx512Bf16, kNumLevels };
 
-#define MYNA_DECLARE(level) void linear_bf16_##level(const LinearBf16&, int);
+#define MYNA_DECLARE(level)                         \
+  void linear_bf16_##level(const LinearBf16&, int); \
+  void paged_attention_##level(const PagedAttention&, int);
 }  // namespace
 
 MYNA_DECLARE(baseline)
@@ -25,9 +27,10 @@ namespace {
 struct Level {
   const char* name;
   void (*linear_bf16)(const LinearBf16&, int num_threads);
+  void (*paged_attention)(const PagedAttention&, int num_threads);
 };
 
-#define MYNA_ROW(level) {#level, linear_bf16_##level}
+#define MYNA_ROW(level) {#level, linear_bf16_##level, paged_attention_##level}
 const Level kLevels[] = {
     MYNA_ROW(baseline),
 #if defined(__x86_64__)
@@ -68,4 +71,17 @@ MYNA_EXPORT void myna_linear_bf16(int level, int num_threads, const void* x, con
   kLevels[level].linear_bf16({static_cast<const Bfloat16*>(x), static_cast<const Bfloat16*>(w),
                               static_cast<const Bfloat16*>(bias), static_cast<Bfloat16*>(out), m, n, k},
                              num_threads);
+}
+
+// Positions that one task of paged_attention reads; the caller sizes the scratch memory by it.
+MYNA_EXPORT int64_t myna_split_tokens() { return kSplitTokens; }
+
+MYNA_EXPORT void myna_paged_attention(int level, int num_threads, const void* q, const void* keys, const void* values,
+                                      const void* tables, const void* lengths, void* out, void* scratch, int64_t b,
+                                      int64_t g, int64_t r, int64_t k, int64_t block_tokens, int64_t table_width,
+                                      int64_t num_splits, float scale, int dtype) {
+  kLevels[level].paged_attention(
+      {q, keys, values, static_cast<const int32_t*>(tables), static_cast<const int32_t*>(lengths), out,
+       static_cast<float*>(scratch), b, g, r, k, block_tokens, table_width, num_splits, scale, Dtype(dtype)},
+      num_threads);
 }

@@ -23,6 +23,22 @@ struct LinearBf16 {
   int64_t m, n, k;
 };
 
+struct PagedAttention {
+  const void* q;            // (B, H, K)
+  const void* keys;         // (num_blocks, block_tokens, G, K)
+  const void* values;       // the same
+  const int32_t* tables;    // (B, table_width), each request's blocks in order
+  const int32_t* lengths;   // (B,), cached positions of each request
+  void* out;                // (B, H, K)
+  float* scratch;           // (B, G, num_splits, R, K + 2), where H = G * R
+  int64_t b, g, r, k, block_tokens, table_width, num_splits;
+  float scale;
+  Dtype dtype;              // of q, keys, values and out
+};
+
+// Positions of one request that one task reads. Fixed, so that sums never depend on threads or on neighbours.
+constexpr int64_t kSplitTokens = 256;
+
 // Declare or define NAME at the level that this file is compiled for.
 #define MYNA_JOIN2(name, level) name##_##level
 #define MYNA_JOIN(name, level) MYNA_JOIN2(name, level)

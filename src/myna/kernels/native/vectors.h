@@ -34,6 +34,44 @@ inline Bfloat16 to_bfloat16(float value) {
   return {uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 
+inline Bfloat16 round_to(float value, Bfloat16) { return to_bfloat16(value); }
+inline float round_to(float value, float) { return value; }
+inline float to_float(float value) { return value; }
+
+inline Floats load_floats(const float* from) { return load<Floats>(from); }
+
+inline Floats load_floats(const Bfloat16* from) {
+  typedef uint16_t Halves __attribute__((vector_size(32)));
+  return (Floats)(__builtin_convertvector(load<Halves>(from), Words) << 16);
+}
+
+// Load fewer than 16 numbers, with zeros after them.
+template <class T>
+inline Floats load_floats(const T* from, int64_t count) {
+  T padded[kLanes] = {};
+  memcpy(padded, from, size_t(count) * sizeof(T));
+  return load_floats(padded);
+}
+
+// e^x for x <= 0, within 2 units in the last place; 0 below the smallest normal number; a NaN stays one.
+inline Floats exp_negative(Floats x) {
+  const float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  x = x < -87.0f ? Floats{} - 87.0f : x;
+  const Floats n = x * 1.44269504f + kMagic - kMagic;
+  Floats r = x - n * 0.693359375f;  // ln 2 in two parts
+  r = r + n * 2.12194440e-4f;
+  Floats p = r * 1.9875691500e-4f + 1.3981999507e-3f;  // Cephes' expf polynomial
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  typedef int32_t Ints __attribute__((vector_size(64)));
+  return p * (Floats)((__builtin_convertvector(n, Ints) + 127) << 23);
+}
+
+inline float exp_negative(float x) { return exp_negative(Floats{} + x)[0]; }
+
 inline float sum(Floats values) {
   typedef float Eight __attribute__((vector_size(32)));
   typedef float Four __attribute__((vector_size(16)));
