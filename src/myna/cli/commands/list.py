@@ -1,0 +1,73 @@
+"""`myna list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from myna.cli.console import answer, answer_json, note, size_text, table
+from myna.core.settings import read_settings
+from myna.hub.cache import installed
+from myna.hub.catalogue import catalogue
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """Describe one model for a program; `path` is set if it is on this machine."""
+
+    id: str
+    summary: str
+    licence: str | None
+    num_bytes: int
+    path: str | None
+
+
+def command(
+    here: Annotated[
+        bool, typer.Option("--here", help="Only what is on this machine already.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+) -> None:
+    """Show the models one can name, and which are on this machine."""
+    models_dir = read_settings().models_dir
+    rows = [row for row in _rows(models_dir) if row.path or not here]
+    if json:
+        answer_json(rows)
+        return
+    if rows:
+        cells = [("NAME", "SIZE", "HERE", "LICENCE", "WHAT IT DOES")]
+        for row in rows:
+            size, mark = size_text(row.num_bytes), "yes" if row.path else "-"
+            cells.append((row.id, size, mark, row.licence or "-", row.summary))
+        answer(table(cells))
+    note(f"models are kept in {models_dir}; `myna pull NAME` fetches one")
+
+
+def _rows(models_dir: Path) -> list[Row]:
+    """Unite the catalogue with what is on this machine."""
+    here = {model.id: model for model in installed(models_dir)}
+    rows = []
+    for entry in catalogue().values():
+        model = here.pop(entry.id, None)
+        rows.append(
+            Row(
+                id=entry.id,
+                summary=entry.summary,
+                licence=entry.licence.name,
+                num_bytes=model.num_bytes if model else entry.download_bytes,
+                path=str(model.path) if model else None,
+            )
+        )
+    rows += [
+        Row(
+            id=model.id,
+            summary="your own",
+            licence=None,
+            num_bytes=model.num_bytes,
+            path=str(model.path),
+        )
+        for model in here.values()
+    ]
+    return rows

@@ -1,0 +1,97 @@
+"""The door of the command line: a table of commands, and what becomes of their errors.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 3 not found, 4 the model is damaged or
+not supported, 130 interrupted. Not here: any command; each is imported when it is called, so that
+help and short answers come at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "run": "Answer one prompt",
+    "chat": "Talk with a model",
+    "serve": "Serve a model over HTTP, to OpenAI clients",
+    "list": "Show the models one can name, and which are here",
+    "pull": "Fetch a model",
+    "show": "Tell what is known about a model",
+    "rm": "Delete a model from this machine",
+    "version": "Show versions",
+}
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+HELP = """\
+Myna: Qwen's omni models, whole, on the machine you have.
+
+Usage: myna COMMAND [OPTIONS]
+
+Commands:
+{commands}
+
+`myna COMMAND --help` tells more. Answers go to stdout, all else to stderr.
+Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 3 not found,
+4 the model is damaged or not supported, 130 interrupted."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; ends the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(help_text(), file=sys.stdout if argv else sys.stderr)
+        return 0 if argv else EXIT_USAGE
+    name, *rest = ["version" if word == "--version" else word for word in argv[:1]] + list(argv[1:])
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        _complain(
+            f"there is no command {name!r}\n"
+            f"hint: {f'did you mean `myna {close[0]}`?' if close else '`myna --help` lists them'}"
+        )
+        return EXIT_USAGE
+    return _run_command(name, rest)
+
+
+def help_text() -> str:
+    """Write the help that lists all commands."""
+    commands = "\n".join(f"  {name:<9}{summary}" for name, summary in COMMANDS.items())
+    return HELP.format(commands=commands)
+
+
+def _run_command(name: str, args: Sequence[str]) -> int:
+    """Import and call a command; turn what it raises into words and an exit code."""
+    # Commands load what they need, and the door of the command line needs none of it.
+    import typer  # noqa: PLC0415
+
+    from myna.core.errors import MynaError  # noqa: PLC0415
+
+    module = importlib.import_module(f"myna.cli.commands.{name}")
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(help=module.command.__doc__)(module.command)
+    try:
+        app(args=list(args), prog_name=f"myna {name}")
+    except MynaError as error:
+        _complain(error.message)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our answer has left; a flush at exit must not complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else EXIT_FAILED
+    return 0
+
+
+def _complain(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Models by name: what there is, where it is kept, and how it comes here. No torch."""

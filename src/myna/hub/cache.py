@@ -1,0 +1,144 @@
+"""Where models are kept on this machine, which are there, and which path a name stands for.
+
+Each model has a folder; a record in it, written last, says that all its files are there.
+Not here: fetching (hub.pull).
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from myna.core.errors import BadCheckpoint, InvalidRequest, NotFound
+from myna.hub.catalogue import CatalogueFile, catalogue, entry_of
+
+RECORD_NAME = ".myna.json"
+PART_SUFFIX = ".part"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell where an installed model's files came from, and which they are."""
+
+    id: str
+    source: str
+    revision: str | None
+    pulled_s: float
+    files: tuple[CatalogueFile, ...]
+
+
+class Installed(msgspec.Struct, frozen=True, kw_only=True):
+    """Name a model that is on this machine; `source` is `None` if the user put it there."""
+
+    id: str
+    path: Path
+    num_bytes: int
+    source: str | None
+
+
+def installed(models_dir: Path) -> tuple[Installed, ...]:
+    """List what is installed, by name."""
+    if not models_dir.is_dir():
+        return ()
+    found = (_look_at(path) for path in sorted(models_dir.iterdir()))
+    return tuple(model for model in found if model is not None)
+
+
+def find(name: str, models_dir: Path) -> Path:
+    """Return the folder or GGUF file that a name stands for: a model's name, or a path.
+
+    Raises:
+        NotFound: there is no such model, or it is not installed.
+    """
+    if not name:
+        raise InvalidRequest("the model's name is empty; name one of `myna list`", param="model")
+    path = Path(name).expanduser()
+    if "/" in name or name.endswith(".gguf"):
+        if not path.exists():
+            raise NotFound(f"there is no file or folder {name!r}", param="model")
+        return path
+    model_id = _id_of(name)
+    model = _look_at(models_dir / model_id)
+    if model is not None:
+        return model.path
+    if path.is_dir() and model_id not in catalogue():
+        return path
+    entry_of(name)  # Raises, with the nearest name, if the catalogue has none.
+    part = " (only a part of it is)" if (models_dir / model_id).is_dir() else ""
+    raise NotFound(
+        f"model {model_id!r} is not on this machine{part}\nhint: myna pull {model_id}",
+        param="model",
+    )
+
+
+def remove(name: str, models_dir: Path) -> Installed:
+    """Delete an installed model, or what an interrupted download left of it.
+
+    Raises:
+        NotFound: nothing of it is here.
+    """
+    model_id = _id_of(name)
+    folder = models_dir / model_id
+    if folder.parent != models_dir or folder.is_symlink() or not folder.is_dir():
+        raise NotFound(
+            f"model {name!r} is not on this machine\nhint: `myna list` shows what is", param="model"
+        )
+    num_bytes = size_of(folder)
+    # The record goes first: what an interrupted removal leaves is no installed model.
+    (folder / RECORD_NAME).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+    return Installed(id=model_id, path=folder, num_bytes=num_bytes, source=None)
+
+
+def read_record(folder: Path) -> Record | None:
+    """Read the record of a complete model; `None` if there is none.
+
+    Raises:
+        BadCheckpoint: the record is damaged.
+    """
+    path = folder / RECORD_NAME
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Record)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadCheckpoint(
+            f"{path} cannot be read ({error})\nhint: myna rm {folder.name}, then pull it again"
+        ) from error
+
+
+def size_of(folder: Path) -> int:
+    """Add up the bytes of a folder's files."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _id_of(name: str) -> str:
+    """Translate a repository's name to the catalogue's; leave others as they are."""
+    for entry in catalogue().values():
+        if name.lower() in (entry.id, entry.repository.lower()):
+            return entry.id
+    return name
+
+
+def _look_at(folder: Path) -> Installed | None:
+    """Recognise a model: a folder with a record, or one that the user put there."""
+    if folder.is_file() and folder.suffix == ".gguf":
+        return Installed(id=folder.stem, path=folder, num_bytes=folder.stat().st_size, source=None)
+    if not folder.is_dir():
+        return None
+    record = read_record(folder)
+    ggufs = sorted(folder.glob("*.gguf"))
+    if record is not None:
+        path = folder / record.files[0].path if _is_gguf(record) else folder
+        return Installed(id=folder.name, path=path, num_bytes=size_of(folder), source=record.source)
+    if folder.name in catalogue() or any(folder.rglob("*" + PART_SUFFIX)):
+        return None  # An interrupted download.
+    if (folder / "config.json").is_file() or ggufs:
+        path = folder if not ggufs else ggufs[0]
+        return Installed(id=folder.name, path=path, num_bytes=size_of(folder), source=None)
+    return None
+
+
+def _is_gguf(record: Record) -> bool:
+    return len(record.files) == 1 and record.files[0].path.endswith(".gguf")
