@@ -34,6 +34,10 @@ class Listener(Protocol):
         """Tell whether every choice has ended."""
         ...
 
+    def on_start(self) -> None:
+        """Learn that the request is queued."""
+        ...
+
     def on_output(self, output: StepOutput, finish: Finish) -> None:
         """Take one output; `finish(index)` ends a choice at a stop string and gives its account."""
         ...
@@ -125,6 +129,7 @@ class EngineThread:
             listener.on_error(InternalError("queueing failed; the server's log has the cause"))
         else:
             self._listeners[request.id] = listener
+            listener.on_start()
 
     def _drop(self, request_id: RequestId) -> None:
         self._engine.cancel(request_id)

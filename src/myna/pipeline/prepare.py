@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from myna.core.errors import InvalidRequest
-from myna.core.requests import ChatInput, Request, SamplingParams
+from myna.core.requests import ChatInput, Request, SamplingParams, TextInput, TokenInput
 from myna.engine.grammar import Grammar, GrammarCompiler, Thinking
 from myna.engine.grammar_source import GrammarSource, constraint_source, tool_call_source
 from myna.engine.protocols import TokenMask, TokenOverride
@@ -38,7 +38,7 @@ class Prepared:
         may_think: the answer may hold a reasoning block.
         may_call_tools: the answer may hold tool calls.
         stops: texts that end the answer.
-        echoes: the prompt is part of the answer.
+        echo_text: the prompt, if it is to be part of the answer.
     """
 
     engine_request: EngineRequest
@@ -46,7 +46,7 @@ class Prepared:
     may_think: bool
     may_call_tools: bool
     stops: tuple[str, ...]
-    echoes: bool
+    echo_text: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +84,11 @@ class Preparer:
         prompt = self._prompt(request)
         asked = request.input
         tools = asked.tools if isinstance(asked, ChatInput) and asked.tool_choice != "none" else ()
-        echoes = not isinstance(asked, ChatInput) and asked.echo
+        echo_text = self._echo_text(request)
         grammar = self._grammar(request, starts_thinking=prompt.starts_thinking)
         thinking = self._thinking(prompt)
         deadline_s = None if request.deadline_s is None else time.monotonic() + request.deadline_s
-        sampling = self._sampling(request.sampling, echoes=echoes)
+        sampling = self._sampling(request.sampling, echoes=echo_text is not None)
         return Prepared(
             engine_request=EngineRequest(
                 id=request.id,
@@ -103,7 +103,7 @@ class Preparer:
             may_think=prompt.is_chat and self._knows_thinking,
             may_call_tools=bool(tools),
             stops=request.sampling.stop,
-            echoes=echoes,
+            echo_text=echo_text,
         )
 
     def close(self) -> None:
@@ -114,10 +114,18 @@ class Preparer:
         asked, tokenizer = request.input, self._model.tokenizer
         if isinstance(asked, ChatInput):
             return self._chat_prompt(asked)
-        if hasattr(asked, "token_ids"):
+        if isinstance(asked, TokenInput):
             return _Prompt(token_ids=asked.token_ids)
         head = [tokenizer.bos_id] if tokenizer.adds_bos and tokenizer.bos_id is not None else []
         return _Prompt(token_ids=(*head, *tokenizer.encode(asked.prompt)))
+
+    def _echo_text(self, request: Request) -> str | None:
+        asked = request.input
+        if isinstance(asked, ChatInput) or not asked.echo:
+            return None
+        if isinstance(asked, TextInput):
+            return asked.prompt
+        return self._model.tokenizer.decode(asked.token_ids, skip_special=False)
 
     def _chat_prompt(self, asked: ChatInput) -> _Prompt:
         template, tokenizer = self._model.template, self._model.tokenizer

@@ -1,0 +1,104 @@
+"""LocalService: a model in this process, its engine on a thread of its own.
+
+Not here: the same in another process (core.remote with worker).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from myna.core.errors import InternalError, MynaError
+from myna.core.events import Event, Failed, Finished
+from myna.core.progress import Progress
+from myna.core.requests import Request
+from myna.core.service import Health, ModelCard
+from myna.engine.engine import Engine
+from myna.pipeline.answer import RequestAnswer
+from myna.pipeline.engine_thread import EngineThread
+from myna.pipeline.load import LoadedModel, LoadOptions, load_model
+from myna.pipeline.prepare import Prepared, Preparer
+
+log = logging.getLogger("myna.service")
+
+MAX_SILENCE_S = 60.0  # a step that takes longer than this is taken for a stuck engine
+
+
+class LocalService:
+    """Answer requests with one loaded model; satisfies `core.service.Service`."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+        self._preparer = Preparer(model)
+        self._thread = EngineThread(Engine(model.decoder, model.engine_config))
+
+    async def models(self) -> tuple[ModelCard, ...]:
+        """List the one model."""
+        return (self._model.card,)
+
+    async def generate(self, request: Request) -> AsyncIterator[Event]:
+        """Answer one request; see `core.service.Service.generate`."""
+        try:
+            prepared = await asyncio.to_thread(self._preparer.prepare, request)
+        except MynaError as error:
+            yield Failed(error=error.info())
+            return
+        except Exception:  # the boundary between requests
+            log.exception("request=%s event=prepare_failed", request.id)
+            fault = InternalError("preparing the request failed; the server's log has the cause")
+            yield Failed(error=fault.info())
+            return
+        async for event in self._run(prepared):
+            yield event
+
+    async def _run(self, prepared: Prepared) -> AsyncIterator[Event]:
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[list[Event]] = asyncio.Queue()
+
+        def deliver(events: list[Event]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(arrived.put_nowait, events)
+
+        request = prepared.engine_request
+        self._thread.start(request, RequestAnswer(prepared, self._model.tokenizer, deliver))
+        num_open = request.num_choices
+        try:
+            while num_open:
+                for event in await arrived.get():
+                    if isinstance(event, Failed):
+                        num_open = 0
+                    num_open -= isinstance(event, Finished)
+                    yield event
+                    if num_open <= 0:
+                        return
+        finally:
+            if num_open > 0:
+                self._thread.cancel(request.id)
+
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        """Encode text as token ids, without special tokens added."""
+        return tuple(await asyncio.to_thread(self._model.tokenizer.encode, text))
+
+    async def health(self) -> Health:
+        """Report readiness at once."""
+        age_s, stats = self._thread.heartbeat_age_s, self._thread.stats
+        is_stuck = age_s > MAX_SILENCE_S
+        return Health(
+            ready=not is_stuck,
+            reason=f"the engine has not finished a step for {age_s:.0f} s" if is_stuck else "",
+            heartbeat_age_s=age_s,
+            num_running=stats.num_running,
+            num_waiting=stats.num_waiting,
+        )
+
+    async def close(self) -> None:
+        """Stop the engine; open requests end in `Failed`."""
+        await asyncio.to_thread(self._thread.close)
+        self._preparer.close()
+
+
+def load_local_service(path: Path, options: LoadOptions, progress: Progress) -> LocalService:
+    """Load a model and start serving it; may take minutes. Errors as `load_model`."""
+    return LocalService(load_model(path, options, progress))
