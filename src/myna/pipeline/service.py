@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 from myna.core.errors import InternalError, MynaError
@@ -50,10 +51,11 @@ class LocalService:
             fault = InternalError("preparing the request failed; the server's log has the cause")
             yield Failed(error=fault.info())
             return
-        async for event in self._run(prepared):
-            yield event
+        async with aclosing(self._run(prepared)) as events:
+            async for event in events:
+                yield event
 
-    async def _run(self, prepared: Prepared) -> AsyncIterator[Event]:
+    async def _run(self, prepared: Prepared) -> AsyncGenerator[Event, None]:
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[list[Event]] = asyncio.Queue()
 
