@@ -1,0 +1,181 @@
+"""`myna chat`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from myna.cli.client import HttpTalker
+from myna.cli.commands.serve import DEFAULT_PORT
+from myna.cli.compose import choose, model_id_of
+from myna.cli.console import note
+from myna.cli.conversation import load_talker, show_answer
+from myna.cli.options import (
+    Dtype,
+    DtypeOption,
+    EchoOption,
+    KeepPackedOption,
+    MaxContextOption,
+    MaxTokensOption,
+    SeedOption,
+    SystemOption,
+    TemperatureOption,
+    ThinkingOption,
+    TopKOption,
+    TopPOption,
+    UrlOption,
+)
+from myna.cli.talker import Talker
+from myna.core.errors import MynaError
+from myna.core.messages import Message, text_message
+from myna.core.requests import ChatInput, SamplingParams
+from myna.core.settings import Settings, read_settings
+
+LOCAL_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
+PROMPT = "> "
+HELP = """\
+/clear          forget the conversation
+/system WORDS   begin anew under this system message
+/help           show this
+/exit           leave; Ctrl-D does too, Ctrl-C stops an answer"""
+
+
+def command(
+    model: Annotated[
+        str | None, typer.Argument(help="A name of `myna list`, a folder or a GGUF file.")
+    ] = None,
+    url: UrlOption = None,
+    system: SystemOption = None,
+    max_tokens: MaxTokensOption = None,
+    temperature: TemperatureOption = None,
+    top_p: TopPOption = None,
+    top_k: TopKOption = None,
+    seed: SeedOption = None,
+    thinking: ThinkingOption = None,
+    dtype: DtypeOption = Dtype.AUTO,
+    max_context: MaxContextOption = None,
+    keep_packed: KeepPackedOption = None,
+    echo: EchoOption = False,
+) -> None:
+    """Talk with a model: with the one a local server serves, else with one loaded here."""
+    settings = read_settings()
+    talker: Talker | None = None
+    if url is not None:
+        talker = HttpTalker.to(url, settings, model_id=model)
+    elif not echo:
+        talker = _find_server(model, settings)
+    if talker is None:
+        choice = choose(
+            model or settings.default_model,
+            settings,
+            dtype=dtype,
+            max_context=max_context,
+            keep_packed=keep_packed,
+            is_echo=echo,
+        )
+        talker = load_talker(choice)
+    sampling = SamplingParams(
+        temperature=temperature, top_p=top_p, top_k=top_k, seed=seed, max_tokens=max_tokens
+    )
+    try:
+        Chat(talker, sampling, settings, system=system, thinking=thinking).run()
+    finally:
+        talker.close()
+
+
+def _find_server(model: str | None, settings: Settings) -> Talker | None:
+    """Connect to a server of this machine, if one answers and serves the model asked for."""
+    try:
+        talker = HttpTalker.to(LOCAL_URL, settings, model_id=None)
+    except MynaError:
+        return None
+    if model is not None and model_id_of(model) not in talker.served:
+        return None
+    note(f"talking with {talker.model_id} at {LOCAL_URL}")
+    return talker
+
+
+class Chat:
+    """Keep a conversation going until its user leaves."""
+
+    def __init__(
+        self,
+        talker: Talker,
+        sampling: SamplingParams,
+        settings: Settings,
+        *,
+        system: str | None,
+        thinking: bool | None,
+    ) -> None:
+        self._talker = talker
+        self._sampling = sampling
+        self._settings = settings
+        self._thinking = thinking
+        self._messages: list[Message] = []
+        self._begin(system)
+
+    def run(self) -> None:
+        """Read turns and answer them."""
+        is_terminal = sys.stdin.isatty()
+        if is_terminal:
+            import readline  # noqa: F401, PLC0415 -- line editing, where Python was built with it
+
+            note(f"{self._talker.model_id}: /help shows commands, Ctrl-D leaves")
+        while (line := self._read(is_terminal=is_terminal)) is not None:
+            if line.startswith("/"):
+                if not self._obey(line):
+                    return
+            elif line:
+                self._answer(line)
+
+    def _read(self, *, is_terminal: bool) -> str | None:
+        """Read one turn; `None` at the end."""
+        while True:
+            try:
+                # The prompt belongs on stderr: stdout holds answers alone.
+                if is_terminal:
+                    sys.stderr.write(PROMPT)
+                    sys.stderr.flush()
+                return input().strip()
+            except EOFError:
+                return None
+            except KeyboardInterrupt:
+                note("\nCtrl-D or /exit leaves")
+
+    def _answer(self, line: str) -> None:
+        question = ChatInput(
+            messages=(*self._messages, text_message("user", line)), thinking=self._thinking
+        )
+        try:
+            result = show_answer(
+                self._talker.answer(question, self._sampling), settings=self._settings
+            )
+        except MynaError as error:
+            note(f"error: {error.message}")
+            return
+        if result.reason is None:
+            note("(stopped)")
+        self._messages += [text_message("user", line), text_message("assistant", result.text)]
+
+    def _obey(self, line: str) -> bool:
+        """Carry out a command; returns whether the conversation goes on."""
+        word, _, rest = line.partition(" ")
+        match word:
+            case "/exit" | "/quit" | "/bye":
+                return False
+            case "/clear":
+                self._begin(None)
+                note("the conversation is forgotten")
+            case "/system":
+                self._begin(rest.strip() or None)
+                note("a new conversation begins")
+            case "/help":
+                note(HELP)
+            case _:
+                note(f"there is no command {word}; /help shows them")
+        return True
+
+    def _begin(self, system: str | None) -> None:
+        self._messages = [] if system is None else [text_message("system", system)]

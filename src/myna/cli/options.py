@@ -1,0 +1,55 @@
+"""Options that several commands share, with one wording each."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Dtype(StrEnum):
+    """Number format of activations and of weights that are not kept packed."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+DtypeOption = Annotated[
+    Dtype, typer.Option(help="Number format to compute in; auto: what this machine is fast at.")
+]
+MaxContextOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Most tokens of a conversation; less takes less memory."),
+]
+KeepPackedOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-packed/--unpack",
+        help="Leave quantized weights packed (small), or unpack them (large); default: what fits.",
+    ),
+]
+EchoOption = Annotated[
+    bool, typer.Option("--echo", hidden=True, help="No model: answer with the caller's words.")
+]
+UrlOption = Annotated[
+    str | None, typer.Option(help="Ask the server at this address instead.", metavar="URL")
+]
+SystemOption = Annotated[str | None, typer.Option(help="System message to begin with.")]
+MaxTokensOption = Annotated[int | None, typer.Option(min=1, help="Most tokens of an answer.")]
+TemperatureOption = Annotated[
+    float | None, typer.Option(min=0.0, max=2.0, help="0: always the likeliest token.")
+]
+TopPOption = Annotated[
+    float | None, typer.Option(min=0.0, max=1.0, help="Choose among this share of probability.")
+]
+TopKOption = Annotated[
+    int | None, typer.Option(min=0, help="Choose among so many tokens; 0: among all.")
+]
+SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same answer.")]
+ThinkingOption = Annotated[
+    bool | None,
+    typer.Option("--thinking/--no-thinking", help="Reason first, where the model can choose."),
+]
