@@ -9,7 +9,9 @@ import hashlib
 import hmac
 from urllib.parse import urlsplit
 
-from myna.core.errors import Unauthorized
+import msgspec
+
+from myna.core.errors import InvalidRequest, Unauthorized
 from myna.server.errors import Refused
 from myna.server.settings import ServerSettings
 
@@ -17,6 +19,19 @@ PUBLIC_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 Headers = list[tuple[bytes, bytes]]
+
+
+def guard(settings: ServerSettings, *, host: str) -> ServerSettings:
+    """Fit settings to the address to listen on: loopback knows its names, all else wants a key."""
+    if host in LOOPBACK_HOSTS:
+        allowed_hosts = settings.allowed_hosts or LOOPBACK_HOSTS
+        return msgspec.structs.replace(settings, allowed_hosts=allowed_hosts)
+    if not settings.api_keys:
+        raise InvalidRequest(
+            f"Listening on {host} without a key would let the whole network in; set an API key, "
+            "or listen on 127.0.0.1."
+        )
+    return settings
 
 
 def check_key(path: str, headers: Headers, settings: ServerSettings) -> None:

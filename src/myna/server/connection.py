@@ -70,9 +70,14 @@ class Connection(H11Protocol):
             self.transport.abort()
             return
         info = ErrorInfo(message=msg, type="invalid_request_error", code="invalid_http")
-        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        body = error_body(info)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
         response = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
-        for event in (response, h11.Data(data=error_body(info)), h11.EndOfMessage()):
+        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 

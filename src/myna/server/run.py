@@ -13,9 +13,11 @@ from types import FrameType
 
 import uvicorn
 
+from myna.core.errors import Unavailable
 from myna.server.app import App
 from myna.server.connection import Connection
 
+BACKLOG = 512
 KEEP_ALIVE_S = 30
 LAST_WORDS_S = 2
 
@@ -83,30 +85,32 @@ def serve(
         shutdown_grace_s: time that open requests have to finish.
         on_listening: called once with the address, such as `http://127.0.0.1:8000`.
     """
-    asyncio.run(
-        make_server(
-            app,
-            host=host,
-            port=port,
-            shutdown_grace_s=shutdown_grace_s,
-            on_listening=on_listening,
-        ).serve()
-    )
+    listener = listen(host, port)
+    server = make_server(app, shutdown_grace_s=shutdown_grace_s, on_listening=on_listening)
+    asyncio.run(server.serve(sockets=[listener]))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take an address; raises a readable error if that cannot be done."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Unavailable(
+            f"Cannot listen on {host} port {port}: {error.strerror}; choose another port.",
+            code="cannot_listen",
+        ) from None
 
 
 def make_server(
     app: App,
     *,
-    host: str,
-    port: int,
     shutdown_grace_s: float = 30.0,
     on_listening: Callable[[str], None] | None = None,
 ) -> Server:
-    """Make the server that `serve` runs, for a loop of the caller's own."""
+    """Make the server that `serve` runs, for a loop and a socket of the caller's own."""
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http=Connection,
         ws="none",
         loop="asyncio",

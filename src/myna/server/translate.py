@@ -104,7 +104,9 @@ def constraint(
     if structured is None:
         return None
     if structured.json is not None:
-        return Constraint(kind="json_schema", source=bytes(structured.json).decode())
+        schema = structured.json
+        source = schema if isinstance(schema, str) else _json_text(schema)
+        return Constraint(kind="json_schema", source=source)
     if structured.regex is not None:
         return Constraint(kind="regex", source=structured.regex)
     if structured.grammar is not None:

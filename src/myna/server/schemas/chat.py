@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from myna.server.schemas.sampling import Count, Name, SamplingFields
+from myna.server.schemas.sampling import Count, JsonObject, Name, SamplingFields
 
 FunctionName = Annotated[str, Meta(min_length=1, max_length=128)]
-JsonObject = dict[str, Any]  # Any: a JSON schema, handed on as text without being looked at.
 
 
 class ContentPart(msgspec.Struct, kw_only=True):

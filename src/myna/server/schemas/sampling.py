@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -16,6 +16,7 @@ Stop = Annotated[str, Meta(min_length=1, max_length=256)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
 Count = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
+JsonObject = dict[str, Any]  # Any: a JSON schema, handed on as text without being looked at.
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -28,7 +29,7 @@ class StreamOptions(msgspec.Struct, kw_only=True):
 class StructuredOutputs(msgspec.Struct, kw_only=True):
     """vLLM's form of a constraint: one of a JSON schema, a regular expression or a Lark grammar."""
 
-    json: msgspec.Raw | None = None
+    json: JsonObject | str | None = None
     regex: str | None = None
     grammar: str | None = None
 

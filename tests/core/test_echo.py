@@ -1,0 +1,178 @@
+"""The echo service: it answers in the forms that a real service does."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from myna.core.echo import EchoService
+from myna.core.events import (
+    Accepted,
+    Event,
+    Failed,
+    Finished,
+    PromptEcho,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+from myna.core.messages import Tool, text_message
+from myna.core.requests import (
+    ChatInput,
+    Request,
+    RequestId,
+    SamplingParams,
+    TextInput,
+    TokenInput,
+)
+
+
+def chat(text: str, *, num_choices: int = 1, sampling: SamplingParams | None = None) -> Request:
+    messages = (text_message("user", "earlier"), text_message("user", text))
+    return Request(
+        id=RequestId("req_1"),
+        input=ChatInput(messages=messages),
+        num_choices=num_choices,
+        sampling=sampling or SamplingParams(),
+    )
+
+
+async def run(request: Request) -> list[Event]:
+    return [event async for event in EchoService().generate(request)]
+
+
+def text_of(events: list[Event], index: int = 0) -> str:
+    return "".join(
+        event.text for event in events if isinstance(event, TextDelta) and event.index == index
+    )
+
+
+async def test_the_last_user_text_comes_back_word_by_word() -> None:
+    events = await run(chat("two  words\n"))
+    assert isinstance(events[0], Accepted)
+    assert [event.text for event in events if isinstance(event, TextDelta)] == ["two  ", "words\n"]
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.usage.prompt_tokens, last.usage.completion_tokens) == ("stop", 2, 2)
+
+
+async def test_each_choice_is_finished() -> None:
+    events = await run(chat("a b", num_choices=3))
+    assert [event.index for event in events if isinstance(event, Finished)] == [0, 1, 2]
+    assert {text_of(events, index) for index in range(3)} == {"a b"}
+
+
+@pytest.mark.parametrize(
+    ("sampling", "text", "reason"),
+    [
+        (SamplingParams(max_tokens=2), "a b ", "length"),
+        (SamplingParams(max_tokens=0), "", "length"),
+        (SamplingParams(stop=("c", "b")), "a ", "stop"),
+    ],
+)
+async def test_limits_and_stops_cut_the_answer(
+    sampling: SamplingParams, text: str, reason: str
+) -> None:
+    events = await run(chat("a b c d", sampling=sampling))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (text_of(events), last.reason) == (text, reason)
+
+
+async def test_logprobs_come_with_as_many_alternatives_as_asked_for() -> None:
+    events = await run(chat("a b", sampling=SamplingParams(logprobs=2)))
+    deltas = [event for event in events if isinstance(event, TextDelta)]
+    assert [token.token for delta in deltas for token in delta.logprobs] == ["a ", "b"]
+    assert [top.token for top in deltas[0].logprobs[0].top] == ["a ", "a~1"]
+
+
+async def test_raw_text_is_echoed_with_no_logprob_for_its_first_token() -> None:
+    request = Request(
+        id=RequestId("req_1"),
+        input=TextInput(prompt="a b", echo=True),
+        sampling=SamplingParams(logprobs=1, max_tokens=0),
+    )
+    echo = (await run(request))[1]
+    assert isinstance(echo, PromptEcho)
+    assert echo.logprobs is not None
+    assert [token.logprob for token in echo.logprobs] == [None, -0.5]
+
+
+async def test_token_ids_are_echoed_as_numbers() -> None:
+    request = Request(id=RequestId("req_1"), input=TokenInput(token_ids=(7, 8)))
+    assert text_of(await run(request)) == "7 8"
+
+
+async def test_commands_make_reasoning_and_tool_calls() -> None:
+    events = await run(chat('/think let me see\nhi\n/call look {"at": 1}'))
+    reasoning = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
+    calls = [event for event in events if isinstance(event, ToolCallDelta)]
+    assert (reasoning, text_of(events)) == ("let me see", "hi\n")
+    assert (calls[0].name, calls[1].arguments) == ("look", '{"at": 1}')
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.usage.reasoning_tokens) == ("tool_calls", 3)
+
+
+async def test_a_required_call_takes_the_first_tool() -> None:
+    request = Request(
+        id=RequestId("req_1"),
+        input=ChatInput(
+            messages=(text_message("user", "hi"),),
+            tools=(Tool(name="look"),),
+            tool_choice="required",
+        ),
+    )
+    calls = [event for event in await run(request) if isinstance(event, ToolCallDelta)]
+    assert calls[0].name == "look"
+
+
+async def test_refuse_fails_before_anything_is_accepted() -> None:
+    (event,) = await run(chat("/refuse too many"))
+    assert isinstance(event, Failed)
+    assert (event.error.status, event.error.message) == (429, "too many")
+
+
+async def test_fail_breaks_the_answer_off() -> None:
+    events = await run(chat("hi\n/fail it broke"))
+    last = events[-1]
+    assert isinstance(last, Failed)
+    assert (text_of(events), last.error.message) == ("hi\n", "it broke")
+
+
+async def test_closing_a_stream_frees_it_and_counts_as_cancelled() -> None:
+    service = EchoService()
+    async with aclosing(service.generate(chat("a b c"))) as events:
+        await anext(events)
+        assert (await service.health()).num_running == 1
+    assert ((await service.health()).num_running, service.num_cancelled) == (0, 1)
+
+
+async def test_closing_the_service_fails_what_is_open() -> None:
+    service = EchoService(delay_s=60.0)
+
+    async def read() -> list[Event]:
+        return [event async for event in service.generate(chat("a b c"))]
+
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0.01)
+    await service.close()
+    last = (await task)[-1]
+    assert isinstance(last, Failed)
+    assert last.error.message == "The echo service was closed."
+    assert not (await service.health()).ready
+
+
+async def test_words_take_their_time() -> None:
+    started_s = asyncio.get_running_loop().time()
+    async for _ in EchoService(delay_s=0.01).generate(chat("a b")):
+        pass
+    assert asyncio.get_running_loop().time() - started_s >= 0.02
+
+
+async def test_every_word_has_a_token_id() -> None:
+    service = EchoService(model="parrot")
+    assert len(await service.tokenize("a b a ")) == 3
+    assert [card.id for card in await service.models()] == ["parrot"]

@@ -1,0 +1,101 @@
+"""Keys, hosts and origins."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from myna.core.echo import EchoService
+from myna.core.errors import InvalidRequest, Unauthorized
+from myna.server.app import create_app
+from myna.server.auth import LOOPBACK_HOSTS, PUBLIC_PATHS, check_browser, check_key, guard
+from myna.server.errors import Refused
+from myna.server.settings import ServerSettings
+
+KEYED = ServerSettings(api_keys=("first", "sécond"))
+LOOPBACK = ServerSettings(allowed_hosts=LOOPBACK_HOSTS, allowed_origins=("https://friend.example",))
+
+
+def bearer(key: str) -> list[tuple[bytes, bytes]]:
+    return [(b"authorization", f"Bearer {key}".encode("latin-1"))]
+
+
+@pytest.mark.parametrize("key", ["first", " first "])
+def test_a_known_key_passes(key: str) -> None:
+    check_key("/v1/models", bearer(key), KEYED)
+
+
+@pytest.mark.parametrize(
+    "headers", [[], bearer(""), bearer("third"), [(b"authorization", b"Basic first")]]
+)
+def test_without_a_known_key_the_call_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(Unauthorized, match=r"Incorrect API key provided; send `Authorization"):
+        check_key("/v1/models", headers, KEYED)
+
+
+def test_any_key_passes_where_none_is_set() -> None:
+    check_key("/v1/models", bearer("EMPTY"), ServerSettings())
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/health"])
+def test_health_and_the_page_are_public(path: str) -> None:
+    check_key(path, [], KEYED)
+
+
+@pytest.mark.parametrize("path", ["", "//", "/livez/", "//livez", "/LIVEZ", "/v1/../livez"])
+def test_what_only_looks_public_is_not(path: str) -> None:
+    with pytest.raises(Unauthorized):
+        check_key(path, [], KEYED)
+
+
+async def test_every_route_but_the_public_ones_wants_a_key() -> None:
+    app = create_app(EchoService(), settings=KEYED)
+    paths = {route.path for route in app.router.routes} | {"/no/such/route"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+        for path in paths - PUBLIC_PATHS:
+            for method in ("GET", "POST", "HEAD", "OPTIONS", "DELETE"):
+                answer = await client.request(method, f"http://testserver{path}")
+                assert answer.status_code == 401, (method, path)
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000"])
+def test_loopback_hosts_are_ours(host: str) -> None:
+    check_browser([(b"host", host.encode())], LOOPBACK)
+
+
+@pytest.mark.parametrize("host", ["", "evil.example", "127.0.0.1.evil.example", "localhost@evil"])
+def test_other_hosts_are_refused(host: str) -> None:
+    with pytest.raises(Refused, match=r"The Host .* is not served here"):
+        check_browser([(b"host", host.encode())], LOOPBACK)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://localhost:8000", "http://127.0.0.1:3000", "https://friend.example"],
+)
+def test_own_local_and_listed_origins_pass(origin: str) -> None:
+    check_browser([(b"host", b"localhost:8000"), (b"origin", origin.encode())], LOOPBACK)
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil"])
+def test_other_origins_are_refused(origin: str) -> None:
+    with pytest.raises(Refused, match=r"Pages of .* may not call this server"):
+        check_browser([(b"host", b"localhost:8000"), (b"origin", origin.encode())], LOOPBACK)
+
+
+def test_a_page_of_the_server_itself_passes_under_any_name() -> None:
+    headers = [(b"host", b"box.lan:8000"), (b"origin", b"http://box.lan:8000")]
+    check_browser(headers, ServerSettings())
+
+
+@pytest.mark.parametrize("host", LOOPBACK_HOSTS)
+def test_on_loopback_only_its_own_names_are_served(host: str) -> None:
+    assert guard(ServerSettings(), host=host).allowed_hosts == LOOPBACK_HOSTS
+    chosen = ServerSettings(allowed_hosts=("box.lan",))
+    assert guard(chosen, host=host).allowed_hosts == ("box.lan",)
+
+
+def test_beyond_loopback_a_key_is_needed() -> None:
+    assert guard(KEYED, host="0.0.0.0") is KEYED
+    with pytest.raises(InvalidRequest, match=r"Listening on 0.0.0.0 without a key would let"):
+        guard(ServerSettings(), host="0.0.0.0")

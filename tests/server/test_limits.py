@@ -1,0 +1,126 @@
+"""Bounds: what is refused, and when."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from myna.core.echo import EchoService
+from myna.core.errors import InvalidRequest, Overloaded, Unavailable
+from myna.server.app import create_app
+from myna.server.errors import Refused
+from myna.server.limits import Gate, check_depth, check_headers
+from myna.server.settings import Limits, ServerSettings
+
+SMALL = Limits(max_body_bytes=1000, max_held_bytes=1500, body_grace_s=0.05, max_requests=1)
+
+
+def post(limits: Limits) -> httpx.AsyncClient:
+    app = create_app(EchoService(), settings=ServerSettings(limits=limits))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver")
+
+
+async def test_a_body_that_declares_too_much_is_refused() -> None:
+    async with post(SMALL) as client:
+        answer = await client.post("/v1/chat/completions", content=b" " * 1001)
+    assert answer.status_code == 413
+    assert answer.json()["error"] == {
+        "message": "The body is larger than 1000 bytes; send less at once.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "request_too_large",
+    }
+
+
+async def test_a_body_that_grows_too_large_is_refused() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 100
+
+    async with post(SMALL) as client:
+        answer = await client.post("/v1/chat/completions", content=pieces())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+
+
+async def test_a_compressed_body_is_refused() -> None:
+    async with post(SMALL) as client:
+        answer = await client.post(
+            "/v1/chat/completions", content=b"x", headers={"content-encoding": "gzip"}
+        )
+    assert answer.status_code == 415
+    assert answer.json()["error"]["message"].startswith("Compressed bodies are not taken")
+
+
+def test_bytes_are_held_up_to_the_limit_and_given_back() -> None:
+    gate = Gate(Limits(max_held_bytes=100))
+    with gate.admit() as first:
+        first.hold(60)
+        with gate.admit() as second, pytest.raises(Overloaded, match=r"take 60 bytes of 100"):
+            second.hold(41)
+    assert (gate.held_bytes, gate.num_open, gate.idle.is_set()) == (0, 0, True)
+
+
+def test_more_requests_than_allowed_are_told_when_to_come_back() -> None:
+    gate = Gate(SMALL)
+    with gate.admit(), pytest.raises(Overloaded, match=r"1 requests are open") as refusal:
+        gate.admit().__enter__()
+    assert refusal.value.retry_after_s == 1.0
+
+
+def test_a_draining_gate_lets_nobody_in() -> None:
+    gate = Gate(SMALL)
+    gate.is_draining = True
+    with pytest.raises(Unavailable, match=r"shutting down"):
+        gate.admit().__enter__()
+
+
+def test_too_many_or_too_long_headers_are_refused() -> None:
+    check_headers([(b"a", b"b")] * 100)
+    with pytest.raises(Refused, match=r"101 headers of 202 bytes"):
+        check_headers([(b"a", b"b")] * 101)
+    with pytest.raises(Refused, match=r"1 headers of 16385 bytes"):
+        check_headers([(b"a", b"b" * (16 * 1024))])
+
+
+def test_two_ways_to_end_a_body_are_refused() -> None:
+    with pytest.raises(Refused, match=r"Content-Length or Transfer-Encoding, not both"):
+        check_headers([(b"content-length", b"1"), (b"transfer-encoding", b"chunked")])
+
+
+def depth_of(value: object) -> int:
+    if isinstance(value, list):
+        return 1 + max(map(depth_of, value), default=0)
+    if isinstance(value, dict):
+        return 1 + max(map(depth_of, value.values()), default=0)
+    return 0
+
+
+JSON = st.recursive(
+    st.none() | st.text('[]{}"\\ a\n'),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text('[]{}"\\a'), inner),
+)
+
+
+@given(JSON, st.integers(1, 4), st.booleans())
+def test_depth_is_that_of_the_decoded_value(value: object, limit: int, ascii_only: bool) -> None:
+    body = json.dumps(value, ensure_ascii=ascii_only).encode()
+    if depth_of(value) <= limit:
+        check_depth(body, max_depth=limit)
+    else:
+        with pytest.raises(InvalidRequest, match=f"deeper than {limit} levels"):
+            check_depth(body, max_depth=limit)
+
+
+@pytest.mark.parametrize("body", [b'"' + b'\\"' * 10**6, b"[" * 10**6, b'"a' * 10**6 + b"[" * 99])
+def test_hostile_text_is_read_in_linear_time(body: bytes) -> None:
+    started_s = time.monotonic()
+    with suppress(InvalidRequest):
+        check_depth(body + b"[]" * 65, max_depth=64)
+    assert time.monotonic() - started_s < 2.0  # Quadratic time would take hours.

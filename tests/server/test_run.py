@@ -1,0 +1,119 @@
+"""Starting, draining and stopping a server in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from myna.core.errors import Unavailable
+from myna.server.run import listen
+
+SCRIPT = """
+import sys
+from myna.core.echo import EchoService
+from myna.server.app import create_app
+from myna.server.run import serve
+app = create_app(EchoService(delay_s=0.05))
+grace_s = float(sys.argv[1])
+tell = lambda address: print(address, flush=True)
+serve(app, host="127.0.0.1", port=0, shutdown_grace_s=grace_s, on_listening=tell)
+"""
+EXIT_TIMEOUT_S = 10.0
+
+Start = Callable[[float], tuple[subprocess.Popen[str], str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start servers with a grace time; those that still run at the end are killed."""
+    with ExitStack() as stack:
+
+        def run(grace_s: float) -> tuple[subprocess.Popen[str], str]:
+            command = [sys.executable, "-W", "error", "-c", SCRIPT, str(grace_s)]
+            process = stack.enter_context(
+                subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            )
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            return process, process.stdout.readline().strip()
+
+        yield run
+
+
+def open_stream(address: str, num_words: int) -> socket.socket:
+    """Begin a streamed answer and read its first bytes."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    messages = [{"role": "user", "content": "word " * num_words}]
+    body = json.dumps({"stream": True, "messages": messages}).encode()
+    connection = socket.create_connection((host, int(port)), timeout=EXIT_TIMEOUT_S)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.sendall(head.encode() + body)
+    assert connection.recv(15) == b"HTTP/1.1 200 OK"
+    return connection
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    pieces = []
+    while piece := connection.recv(65536):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def test_a_signal_drains_and_open_answers_finish(start: Start) -> None:
+    process, address = start(30.0)
+    with open_stream(address, 20) as connection:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        ready = httpx.get(f"{address}/readyz")
+        refused = httpx.post(f"{address}/v1/chat/completions", json={})
+        assert (ready.status_code, refused.status_code) == (503, 503)
+        assert refused.headers["retry-after"] == "1"
+        assert refused.json()["error"]["message"] == "The server is shutting down."
+        assert b"data: [DONE]" in read_to_end(connection)
+    assert process.wait(EXIT_TIMEOUT_S) == 0
+
+
+def test_after_the_grace_time_open_answers_end_with_an_error(start: Start) -> None:
+    process, address = start(0.2)
+    with open_stream(address, 10_000) as connection:
+        process.send_signal(signal.SIGTERM)
+        end = read_to_end(connection)
+    assert b'{"error":{"message":"The echo service was closed."' in end
+    assert b"[DONE]" not in end
+    assert process.wait(EXIT_TIMEOUT_S) == 0
+
+
+def test_a_second_signal_exits_at_once(start: Start) -> None:
+    process, address = start(30.0)
+    with open_stream(address, 10_000):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        started_s = time.monotonic()
+        assert process.wait(EXIT_TIMEOUT_S) == 0
+    assert time.monotonic() - started_s < 2.0
+
+
+def test_an_idle_server_stops_at_once(start: Start) -> None:
+    process, address = start(30.0)
+    assert httpx.get(f"{address}/livez").status_code == 200
+    started_s = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(EXIT_TIMEOUT_S) == 0
+    assert time.monotonic() - started_s < 2.0
+
+
+def test_an_address_that_is_taken_is_named() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(Unavailable, match=f"Cannot listen on 127.0.0.1 port {port}: Address"):
+            listen("127.0.0.1", port)
