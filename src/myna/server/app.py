@@ -17,7 +17,7 @@ from myna.server.auth import check_browser, check_key
 from myna.server.context import Context
 from myna.server.errors import error_response, internal_error, route_error
 from myna.server.limits import Gate, check_headers
-from myna.server.routes import chat, completions, health, models
+from myna.server.routes import chat, completions, health, models, page
 from myna.server.settings import ServerSettings
 
 POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
@@ -26,7 +26,7 @@ POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 def create_app(service: Service, *, settings: ServerSettings | None = None) -> App:
     """Make the ASGI application that serves `service`; whoever made the service closes it."""
     settings = settings or ServerSettings()
-    modules = (models, chat, completions, health)
+    modules = (page, models, chat, completions, health)
     router = Router(routes=[route for module in modules for route in module.routes])
     context = Context(service=service, settings=settings, gate=Gate(settings.limits))
     return App(router, context)
