@@ -25,7 +25,7 @@ MODEL_WIDTH = NUM_HEADS * HEAD_WIDTH
 
 
 class FakeDecoder:
-    """Two layers of attention and a matrix each; weights are large enough that every token matters."""
+    """Two layers of attention and a matrix each, with weights so large that every token matters."""
 
     num_layers = NUM_LAYERS
     num_kv_heads = NUM_KV_HEADS

@@ -1,6 +1,15 @@
-"""The engine answers as the network alone would, whatever else it does at the same time."""
+"""The engine answers as the network alone would, and one request's trouble stays its own."""
 
 from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from myna.core.errors import ContextOverflow, DeadlineExceeded, InternalError, InvalidRequest
+
+LOGPROB_ATOL = 1e-4  # float32, two layers, in batches of other shapes
 
 
 def test_one_request_gets_the_tokens_of_the_network_alone(kit):
@@ -9,9 +18,6 @@ def test_one_request_gets_the_tokens_of_the_network_alone(kit):
     engine.add(kit.make_request("a", prompt, max_tokens=20))
     outputs = kit.run_all(engine)
     assert kit.tokens_of(outputs, "a") == kit.obvious_greedy(kit.FakeDecoder(), prompt, 20)
-    assert outputs[-1].finish_reason == "length"
-    assert outputs[-1].account.prompt_tokens == len(prompt)
-    assert outputs[-1].account.completion_tokens == 20
 
 
 def test_many_requests_get_the_tokens_of_the_network_alone(kit):
@@ -23,3 +29,315 @@ def test_many_requests_get_the_tokens_of_the_network_alone(kit):
     for number, prompt in enumerate(prompts):
         wanted = kit.obvious_greedy(kit.FakeDecoder(), prompt, 5 + number)
         assert kit.tokens_of(outputs, str(number)) == wanted
+
+
+def test_the_last_output_tells_why_and_how_much(kit):
+    engine = kit.make_engine()
+    engine.add(kit.make_request("a", [1, 2, 3], max_tokens=5))
+    last = kit.run_all(engine)[-1]
+    assert last.finish_reason == "length"
+    account = last.account
+    assert (account.prompt_tokens, account.completion_tokens, account.cached_tokens) == (3, 5, 0)
+    timings = account.timings
+    assert min(timings.queue_s, timings.prefill_s, timings.decode_s) >= 0
+
+
+def test_a_stop_token_ends_the_answer_and_is_reported(kit):
+    wanted = kit.obvious_greedy(kit.FakeDecoder(), [1, 2, 3], 8)
+    stop = wanted[4]
+    engine = kit.make_engine()
+    engine.add(kit.make_request("a", [1, 2, 3], stop_token_ids=frozenset({stop})))
+    outputs = kit.run_all(engine)
+    assert kit.tokens_of(outputs, "a") == wanted[: wanted.index(stop) + 1]
+    assert outputs[-1].finish_reason == "stop"
+
+
+def test_an_ignored_stop_token_ends_nothing(kit):
+    wanted = kit.obvious_greedy(kit.FakeDecoder(), [1, 2, 3], 8)
+    engine = kit.make_engine()
+    engine.add(
+        kit.make_request(
+            "a", [1, 2, 3], max_tokens=8, stop_token_ids=frozenset(wanted), ignore_eos=True
+        )
+    )
+    assert kit.tokens_of(kit.run_all(engine), "a") == wanted
+
+
+def test_without_a_limit_an_answer_fills_the_context(kit):
+    engine = kit.make_engine(max_context=32)
+    engine.add(kit.make_request("a", [1, 2, 3]))
+    assert len(kit.tokens_of(kit.run_all(engine), "a")) == 29
+
+
+def test_no_tokens_asked_for_ends_after_the_prompt(kit):
+    engine = kit.make_engine()
+    engine.add(kit.make_request("a", [1, 2, 3], max_tokens=0, prompt_logprobs=True))
+    (output,) = kit.run_all(engine)
+    assert (output.token, output.finish_reason) == (None, "length")
+    assert len(output.prompt_scores) == 3
+
+
+@pytest.mark.parametrize("preempts", [False, True])
+def test_a_scored_prompt_has_the_log_probabilities_of_the_network(kit, preempts):
+    prompt = kit.random_prompts(3, 1, 1)[0] + kit.random_prompts(4, 3, 60)[2]
+    engine = kit.make_engine()
+    engine.add(kit.make_request("warm", prompt, max_tokens=1))
+    kit.run_all(engine)
+    engine.add(kit.make_request("a", prompt, max_tokens=3, prompt_logprobs=True, logprobs=2))
+    num_steps = 0
+
+    def preempt_early(engine):
+        nonlocal num_steps
+        num_steps += 1
+        if preempts and num_steps in (2, 4):
+            engine.scheduler.preempt(engine.scheduler.running[0])
+
+    outputs = kit.run_all(engine, preempt_early)
+    scores = outputs[0].prompt_scores
+    assert [score.token_id for score in scores] == prompt
+    assert scores[0].logprob is None
+    wanted = kit.whole_logits(kit.FakeDecoder(), prompt).log_softmax(-1)
+    for position, score in enumerate(scores[1:]):
+        row = wanted[position]
+        assert score.logprob == pytest.approx(row[score.token_id].item(), abs=LOGPROB_ATOL)
+        assert [token_id for token_id, _ in score.top] == row.topk(2).indices.tolist()
+    assert all(output.prompt_scores is None for output in outputs[1:])
+
+
+def test_log_probabilities_are_those_of_the_network(kit):
+    prompt = [5, 6, 7]
+    engine = kit.make_engine()
+    engine.add(kit.make_request("a", prompt, max_tokens=4, logprobs=3))
+    outputs = kit.run_all(engine)
+    tokens = prompt + kit.tokens_of(outputs, "a")
+    wanted = kit.whole_logits(kit.FakeDecoder(), tokens).log_softmax(-1)
+    for position, output in enumerate(outputs, start=len(prompt) - 1):
+        found = output.token
+        row = wanted[position]
+        assert found.logprob == pytest.approx(row[found.token_id].item(), abs=LOGPROB_ATOL)
+        assert [token_id for token_id, _ in found.top] == row.topk(3).indices.tolist()
+
+
+# Choices.
+
+
+def test_choices_read_their_prompt_once_and_differ_by_their_index(kit):
+    prompt = kit.random_prompts(5, 1, 1)[0] * 41
+    engine = kit.make_engine()
+    engine.add(kit.make_request("a", prompt, max_tokens=6, num_choices=4, temperature=1.0, seed=3))
+    outputs = kit.run_all(engine)
+    answers = [kit.tokens_of(outputs, "a", index) for index in range(4)]
+    assert len({tuple(answer) for answer in answers}) > 1
+    ends = [output for output in outputs if output.finish_reason is not None]
+    assert sorted(output.index for output in ends) == [0, 1, 2, 3]
+    assert sorted(output.account.cached_tokens for output in ends) == [0, 40, 40, 40]
+
+
+def test_choices_share_their_prompt_even_when_requests_share_nothing(kit):
+    prompt = [3] * 41
+    engine = kit.make_engine(prefix_caching=False)
+    for name in "ab":
+        engine.add(kit.make_request(name, prompt, max_tokens=2, num_choices=2))
+    ends = [output for output in kit.run_all(engine) if output.finish_reason is not None]
+    cached = {(end.request_id, end.index): end.account.cached_tokens for end in ends}
+    assert cached == {("a", 0): 0, ("a", 1): 40, ("b", 0): 0, ("b", 1): 40}
+
+
+def test_a_choice_has_the_tokens_it_would_have_alone(kit):
+    def answers(num_choices):
+        engine = kit.make_engine()
+        request = kit.make_request(
+            "a", [1, 2, 3], max_tokens=9, temperature=1.0, seed=5, num_choices=num_choices
+        )
+        engine.add(request)
+        outputs = kit.run_all(engine)
+        return [kit.tokens_of(outputs, "a", index) for index in range(num_choices)]
+
+    assert answers(3)[:1] == answers(1)
+
+
+def test_choices_without_a_seed_differ_from_one_request_to_the_next(kit):
+    engine = kit.make_engine()
+    for name in "ab":
+        engine.add(kit.make_request(name, [1, 2, 3], max_tokens=30, temperature=2.0))
+    outputs = kit.run_all(engine)
+    assert kit.tokens_of(outputs, "a") != kit.tokens_of(outputs, "b")
+
+
+# Endings from outside.
+
+
+def test_finishing_one_choice_leaves_the_others(kit):
+    engine = kit.make_engine()
+    engine.add(kit.make_request("a", [1, 2, 3], max_tokens=9, num_choices=2))
+    engine.step()
+    account = engine.finish("a", 0)
+    assert account.completion_tokens == 1
+    assert engine.finish("a", 0) is None
+    outputs = kit.run_all(engine)
+    assert {output.index for output in outputs} == {1}
+    assert engine.finish("a", 1) is None
+
+
+def test_cancelling_releases_every_block_at_once(kit):
+    engine = kit.make_engine()
+    for name in "abc":
+        engine.add(kit.make_request(name, [1] * 50, num_choices=3))
+    for _ in range(6):
+        engine.step()
+    assert engine.pool.num_used > 0
+    for name in "abc":
+        assert engine.cancel(name)
+        assert not engine.cancel(name)
+        engine.pool.check_integrity()
+    assert engine.pool.num_used == 0
+    assert not engine.has_work()
+    assert engine.step() == []
+    assert engine.stats().cancelled_requests == 3
+
+
+def test_a_cancelled_request_id_may_be_used_again(kit):
+    engine = kit.make_engine()
+    engine.add(kit.make_request("a", [1]))
+    with pytest.raises(AssertionError, match="request id 'a' is already in use"):
+        engine.add(kit.make_request("a", [1]))
+    engine.cancel("a")
+    engine.add(kit.make_request("a", [1], max_tokens=1))
+    assert len(kit.run_all(engine)) == 1
+
+
+def test_a_passed_deadline_fails_waiting_and_running_requests(kit):
+    engine = kit.make_engine(max_running=1)
+    soon_s = time.monotonic() + 0.05
+    for name in "ab":
+        engine.add(kit.make_request(name, [1, 2], deadline_s=soon_s))
+    engine.add(kit.make_request("c", [1, 2], max_tokens=2))
+    assert engine.step()[0].error is None
+    time.sleep(0.06)
+    outputs = kit.run_all(engine)
+    errors = {output.request_id: output.error for output in outputs if output.error is not None}
+    assert errors.keys() == {"a", "b"}
+    assert isinstance(errors["a"], DeadlineExceeded)
+    assert "the deadline passed after 1 tokens of the answer" in errors["a"].message
+    assert len(kit.tokens_of(outputs, "c")) == 2
+
+
+# Trouble stays where it belongs.
+
+
+class Broken:
+    """A constraint that raises after a number of tokens."""
+
+    def __init__(self, after: int, error: Exception) -> None:
+        self.after = after
+        self.error = error
+
+    def mask(self, token_ids):
+        if len(token_ids) >= self.after:
+            raise self.error
+
+    def accept(self, token_id):
+        pass
+
+
+def survivors_equal(kit, engine, outputs, names="ac"):
+    """Check that the other requests got their own tokens, and that later ones do."""
+    wanted = kit.obvious_greedy(kit.FakeDecoder(), [1, 2, 3], 8)
+    for name in names:
+        assert kit.tokens_of(outputs, name) == wanted
+    engine.add(kit.make_request("later", [1, 2, 3], max_tokens=8))
+    assert kit.tokens_of(kit.run_all(engine), "later") == wanted
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (RuntimeError("secret"), InternalError, "choosing the next token failed"),
+        (InvalidRequest("no such rule"), InvalidRequest, "no such rule"),
+    ],
+)
+def test_a_failing_constraint_ends_its_own_request_only(kit, caplog, error, kind, text):
+    engine = kit.make_engine()
+    engine.add(kit.make_request("a", [1, 2, 3], max_tokens=8))
+    engine.add(kit.make_request("b", [4] * 9, num_choices=2, make_mask=lambda _: Broken(3, error)))
+    engine.add(kit.make_request("c", [1, 2, 3], max_tokens=8))
+    outputs = kit.run_all(engine)
+    failures = [output for output in outputs if output.error is not None]
+    assert [output.request_id for output in failures] == ["b"]
+    assert isinstance(failures[0].error, kind)
+    assert text in failures[0].error.message
+    assert "secret" not in failures[0].error.message
+    survivors_equal(kit, engine, outputs)
+    assert engine.stats().failed_requests == 1
+
+
+def test_a_network_that_fails_on_one_request_fails_that_one_only(kit, caplog):
+    engine = kit.make_engine()
+    decoder = engine._runner._decoder
+    whole_forward = decoder.forward
+
+    def forward(batch, caches):
+        if (batch.token_ids == 63).any():
+            raise RuntimeError("63 is unlucky")
+        return whole_forward(batch, caches)
+
+    decoder.forward = forward
+    engine.add(kit.make_request("a", [1, 2, 3], max_tokens=8))
+    engine.add(kit.make_request("b", [5, 63, 5], max_tokens=8))
+    engine.add(kit.make_request("c", [1, 2, 3], max_tokens=8))
+    outputs = kit.run_all(engine)
+    (failure,) = (output for output in outputs if output.error is not None)
+    assert failure.request_id == "b"
+    assert "the model failed on this request" in failure.error.message
+    assert "63 is unlucky" in caplog.text
+    survivors_equal(kit, engine, outputs)
+
+
+def test_scores_that_are_no_numbers_fail_their_request_and_spoil_no_block(kit, caplog):
+    decoder = kit.FakeDecoder()
+    engine = kit.make_engine(decoder)
+    whole_logits = decoder.logits
+    decoder.logits = lambda hidden: torch.full((len(hidden), 64), torch.nan)
+    engine.add(kit.make_request("b", [7] * 20, max_tokens=8))
+    (failure,) = kit.run_all(engine)
+    assert isinstance(failure.error, InternalError)
+    assert "not finite numbers" in failure.error.message
+    decoder.logits = whole_logits
+    assert engine.pool.num_cached == 0
+    survivors_equal(kit, engine, [], names="")
+
+
+def test_ids_beyond_the_tokenizers_are_never_chosen(kit):
+    decoder = kit.FakeDecoder()
+    decoder.head[:, 60:] *= 100
+    engine = kit.make_engine(decoder, num_valid_tokens=60)
+    engine.add(kit.make_request("a", [1, 2], max_tokens=20, temperature=1.0, logprobs=5))
+    outputs = kit.run_all(engine)
+    assert max(kit.tokens_of(outputs, "a")) < 60
+    assert all(token_id < 60 for output in outputs for token_id, _ in output.token.top)
+
+
+# What is refused.
+
+
+def test_a_refused_request_leaves_no_trace(kit):
+    engine = kit.make_engine(max_context=16)
+    with pytest.raises(ContextOverflow):
+        engine.add(kit.make_request("a", [1] * 17))
+    assert not engine.has_work()
+    assert engine.step() == []
+
+
+def test_stats_count_what_happened(kit):
+    engine = kit.make_engine(max_running=1)
+    for name in "ab":
+        engine.add(kit.make_request(name, [1] * 10, max_tokens=3))
+    engine.step()
+    stats = engine.stats()
+    assert (stats.num_running, stats.num_waiting, stats.waiting_tokens) == (1, 1, 10)
+    assert stats.used_blocks + stats.cached_blocks + stats.free_blocks == 256
+    kit.run_all(engine)
+    stats = engine.stats()
+    assert (stats.prompt_tokens, stats.cached_tokens, stats.output_tokens) == (20, 8, 6)
+    assert (stats.finished_choices, stats.num_running, stats.num_waiting) == (2, 0, 0)
+    assert stats.tokens_per_s > 0

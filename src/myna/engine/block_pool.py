@@ -53,6 +53,10 @@ class BlockPool:
         """Count the blocks that `allocate` can lend."""
         return len(self._free) + len(self._cached)
 
+    def num_holders(self, block: int) -> int:
+        """Count those who hold a block."""
+        return self._num_holders[block]
+
     def allocate(self, after: int | None = None) -> int:
         """Lend one block: the one right after block `after` if it is free, any free one, or the
         longest unused.

@@ -25,6 +25,8 @@ class EngineConfig:
         num_valid_tokens: how many ids the tokenizer knows; the logits' rows beyond are never
             chosen.
         model_label: names the weights and their revision; goes into every block's name.
+        is_deterministic: compute every token in a shape that depends on its own request alone, so
+            that its bits do too; much slower when many requests run.
         poison_freed_blocks: fill what is freed with NaN, so that a stale read cannot go unnoticed.
     """
 
@@ -40,6 +42,7 @@ class EngineConfig:
     prefix_caching: bool = True
     num_valid_tokens: int | None = None
     model_label: str = ""
+    is_deterministic: bool = False
     poison_freed_blocks: bool = False
 
     def __post_init__(self) -> None:
@@ -62,6 +65,11 @@ class EngineConfig:
             raise ValueError(
                 f"`num_kv_tokens` is {self.num_kv_tokens} but a block alone has "
                 f"{self.tokens_per_block}; raise it"
+            )
+        if self.is_deterministic and self.prefill_chunk_tokens % self.tokens_per_block != 0:
+            raise ValueError(
+                f"`prefill_chunk_tokens` is {self.prefill_chunk_tokens} but must be a multiple of "
+                f"`tokens_per_block` ({self.tokens_per_block}) in deterministic mode"
             )
 
     @property

@@ -12,15 +12,9 @@ import time
 
 import torch
 
-from myna.core.errors import (
-    ContextOverflow,
-    DeadlineExceeded,
-    InternalError,
-    InvalidRequest,
-    MynaError,
-    Overloaded,
-)
+from myna.core.errors import DeadlineExceeded, InternalError, MynaError
 from myna.core.requests import RequestId
+from myna.engine.admission import check_fields, check_queue, max_total_tokens
 from myna.engine.block_pool import BlockPool
 from myna.engine.config import EngineConfig
 from myna.engine.kv_cache import KVCache
@@ -41,7 +35,6 @@ from myna.engine.stats import Counters, EngineStats
 
 logger = logging.getLogger(__name__)
 
-MIN_RETRY_S, MAX_RETRY_S = 1.0, 60.0
 SEED_BITS = 63
 
 
@@ -59,7 +52,12 @@ class Engine:
         on_freed = self._cache.poison if config.poison_freed_blocks else None
         self.pool = BlockPool(config.num_blocks, on_freed)
         self.scheduler = Scheduler(config, self.pool)
-        self._runner = Runner(decoder, self._cache, num_valid_tokens=self.num_valid_tokens)
+        self._runner = Runner(
+            decoder,
+            self._cache,
+            num_valid_tokens=self.num_valid_tokens,
+            is_deterministic=config.is_deterministic,
+        )
         self._open: dict[RequestId, list[Sequence]] = {}
         self._num_arrived = 0
         self._counters = Counters()
@@ -73,9 +71,12 @@ class Engine:
             Overloaded: if the queue is full.
         """
         assert request.id not in self._open, f"request id {request.id!r} is already in use"
-        self._check_fields(request)
-        max_total = self._max_total(request)
-        self._check_queue(request)
+        check_fields(
+            request, max_choices=self.config.max_choices, num_valid_tokens=self.num_valid_tokens
+        )
+        max_total = max_total_tokens(request, self.config)
+        rate = self._counters.tokens_per_s
+        check_queue(request, self.config, waiting=self._waiting(), tokens_per_s=rate)
         seed = request.sampling.seed
         if seed is None:
             seed = secrets.randbits(SEED_BITS)
@@ -124,10 +125,11 @@ class Engine:
     def stats(self) -> EngineStats:
         """Describe the engine now."""
         counters = self._counters
+        waiting = self._waiting()
         return EngineStats(
             num_running=len(self.scheduler.running),
-            num_waiting=len(self.scheduler.waiting),
-            waiting_tokens=self._num_waiting_tokens(),
+            num_waiting=len(waiting),
+            waiting_tokens=sum(sequence.num_pending for sequence in waiting),
             used_blocks=self.pool.num_used,
             cached_blocks=self.pool.num_cached,
             free_blocks=self.pool.num_free,
@@ -248,63 +250,12 @@ class Engine:
             self.scheduler.remove(sequence)
         return bool(sequences)
 
-    # Who is let in.
-
-    def _check_fields(self, request: EngineRequest) -> None:
-        if not request.token_ids:
-            raise InvalidRequest("the prompt has no tokens; send at least one", param="prompt")
-        if not 1 <= request.num_choices <= self.config.max_choices:
-            raise InvalidRequest(
-                f"`n` is {request.num_choices} but must be from 1 to {self.config.max_choices}",
-                param="n",
-            )
-        for name, ids in (
-            ("prompt", request.token_ids),
-            ("logit_bias", request.sampling.logit_bias),
-        ):
-            lowest, highest = min(ids, default=0), max(ids, default=0)
-            wrong = lowest if lowest < 0 else highest
-            if not 0 <= wrong < self.num_valid_tokens:
-                raise InvalidRequest(
-                    f"`{name}` holds token id {wrong} but the model's go from 0 to "
-                    f"{self.num_valid_tokens - 1}",
-                    param=name,
-                )
-
-    def _max_total(self, request: EngineRequest) -> int:
-        """Give the most tokens of prompt and answer, or refuse what can never fit."""
-        num_prompt, max_tokens = len(request.token_ids), request.sampling.max_tokens
-        limit = self.config.max_total_tokens
-        option = "--max-context" if limit == self.config.max_context else "--kv-memory"
-        num_least = 1 if max_tokens is None else max_tokens
-        if num_prompt + min(num_least, 1) > limit:
-            raise ContextOverflow(
-                f"the prompt has {num_prompt} tokens but {limit} fit with the answer; "
-                f"shorten it or start with a larger `{option}`",
-                param="prompt",
-            )
-        if num_prompt + num_least > limit:
-            raise ContextOverflow(
-                f"`max_tokens` is {max_tokens} but {limit - num_prompt} fit after a prompt of "
-                f"{num_prompt} tokens; lower it or start with a larger `{option}`",
-                param="max_tokens",
-            )
-        return limit if max_tokens is None else num_prompt + max_tokens
-
-    def _check_queue(self, request: EngineRequest) -> None:
-        num_waiting = len(self.scheduler.waiting) + request.num_choices
-        num_tokens = self._num_waiting_tokens() + len(request.token_ids)
-        max_waiting, max_tokens = self.config.max_waiting_requests, self.config.max_waiting_tokens
-        if num_waiting <= max_waiting and num_tokens <= max_tokens:
-            return
-        rate = max(self._counters.tokens_per_s, 1.0)
-        retry_after_s = min(max(num_tokens / rate, MIN_RETRY_S), MAX_RETRY_S)
-        raise Overloaded(
-            f"the queue is full: with this request {num_waiting} choices of {num_tokens} tokens "
-            f"would wait, but at most {max_waiting} of {max_tokens} may; "
-            f"try again in {retry_after_s:.0f} s",
-            retry_after_s=retry_after_s,
-        )
-
-    def _num_waiting_tokens(self) -> int:
-        return sum(sequence.num_pending for sequence in self.scheduler.waiting)
+    def _waiting(self) -> list[Sequence]:
+        """List the choices that do not run yet, those behind their first sibling included."""
+        is_waiting = (Status.NEW, Status.WAITING)
+        return [
+            sequence
+            for sequences in self._open.values()
+            for sequence in sequences
+            if sequence.status in is_waiting
+        ]

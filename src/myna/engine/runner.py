@@ -45,21 +45,23 @@ class Outcome:
 class Runner:
     """Turn chunks into outcomes."""
 
-    def __init__(self, decoder: Decoder, cache: KVCache, *, num_valid_tokens: int) -> None:
+    def __init__(
+        self, decoder: Decoder, cache: KVCache, *, num_valid_tokens: int, is_deterministic: bool
+    ) -> None:
         self._decoder = decoder
+        self._is_deterministic = is_deterministic
         self._cache = cache
         self._num_valid_tokens = num_valid_tokens
 
     def run(self, chunks: Seq[Chunk]) -> list[Outcome]:
         """Compute all chunks at once; if that fails, one by one, to find out whose fault it is."""
-        if not chunks:
-            return []
-        try:
-            return self._run_together(chunks)
-        except Exception as exception:  # noqa: BLE001  # the boundary between requests
-            if len(chunks) == 1:
-                return [Outcome(chunks[0], error=_failure(chunks[0], exception))]
-            return [outcome for chunk in chunks for outcome in self.run([chunk])]
+        if len(chunks) == 1 or not self._is_deterministic:
+            try:
+                return self._run_together(chunks) if chunks else []
+            except Exception as exception:  # noqa: BLE001  # the boundary between requests
+                if len(chunks) == 1:
+                    return [Outcome(chunks[0], error=_failure(chunks[0], exception))]
+        return [outcome for chunk in chunks for outcome in self.run([chunk])]
 
     def _run_together(self, chunks: Seq[Chunk]) -> list[Outcome]:
         batch, plan = pack(
@@ -88,7 +90,7 @@ class Runner:
     def _score_prompt(self, chunk: Chunk, hidden: Tensor) -> tuple[TokenScore, ...]:
         """Score the prompt tokens that follow those of a chunk, if asked for and not yet done."""
         sequence = chunk.sequence
-        if not sequence.wants_prompt_scores or chunk.start >= sequence.num_prompt:
+        if not sequence.lacks_prompt_scores:
             return ()
         targets = sequence.token_ids[chunk.start + 1 : min(chunk.stop + 1, sequence.num_prompt)]
         scores = []

@@ -52,7 +52,10 @@ class Scheduler:
         reading = [sequence for sequence in self.running if sequence.num_pending > 1]
         chunks = [_chunk(sequence, 1) for sequence in deciding]
         budget = self._config.prefill_chunk_tokens if deciding else self._config.max_step_tokens
-        chunks += share_budget(reading, budget)
+        if self._config.is_deterministic:
+            chunks += [_chunk(sequence, self._fixed_length(sequence)) for sequence in reading]
+        else:
+            chunks += share_budget(reading, budget)
         return in_packing_order(chunks)
 
     def advance(self, chunk: Chunk) -> None:
@@ -65,13 +68,15 @@ class Scheduler:
             sequence.keys,
             blocks=sequence.blocks,
             num_before=chunk.start,
-            num_computed=chunk.stop,
+            num_computed=min(chunk.stop, self._num_shareable(sequence)),
         )
 
     def preempt(self, sequence: Sequence) -> None:
         """Take a running sequence's blocks; its tokens are kept and will be computed again."""
         self.running.remove(sequence)
         self._release(sequence)
+        if sequence.lacks_prompt_scores:
+            sequence.prompt_scores.clear()
         self.add(sequence)
         self.num_preemptions += 1
 
@@ -114,9 +119,33 @@ class Scheduler:
         """Share the blocks that already hold the sequence's beginning; scoring a prompt needs it
         computed.
         """
-        if sequence.wants_prompt_scores and len(sequence.prompt_scores) < sequence.num_prompt:
+        if sequence.lacks_prompt_scores:
             return []
-        return self._prefixes.take(self._root(sequence), sequence.token_ids, sequence.keys)
+        blocks = self._prefixes.take(self._root(sequence), sequence.token_ids, sequence.keys)
+        num_usable = len(blocks)
+        if self._config.is_deterministic:
+            num_usable -= num_usable % self._blocks_per_chunk
+        for block in blocks[num_usable:]:
+            self._pool.release(block)
+        return blocks[:num_usable]
+
+    # Deterministic mode: a prompt is cut at multiples of the chunk's length, an answer after each
+    # token, also when they are computed again; only whole chunks of prompts are shared.
+
+    @property
+    def _blocks_per_chunk(self) -> int:
+        return self._config.prefill_chunk_tokens // self._config.tokens_per_block
+
+    def _fixed_length(self, sequence: Sequence) -> int:
+        """Give the length of a sequence's next chunk, which depends on its place alone."""
+        size, start = self._config.prefill_chunk_tokens, sequence.num_computed
+        return max(1, min(size - start % size, sequence.num_prompt - start))
+
+    def _num_shareable(self, sequence: Sequence) -> int:
+        """Count the sequence's tokens whose blocks others may use."""
+        if not self._config.is_deterministic:
+            return len(sequence.token_ids)
+        return sequence.num_prompt - sequence.num_prompt % self._config.prefill_chunk_tokens
 
     def _root(self, sequence: Sequence) -> bytes:
         if sequence.root is None:

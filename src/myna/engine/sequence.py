@@ -64,6 +64,11 @@ class Sampling:
             ("repetition_penalty", 0.0 < self.repetition_penalty <= 100.0, "above 0, at most 100"),
             ("presence_penalty", abs(self.presence_penalty) <= 100.0, "from -100 to 100"),
             ("frequency_penalty", abs(self.frequency_penalty) <= 100.0, "from -100 to 100"),
+            (
+                "logit_bias",
+                all(abs(value) <= 100.0 for value in self.logit_bias.values()),
+                "from -100 to 100 for every token",
+            ),
             ("max_tokens", self.max_tokens is None or self.max_tokens >= 0, "0 or more"),
             ("min_tokens", self.min_tokens >= 0, "0 or more"),
             ("logprobs", self.logprobs is None or 0 <= self.logprobs <= 128, "from 0 to 128"),
@@ -210,8 +215,13 @@ class Sequence:
 
     @property
     def wants_prompt_scores(self) -> bool:
-        """Tell whether the prompt must be scored; choice 0 does it for all."""
+        """Tell whether the prompt is to be scored; choice 0 does it for all."""
         return self.sampling.prompt_logprobs and self.index == 0
+
+    @property
+    def lacks_prompt_scores(self) -> bool:
+        """Tell whether some of the scores are still to be computed; the first token has none."""
+        return self.wants_prompt_scores and len(self.prompt_scores) < self.num_prompt - 1
 
     def append(self, token_id: int) -> None:
         """Add a token to the answer and tell all who follow it."""
