@@ -18,7 +18,6 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-
 BLOCKS_AT_ONCE = 1 << 20
 
 
@@ -201,8 +200,9 @@ def decode_rows(kind: str, data: Tensor) -> Tensor:
 def has_finite_scales(kind: str, data: Tensor) -> bool:
     """Tell whether no scale of packed rows (..., row_bytes) is infinite or not a number."""
     block = FORMATS[kind]
+    blocks = data.reshape(-1, block.num_bytes)
     return all(
-        bool(_half(blocks, offset).isfinite().all())
-        for blocks in data.reshape(-1, block.num_bytes).split(BLOCKS_AT_ONCE)
+        bool(_half(blocks[start : start + BLOCKS_AT_ONCE], offset).isfinite().all())
+        for start in range(0, len(blocks), BLOCKS_AT_ONCE)
         for offset in block.scale_offsets
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from myna.kernels.blocks import FORMATS, decode_rows
+from myna.kernels.linear import linear_bf16
 
 SLAB_BYTES = 16 << 20
 FLOAT_KINDS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
@@ -113,7 +114,8 @@ def linear(x: Tensor, weight: Weight, bias: Tensor | None = None) -> Tensor:
         (..., rows), of x's dtype.
     """
     if isinstance(weight, Tensor):
-        return F.linear(x, weight, bias)
+        product = linear_bf16 if x.dtype is torch.bfloat16 else F.linear
+        return product(x, weight, bias)
     out = x.new_empty(*x.shape[:-1], weight.shape[-2])
     start = 0
     for part in _parts(weight):

@@ -74,6 +74,7 @@ UNSUPPORTED_TYPES = {
     35: "TQ2_0",
     39: "MXFP4",
     40: "NVFP4",
+    41: "Q1_0",
 }
 
 

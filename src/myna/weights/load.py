@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 class TakesPacked(Protocol):
     """A module that can compute with packed weights in place of parameters."""
 
-    def set_packed(self, name: str, packed: Packed) -> None:
+    def set_packed(self, name: str, packed: Packed, /) -> None:
         """Delete the parameter `name`, and keep `packed` as the attribute of that name."""
         ...
 

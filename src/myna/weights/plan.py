@@ -7,7 +7,7 @@ can be checked on a machine of any size.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -45,6 +45,11 @@ class Assembly:
     def num_experts(self) -> int:
         """Count the experts up to the last one found; at least one."""
         return 1 + max(expert for expert, _ in self.sources)
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether every piece is there."""
+        return len(self.sources) == self.num_experts * self.num_parts
 
     def holes(self) -> Iterator[str]:
         """Name what is missing."""
@@ -96,54 +101,102 @@ def make_plan(module: nn.Module, checkpoint: Checkpoint, rules: Sequence[Rule]) 
             told at once.
     """
     targets: dict[str, Tensor] = dict(module.state_dict(keep_vars=True))
-    places: dict[str, Place] = {}
-    assemblies: dict[str, Assembly] = {}
-    ignored: dict[str, str] = {}
-    homeless: list[str] = []
-    doubled: list[str] = []
+    matching = _Matching(targets)
     for name in checkpoint.tensors:
-        found = place(name, rules)
+        matching.add(name, place(name, rules))
+    tied = _tied(targets, matching.assemblies)
+    shapes = {
+        name: _shape_after(checkpoint.tensors[name], found)
+        for name, found in matching.places.items()
+    }
+    faults = [
+        *_empty(targets, matching, tied),
+        *matching.faults(),
+        *_incomplete(matching.assemblies),
+        *_misshapen(targets, matching.assemblies, shapes),
+    ]
+    if faults:
+        raise BadCheckpoint(
+            f"{checkpoint.name} does not fit the model: {'. '.join(faults)}. hint: a file is "
+            f"damaged or missing, or config.json belongs to another model"
+        )
+    known = {name: shape for name, shape in shapes.items() if shape is not None}
+    return Plan(matching.places, matching.assemblies, known, targets, tied, matching.ignored)
+
+
+class _Matching:
+    """Sort tensors by what becomes of them."""
+
+    def __init__(self, targets: Mapping[str, Tensor]) -> None:
+        self._targets = targets
+        self.places: dict[str, Place] = {}
+        self.assemblies: dict[str, Assembly] = {}
+        self.ignored: dict[str, str] = {}
+        self._homeless: list[str] = []
+        self._doubled: list[str] = []
+
+    def add(self, name: str, found: Place | Ignore) -> None:
+        """Take one tensor."""
         if isinstance(found, Ignore):
-            ignored[name] = found.reason
-        elif found.name not in targets:
-            homeless.append(name)
+            self.ignored[name] = found.reason
+        elif found.name not in self._targets:
+            self._homeless.append(name)
         else:
             is_stack = found.expert is not None
-            assembly = assemblies.setdefault(found.name, Assembly(found.parts, is_stack))
             slot = (found.expert or 0, found.part)
-            is_same_form = (assembly.parts, assembly.is_stack) == (found.parts, is_stack)
-            if slot in assembly.sources or not is_same_form:
-                doubled.append(name)
+            assembly = self.assemblies.setdefault(found.name, Assembly(found.parts, is_stack))
+            is_alike = (assembly.parts, assembly.is_stack) == (found.parts, is_stack)
+            if slot in assembly.sources or not is_alike:
+                self._doubled.append(name)
             else:
                 assembly.sources[slot] = name
-                places[name] = found
-    tied = _tied(targets, assemblies)
-    empty = [name for name in targets if name not in assemblies and name not in tied]
-    incomplete = {
-        name: assembly
-        for name, assembly in assemblies.items()
-        if len(assembly.sources) < assembly.num_experts * assembly.num_parts
-    }
-    infos = checkpoint.tensors
-    shapes = {name: _shape_after(infos[name], found) for name, found in places.items()}
-    misshapen = [
-        f"{name!r} is {tuple(targets[name].shape)} in the model, {shape} in the file"
-        for name, assembly in assemblies.items()
-        if name not in incomplete
-        and (shape := _assembled(assembly, shapes)) != tuple(targets[name].shape)
-    ]
-    _complain(checkpoint.name, empty, homeless, doubled, incomplete, misshapen)
-    return Plan(
-        places,
-        assemblies,
-        {name: shape for name, shape in shapes.items() if shape is not None},
-        targets,
-        tied,
-        ignored,
-    )
+                self.places[name] = found
+
+    def faults(self) -> Iterator[str]:
+        """Tell of tensors that could not be placed."""
+        if self._homeless:
+            names = some_names(self._homeless)
+            yield f"{len(self._homeless)} tensors have no place in the model: {names}"
+        if self._doubled:
+            names = some_names(self._doubled)
+            yield f"{len(self._doubled)} tensors want a place that is taken: {names}"
 
 
-def _tied(targets: dict[str, Tensor], assemblies: dict[str, Assembly]) -> dict[str, str]:
+def _empty(
+    targets: Mapping[str, Tensor], matching: _Matching, tied: Mapping[str, str]
+) -> Iterator[str]:
+    """Tell of parameters that nothing fills."""
+    empty = targets.keys() - matching.assemblies.keys() - tied.keys()
+    if empty:
+        names = some_names(name for name in targets if name in empty)
+        yield f"{len(empty)} parameters of the model have no tensor: {names}"
+
+
+def _incomplete(assemblies: Mapping[str, Assembly]) -> Iterator[str]:
+    """Tell of parameters that lack a piece."""
+    incomplete = {name: item for name, item in assemblies.items() if not item.is_complete}
+    if incomplete:
+        name, assembly = next(iter(incomplete.items()))
+        missing = some_names(assembly.holes())
+        yield f"{len(incomplete)} parameters lack pieces: {name!r} lacks {missing}"
+
+
+def _misshapen(
+    targets: Mapping[str, Tensor],
+    assemblies: Mapping[str, Assembly],
+    shapes: Mapping[str, tuple[int, ...] | None],
+) -> Iterator[str]:
+    """Tell of parameters whose pieces make another shape, or none."""
+    misshapen = []
+    for name, assembly in assemblies.items():
+        expected = tuple(targets[name].shape)
+        if assembly.is_complete and (shape := _assembled(assembly, shapes)) != expected:
+            misshapen.append(f"{name!r} is {expected} in the model, {shape} in the file")
+    if misshapen:
+        yield f"{len(misshapen)} parameters have another shape: {'; '.join(misshapen[:2])}"
+
+
+def _tied(targets: Mapping[str, Tensor], assemblies: Mapping[str, Assembly]) -> dict[str, str]:
     """Find the unfilled names of parameters that are filled under another name."""
     filled = {id(targets[name]): name for name in assemblies}
     return {
@@ -167,15 +220,19 @@ def _shape_after(info: TensorInfo, found: Place) -> tuple[int, ...] | None:
 
 
 def _assembled(
-    assembly: Assembly, shapes: dict[str, tuple[int, ...] | None]
+    assembly: Assembly, shapes: Mapping[str, tuple[int, ...] | None]
 ) -> tuple[int, ...] | str:
     """Give the shape of what the pieces make, or say why they make nothing."""
-    pieces = {slot: shapes[name] for slot, name in assembly.sources.items()}
-    first = [pieces[0, part] for part in range(assembly.num_parts)]
+    pieces: dict[Slot, tuple[int, ...]] = {}
+    for slot, source in assembly.sources.items():
+        shape = shapes[source]
+        if shape is None:
+            return f"made of {source!r}, whose shape its rule cannot take,"
+        pieces[slot] = shape
+    known = [pieces[0, part] for part in range(assembly.num_parts)]
     for (_, part), shape in pieces.items():
-        if shape is None or shape != first[part]:
-            return f"of pieces {shape} and {first[part]}"
-    known = [shape for shape in first if shape is not None]
+        if shape != known[part]:
+            return f"of pieces {shape} and {known[part]}"
     if len(known) == 1 and not assembly.is_stack:
         return known[0]
     if any(not shape for shape in known):
@@ -187,34 +244,3 @@ def _assembled(
     rows = sum(shape[axis] for shape in known)
     fused = (*known[0][:axis], rows, *known[0][axis + 1 :])
     return (assembly.num_experts, *fused) if assembly.is_stack else fused
-
-
-def _complain(
-    checkpoint: str,
-    empty: list[str],
-    homeless: list[str],
-    doubled: list[str],
-    incomplete: dict[str, Assembly],
-    misshapen: list[str],
-) -> None:
-    """Raise one error that tells all that is wrong, if anything is."""
-    faults = []
-    if empty:
-        faults.append(f"{len(empty)} parameters of the model have no tensor: {some_names(empty)}")
-    if homeless:
-        faults.append(f"{len(homeless)} tensors have no place in the model: {some_names(homeless)}")
-    if doubled:
-        faults.append(f"{len(doubled)} tensors want a place that is taken: {some_names(doubled)}")
-    if incomplete:
-        name, assembly = next(iter(incomplete.items()))
-        faults.append(
-            f"{len(incomplete)} parameters lack pieces: {name!r} lacks "
-            f"{some_names(assembly.holes())}"
-        )
-    if misshapen:
-        faults.append(f"{len(misshapen)} parameters have another shape: {'; '.join(misshapen[:2])}")
-    if faults:
-        raise BadCheckpoint(
-            f"{checkpoint} does not fit the model: {'. '.join(faults)}. hint: a file is damaged or "
-            f"missing, or config.json belongs to another model"
-        )

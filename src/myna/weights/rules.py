@@ -140,8 +140,8 @@ def _placed(name: str, rule: Fuse | Stack, functions: tuple[Function, ...]) -> P
     if isinstance(rule, Fuse):
         target = f"{found['module']}.{rule.into}{found['suffix']}"
         return Place(target, functions, part, rule.parts)
-    holder, _, expert = found["module"].rsplit(".", 2)
-    return Place(f"{holder}.{rule.into}", functions, part, rule.parts, int(expert))
+    *holder, _, expert = found["module"].split(".")
+    return Place(".".join([*holder, rule.into]), functions, part, rule.parts, int(expert))
 
 
 def _renamed(name: str, pattern: str, into: str) -> str | None:

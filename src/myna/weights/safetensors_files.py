@@ -55,6 +55,8 @@ class SafetensorsCheckpoint:
     def read(self, name: str) -> Tensor:
         """Read one tensor into memory of its own."""
         entry, info = self._entries[name], self.tensors[name]
+        if entry.num_bytes == 0:
+            return torch.empty(entry.shape, dtype=DTYPES[entry.dtype])
         path = self._folder / info.file
         try:
             data = np.fromfile(path, dtype=np.uint8, count=entry.num_bytes, offset=entry.start)
