@@ -122,7 +122,7 @@ async def test_closing_the_stream_frees_the_request_within_one_step(service, com
     await stream.aclose()
     for _ in range(100):
         health = await service.health()
-        if health.num_running == 0:
+        if health.num_running + health.num_waiting == 0:
             break
         await asyncio.sleep(0.01)
     assert health.num_running == 0

@@ -105,9 +105,9 @@ class EngineThread:
 
     def _obey(self) -> bool:
         """Carry out what was asked since the last step; wait while there is nothing to do."""
-        self._beat_s = time.monotonic()
-        self._stats = self._engine.stats()
         while True:
+            self._beat_s = time.monotonic()
+            self._stats = self._engine.stats()
             self._is_idle = not self._engine.has_work()
             try:
                 command = self._commands.get(block=self._is_idle)
@@ -116,7 +116,6 @@ class EngineThread:
             if command is None:
                 return False
             self._is_idle = False
-            self._beat_s = time.monotonic()
             command()
 
     def _add(self, request: EngineRequest, listener: Listener) -> None:
