@@ -21,17 +21,15 @@ from myna.cli.options import (
     KeepPackedOption,
     MaxContextOption,
 )
-from myna.core.errors import InvalidRequest, Unavailable
 from myna.core.remote import ProcessService
 from myna.core.settings import Settings, read_settings
 from myna.server.app import create_app
-from myna.server.run import Server, make_server
+from myna.server.run import Server, listen, make_server
 from myna.server.settings import ServerSettings
 
 DEFAULT_PORT = 8000
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EXIT_INTERRUPTED = 130
-BACKLOG = 2048
 
 
 def command(
@@ -69,33 +67,6 @@ def command(
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Open the listening socket before anything is loaded.
-
-    Raises:
-        InvalidRequest: the host is no address of this machine.
-        Unavailable: the port is taken.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, protocol)
-    except socket.gaierror as error:
-        raise InvalidRequest(f"{host!r} is no address to listen on ({error.strerror})") from error
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(BACKLOG)
-    except OSError as error:
-        sock.close()
-        raise Unavailable(
-            f"cannot listen on {host} port {port}: {error.strerror}\n"
-            "hint: choose another with --port; --port 0 takes a free one"
-        ) from error
-    return sock
-
-
 async def _serve(choice: ModelChoice, settings: Settings, sock: socket.socket) -> bool:
     """Serve until a signal comes; returns whether the model was ready by then."""
     host, port = sock.getsockname()[:2]
@@ -104,7 +75,7 @@ async def _serve(choice: ModelChoice, settings: Settings, sock: socket.socket) -
     )
     with progress_bars() as progress:
         service = ProcessService(worker_command(choice), on_progress=progress)
-        server = make_server(create_app(service, settings=app_settings), host=host, port=port)
+        server = make_server(create_app(service, settings=app_settings))
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         telling = asyncio.create_task(_tell_draining(server))
         try:
