@@ -14,10 +14,7 @@ from pathlib import Path
 import msgspec
 
 from myna.core.errors import BadCheckpoint
-from myna.text.chat_template import MAX_TEMPLATE_BYTES
-
-# A tokenizer_config.json also lists a thousand added tokens and several templates.
-MAX_FILE_BYTES = 64 * MAX_TEMPLATE_BYTES
+from myna.text.json_files import decode_json, read_bytes, read_text
 
 _DEFAULT = "default"
 _GGUF_KEY = "tokenizer.chat_template"
@@ -101,17 +98,14 @@ def _choose(found: list[tuple[str, dict[str, str]]]) -> FoundTemplate | None:
 
 
 def _read_jinja(path: Path) -> dict[str, str]:
-    templates = {_DEFAULT: _text(path)}
+    templates = {_DEFAULT: read_text(path)}
     for other in sorted((path.parent / "additional_chat_templates").glob("*.jinja")):
-        templates[other.stem] = _text(other)
+        templates[other.stem] = read_text(other)
     return templates
 
 
 def _read_json(path: Path) -> dict[str, str]:
-    try:
-        value = msgspec.json.decode(_bytes(path), type=_WithTemplate).chat_template
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadCheckpoint(f"{path} is not as it should be: {error}; fetch it again.") from None
+    value = decode_json(read_bytes(path), _WithTemplate, path).chat_template
     if value is None:
         return {}
     if isinstance(value, str):
@@ -119,19 +113,3 @@ def _read_json(path: Path) -> dict[str, str]:
     if isinstance(value, dict):
         return value
     return {entry.name: entry.template for entry in value}
-
-
-def _text(path: Path) -> str:
-    try:
-        return _bytes(path).decode()
-    except UnicodeDecodeError as error:
-        raise BadCheckpoint(f"{path} is no UTF-8 text: {error}; fetch it again.") from None
-
-
-def _bytes(path: Path) -> bytes:
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise BadCheckpoint(
-            f"{path} has {size} bytes, and at most {MAX_FILE_BYTES} are read; is it the right file?"
-        )
-    return path.read_bytes()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import tokenizers
+from tokenizers import normalizers
 
 from myna.core.errors import BadCheckpoint, Unsupported
 from myna.text.tokenizer import Tokenizer
@@ -24,6 +25,7 @@ from myna.text.tokenizer_parts import (
     QWEN2_PATTERN,
     TokenizerParts,
     assemble,
+    split_by,
     split_merge,
     unique_vocab,
 )
@@ -100,9 +102,9 @@ def from_gguf_metadata(metadata: Mapping[str, object]) -> Tokenizer:
     parts = TokenizerParts(
         vocab=vocab,
         merges=merges,
-        added={i: token for i, kind in enumerate(types) if (token := _added(tokens[i], kind))},
-        patterns=splitter.patterns,
-        is_nfc=splitter.is_nfc,
+        added=[(i, token) for i, kind in enumerate(types) if (token := _added(tokens[i], kind))],
+        splits=split_by(*splitter.patterns),
+        normalizer=normalizers.NFC() if splitter.is_nfc else None,
         ignores_merges=splitter.ignores_merges,
     )
     adds_bos = metadata.get(_PREFIX + "add_bos_token", splitter.adds_bos)

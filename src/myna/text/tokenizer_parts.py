@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers
+from tokenizers import decoders, models, pre_tokenizers
+from tokenizers.normalizers import Normalizer
+from tokenizers.pre_tokenizers import PreTokenizer
 
 from myna.core.errors import BadCheckpoint
 
@@ -32,35 +34,41 @@ MAX_TOKEN_ID = 2**22
 class TokenizerParts:
     """Hold what makes a tokenizer.
 
-    `patterns` split the text one after another, each on the pieces left by the one before.
+    `splits` cut the text one after another, each the pieces left by the one before, and write it in
+    the byte-level alphabet.
     """
 
     vocab: dict[str, int]
     merges: list[tuple[str, str]]
-    added: dict[int, tokenizers.AddedToken]
-    patterns: tuple[str, ...]
-    is_nfc: bool = False
+    added: Sequence[tuple[int, tokenizers.AddedToken]]
+    splits: Sequence[PreTokenizer]
+    normalizer: Normalizer | None = None
     ignores_merges: bool = False
 
 
+def split_by(*patterns: str) -> tuple[PreTokenizer, ...]:
+    """Split by regular expressions, then write in the byte-level alphabet."""
+    splits = [pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated") for pattern in patterns]
+    return (*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False))
+
+
 def assemble(parts: TokenizerParts, *, source: str) -> tokenizers.Tokenizer:
-    """Make the tokenizer; `source` names the file in errors."""
+    """Make the tokenizer; `source` names the file in errors.
+
+    The tokenizers library never reads a file itself: some that are wrong make it end the process.
+    """
     # In the vocabulary an added token keeps its own id, whatever gaps the ids have.
-    added = ((token_id, token.content) for token_id, token in parts.added.items())
+    added = ((token_id, token.content) for token_id, token in parts.added)
     vocab = with_added(parts.vocab, added, source)
     check_merges(parts.merges, vocab, source=source)
     rust = tokenizers.Tokenizer(
         models.BPE(vocab=vocab, merges=parts.merges, ignore_merges=parts.ignores_merges)
     )
-    if parts.is_nfc:
-        rust.normalizer = normalizers.NFC()
-    splits = [
-        pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated") for pattern in parts.patterns
-    ]
-    to_alphabet = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    rust.pre_tokenizer = pre_tokenizers.Sequence([*splits, to_alphabet])
+    if parts.normalizer is not None:
+        rust.normalizer = parts.normalizer
+    rust.pre_tokenizer = pre_tokenizers.Sequence(list(parts.splits))
     rust.decoder = decoders.ByteLevel()
-    rust.add_tokens([token for _, token in sorted(parts.added.items())])
+    rust.add_tokens([token for _, token in parts.added])
     return rust
 
 
