@@ -8,6 +8,7 @@ missed, and small outputs pass any absolute bar.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -219,3 +220,12 @@ def parity(tmp_path: Path) -> Iterator[Parity]:
     reference_logging.set_verbosity_error()
     yield Parity(tmp_path)
     reference_logging.set_verbosity(verbosity)
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """Give the path of the SmolLM2 file that `MYNA_TEST_SMOLLM2` names, or skip."""
+    path = os.environ.get("MYNA_TEST_SMOLLM2")
+    if path is None:
+        pytest.skip("MYNA_TEST_SMOLLM2 does not name a SmolLM2-135M-Instruct GGUF file")
+    return Path(path)
