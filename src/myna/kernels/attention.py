@@ -7,15 +7,12 @@ key/value head; H = G * R.
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import torch
 from torch import Tensor
 
-from myna.kernels.native import Native, is_plain, native
+from myna.kernels.native import DTYPES, Native, is_plain, native
 
-# The kernel's own names of element types, and the widest head it has room for.
-DTYPES = MappingProxyType({torch.float32: 0, torch.bfloat16: 1})
+# The widest head that the kernel has room for.
 MAX_HEAD_WIDTH = 512
 
 

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 # torch is loaded before the library, which then shares torch's OpenMP runtime.
 import torch
@@ -20,7 +21,9 @@ import torch
 import myna.kernels
 
 LIBRARY = "libmyna_kernels.so"
-INTERFACE_VERSION = 1
+INTERFACE_VERSION = 2
+# The library's own names of element types.
+DTYPES = MappingProxyType({torch.float32: 0, torch.bfloat16: 1})
 POINTER, SIZE, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 
 logger = logging.getLogger(__name__)
@@ -37,6 +40,7 @@ class Native:
         split_tokens: positions that one task of `paged_attention` reads.
         linear_bf16: see linear.py for the order of its arguments.
         paged_attention: see attention.py.
+        packed_linear: see fused.py, like `decode`.
     """
 
     level: int
@@ -45,6 +49,8 @@ class Native:
     split_tokens: int
     linear_bf16: Callable[..., None]
     paged_attention: Callable[..., None]
+    packed_linear: Callable[..., None]
+    decode: Callable[..., None]
 
     def at_level(self, level: int) -> Native:
         """Give the same functions for a lower instruction set."""
@@ -96,6 +102,8 @@ def load_library(path: Path) -> Native | None:
         paged_attention=_function(
             library, "paged_attention", *[POINTER] * 7, *[SIZE] * 7, FLOAT, INT
         ),
+        packed_linear=_function(library, "packed_linear", *[POINTER] * 4, *[SIZE] * 3, INT, INT),
+        decode=_function(library, "decode", POINTER, POINTER, SIZE, INT, INT),
     )
 
 

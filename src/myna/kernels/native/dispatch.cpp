@@ -10,9 +10,11 @@ namespace {
 
 enum LevelIndex { kBaseline, kAvx2, kAvx512, kAvx512Bf16, kNumLevels };
 
-#define MYNA_DECLARE(level)                         \
-  void linear_bf16_##level(const LinearBf16&, int); \
-  void paged_attention_##level(const PagedAttention&, int);
+#define MYNA_DECLARE(level)                                 \
+  void linear_bf16_##level(const LinearBf16&, int);         \
+  void paged_attention_##level(const PagedAttention&, int); \
+  void packed_linear_##level(const PackedLinear&, int);     \
+  void decode_##level(const Decode&, int);
 }  // namespace
 
 MYNA_DECLARE(baseline)
@@ -28,9 +30,12 @@ struct Level {
   const char* name;
   void (*linear_bf16)(const LinearBf16&, int num_threads);
   void (*paged_attention)(const PagedAttention&, int num_threads);
+  void (*packed_linear)(const PackedLinear&, int num_threads);
+  void (*decode)(const Decode&, int num_threads);
 };
 
-#define MYNA_ROW(level) {#level, linear_bf16_##level, paged_attention_##level}
+#define MYNA_ROW(level) \
+  {#level, linear_bf16_##level, paged_attention_##level, packed_linear_##level, decode_##level}
 const Level kLevels[] = {
     MYNA_ROW(baseline),
 #if defined(__x86_64__)
@@ -59,7 +64,7 @@ int best_level() {
 using namespace myna;
 
 // Changes whenever a function below changes its arguments.
-MYNA_EXPORT int myna_interface_version() { return 1; }
+MYNA_EXPORT int myna_interface_version() { return 2; }
 
 // The best level this machine runs; lower ones run as well.
 MYNA_EXPORT int myna_best_level() { return best_level(); }
@@ -84,4 +89,16 @@ MYNA_EXPORT void myna_paged_attention(int level, int num_threads, const void* q,
       {q, keys, values, static_cast<const int32_t*>(tables), static_cast<const int32_t*>(lengths), out,
        static_cast<float*>(scratch), b, g, r, k, block_tokens, table_width, num_splits, scale, Dtype(dtype)},
       num_threads);
+}
+
+MYNA_EXPORT void myna_packed_linear(int level, int num_threads, const void* x, const void* w, const void* bias,
+                                    void* out, int64_t m, int64_t n, int64_t k, int format, int dtype) {
+  kLevels[level].packed_linear({static_cast<const float*>(x), static_cast<const uint8_t*>(w), bias, out, m, n, k,
+                                format, Dtype(dtype)},
+                               num_threads);
+}
+
+MYNA_EXPORT void myna_decode(int level, int num_threads, const void* blocks, void* out, int64_t num_blocks, int format,
+                             int dtype) {
+  kLevels[level].decode({static_cast<const uint8_t*>(blocks), out, num_blocks, format, Dtype(dtype)}, num_threads);
 }

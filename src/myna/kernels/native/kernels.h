@@ -39,6 +39,24 @@ struct PagedAttention {
 // Positions of one request that one task reads. Fixed, so that sums never depend on threads or on neighbours.
 constexpr int64_t kSplitTokens = 256;
 
+struct PackedLinear {
+  const float* x;    // (M, K)
+  const uint8_t* w;  // (N, row bytes), blocks of `format`
+  const void* bias;  // (N,) of `dtype`, or null
+  void* out;         // (M, N)
+  int64_t m, n, k;
+  int32_t format;
+  Dtype dtype;       // of bias and out
+};
+
+struct Decode {
+  const uint8_t* blocks;
+  void* out;
+  int64_t num_blocks;
+  int32_t format;
+  Dtype dtype;       // of out
+};
+
 // Declare or define NAME at the level that this file is compiled for.
 #define MYNA_JOIN2(name, level) name##_##level
 #define MYNA_JOIN(name, level) MYNA_JOIN2(name, level)

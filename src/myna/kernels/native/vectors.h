@@ -4,7 +4,7 @@
 
 #include "kernels.h"
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -14,6 +14,9 @@ namespace {
 constexpr int kLanes = 16;
 typedef float Floats __attribute__((vector_size(64)));
 typedef uint32_t Words __attribute__((vector_size(64)));
+typedef int32_t Ints __attribute__((vector_size(64)));
+typedef uint16_t Halves __attribute__((vector_size(32)));
+typedef uint8_t Bytes __attribute__((vector_size(16)));
 
 template <class T>
 inline T load(const void* from) {
@@ -34,16 +37,42 @@ inline Bfloat16 to_bfloat16(float value) {
   return {uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 
+// Numbers of fewer bits, one to a lane, and back. Compilers take the plain conversions apart, lane by lane.
+inline Words widen(Halves values) {
+#if defined(__AVX512F__)
+  return (Words)_mm512_cvtepu16_epi32((__m256i)values);
+#else
+  return __builtin_convertvector(values, Words);
+#endif
+}
+
+inline Ints widen(Bytes values) {
+#if defined(__AVX512F__)
+  return (Ints)_mm512_cvtepu8_epi32((__m128i)values);
+#elif defined(__AVX2__)
+  const __m256i halves[2] = {_mm256_cvtepu8_epi32((__m128i)values),
+                             _mm256_cvtepu8_epi32(_mm_srli_si128((__m128i)values, 8))};
+  return load<Ints>(halves);
+#else
+  return __builtin_convertvector(values, Ints);
+#endif
+}
+
+inline Halves narrow(Words values) {
+#if defined(__AVX512F__)
+  return (Halves)_mm512_cvtepi32_epi16((__m512i)values);
+#else
+  return __builtin_convertvector(values, Halves);
+#endif
+}
+
 inline Bfloat16 round_to(float value, Bfloat16) { return to_bfloat16(value); }
 inline float round_to(float value, float) { return value; }
 inline float to_float(float value) { return value; }
 
 inline Floats load_floats(const float* from) { return load<Floats>(from); }
 
-inline Floats load_floats(const Bfloat16* from) {
-  typedef uint16_t Halves __attribute__((vector_size(32)));
-  return (Floats)(__builtin_convertvector(load<Halves>(from), Words) << 16);
-}
+inline Floats load_floats(const Bfloat16* from) { return (Floats)(widen(load<Halves>(from)) << 16); }
 
 // Load fewer than 16 numbers, with zeros after them.
 template <class T>
@@ -66,11 +95,20 @@ inline Floats exp_negative(Floats x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  typedef int32_t Ints __attribute__((vector_size(64)));
   return p * (Floats)((__builtin_convertvector(n, Ints) + 127) << 23);
 }
 
 inline float exp_negative(float x) { return exp_negative(Floats{} + x)[0]; }
+
+inline void store(float* to, Floats values) { memcpy(to, &values, sizeof values); }
+
+inline void store(Bfloat16* to, Floats values) {
+  const Words bits = (Words)values;
+  const Words rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  const Words chosen = values == values ? rounded : bits >> 16 | 64;
+  const Halves halves = narrow(chosen);
+  memcpy(to, &halves, sizeof halves);
+}
 
 inline float sum(Floats values) {
   typedef float Eight __attribute__((vector_size(32)));

@@ -1,0 +1,193 @@
+// GGUF's block formats, decoded sixteen values at a time.
+//
+// Each format says how many values and bytes its block has, and hands the block's values to a function, in order, as
+// vectors of sixteen. Products are taken in float32 in the order of the `gguf` package, so that a file compiled without
+// contraction of products and sums gives values equal to the bit.
+// Source: the byte layouts of ggml's `ggml-common.h`.
+#pragma once
+#include "vectors.h"
+
+namespace myna {
+namespace {
+
+inline float half(const uint8_t* from) {
+  const uint16_t bits = load<uint16_t>(from);
+#if defined(__F16C__)
+  return _cvtsh_ss(bits);
+#else
+  const uint32_t sign = uint32_t(bits & 0x8000) << 16, rest = bits & 0x7fff;
+  const uint32_t scaled = rest << 13;
+  if (rest < 0x0400) {  // zero or subnormal: a number of units of 2^-24
+    const float value = float(rest) * 5.9604644775390625e-8f;
+    return sign ? -value : value;
+  }
+  const uint32_t exponent = rest < 0x7c00 ? 112u << 23 : 224u << 23;  // the second for infinities and NaNs
+  const uint32_t wide = sign | (scaled + exponent);
+  return load<float>(&wide);
+#endif
+}
+
+inline Floats floats(Ints values) { return __builtin_convertvector(values, Floats); }
+
+// Sixteen bytes, one to a lane.
+inline Ints bytes(const uint8_t* from) { return widen(load<Bytes>(from)); }
+
+// The low (0) or high (1) halves of sixteen bytes.
+inline Ints nibbles(const uint8_t* from, int part) { return bytes(from) >> (4 * part) & 15; }
+
+// Bits first .. first + 15 of a 32-bit number, one to a lane, in the place of a fifth bit.
+inline Ints fifth_bits(const uint8_t* from, int first) {
+  const Words lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return (Ints)((Words{} + (load<uint32_t>(from) >> first)) >> lanes & 1) << 4;
+}
+
+#define MYNA_INLINE inline __attribute__((always_inline))
+
+struct Q4_0 {
+  static constexpr int kValues = 32, kBytes = 18;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const float d = half(block);
+    for (int i = 0; i < 2; i++) use(i, d * floats(nibbles(block + 2, i) - 8));
+  }
+};
+
+struct Q4_1 {
+  static constexpr int kValues = 32, kBytes = 20;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const float d = half(block), m = half(block + 2);
+    for (int i = 0; i < 2; i++) use(i, d * floats(nibbles(block + 4, i)) + m);
+  }
+};
+
+struct Q5_0 {
+  static constexpr int kValues = 32, kBytes = 22;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const float d = half(block);
+    for (int i = 0; i < 2; i++) use(i, d * floats((nibbles(block + 6, i) | fifth_bits(block + 2, 16 * i)) - 16));
+  }
+};
+
+struct Q5_1 {
+  static constexpr int kValues = 32, kBytes = 24;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const float d = half(block), m = half(block + 2);
+    for (int i = 0; i < 2; i++) use(i, d * floats(nibbles(block + 8, i) | fifth_bits(block + 4, 16 * i)) + m);
+  }
+};
+
+struct Q8_0 {
+  static constexpr int kValues = 32, kBytes = 34;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const float d = half(block);
+    for (int i = 0; i < 2; i++) use(i, d * floats((bytes(block + 2 + 16 * i) ^ 128) - 128));  // signed
+  }
+};
+
+struct Q2_K {
+  static constexpr int kValues = 256, kBytes = 84;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const float d = half(block + 80), least = half(block + 82);
+    for (int i = 0; i < 16; i++) {
+      const float step = d * float(block[i] & 15), floor = least * float(block[i] >> 4);
+      const Ints quants = bytes(block + 16 + i / 8 * 32 + i % 2 * 16) >> (i % 8 / 2 * 2) & 3;
+      use(i, step * floats(quants) - floor);
+    }
+  }
+};
+
+struct Q3_K {
+  static constexpr int kValues = 256, kBytes = 110;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const float d = half(block + 108);
+    const uint8_t* scales = block + 96;
+    for (int i = 0; i < 16; i++) {
+      const int low_bits = scales[i % 8] >> (i / 8 * 4) & 15, high_bits = scales[8 + i % 4] >> (i / 4 * 2) & 3;
+      const float step = d * float((low_bits | high_bits << 4) - 32);
+      const Ints low = bytes(block + 32 + i / 8 * 32 + i % 2 * 16) >> (i % 8 / 2 * 2) & 3;
+      const Ints high = bytes(block + i % 2 * 16) >> (i / 2) & 1;
+      use(i, step * floats((low | high << 2) - 4));
+    }
+  }
+};
+
+// The eight 6-bit scales and minima that Q4_K and Q5_K share: group j's step and floor.
+struct Steps {
+  float d, least;
+  const uint8_t* packed;
+  explicit Steps(const uint8_t* block) : d(half(block)), least(half(block + 2)), packed(block + 4) {}
+  MYNA_INLINE float step(int j) const {
+    return d * float(j < 4 ? packed[j] & 63 : (packed[j + 4] & 15) | packed[j - 4] >> 6 << 4);
+  }
+  MYNA_INLINE float floor(int j) const {
+    return least * float(j < 4 ? packed[j + 4] & 63 : packed[j + 4] >> 4 | packed[j] >> 6 << 4);
+  }
+};
+
+struct Q4_K {
+  static constexpr int kValues = 256, kBytes = 144;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const Steps steps(block);
+    for (int j = 0; j < 8; j++) {
+      const float step = steps.step(j), floor = steps.floor(j);
+      for (int h = 0; h < 2; h++)
+        use(2 * j + h, step * floats(nibbles(block + 16 + j / 2 * 32 + h * 16, j % 2)) - floor);
+    }
+  }
+};
+
+struct Q5_K {
+  static constexpr int kValues = 256, kBytes = 176;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const Steps steps(block);
+    for (int j = 0; j < 8; j++) {
+      const float step = steps.step(j), floor = steps.floor(j);
+      for (int h = 0; h < 2; h++) {
+        const Ints high = bytes(block + 16 + h * 16) >> j & 1;
+        const Ints quants = nibbles(block + 48 + j / 2 * 32 + h * 16, j % 2) | high << 4;
+        use(2 * j + h, step * floats(quants) - floor);
+      }
+    }
+  }
+};
+
+struct Q6_K {
+  static constexpr int kValues = 256, kBytes = 210;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const float d = half(block + 208);
+    for (int i = 0; i < 16; i++) {
+      const int quarter = i % 8 / 2;  // of 128 values
+      const float step = d * float(int8_t(block[192 + i]));
+      const Ints low = nibbles(block + i / 8 * 64 + quarter % 2 * 32 + i % 2 * 16, quarter / 2);
+      const Ints high = bytes(block + 128 + i / 8 * 32 + i % 2 * 16) >> (2 * quarter) & 3;
+      use(i, step * floats((low | high << 4) - 32));
+    }
+  }
+};
+
+// Call USE(Format) for the format of this number; the Python side counts in the same order.
+#define MYNA_WITH_FORMAT(format, USE) \
+  switch (format) {                   \
+    case 0: return USE(Q4_0);         \
+    case 1: return USE(Q4_1);         \
+    case 2: return USE(Q5_0);         \
+    case 3: return USE(Q5_1);         \
+    case 4: return USE(Q8_0);         \
+    case 5: return USE(Q2_K);         \
+    case 6: return USE(Q3_K);         \
+    case 7: return USE(Q4_K);         \
+    case 8: return USE(Q5_K);         \
+    case 9: return USE(Q6_K);         \
+  }
+
+}  // namespace
+}  // namespace myna
