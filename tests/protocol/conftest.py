@@ -16,7 +16,7 @@ import pytest
 
 from myna.core.echo import EchoService
 from myna.server.app import App, create_app
-from myna.server.run import Server, listen, make_server
+from myna.server.run import Server, make_server
 from myna.server.settings import Limits, ServerSettings
 
 START_TIMEOUT_S = 10.0
@@ -92,7 +92,7 @@ def running(service: EchoService, settings: ServerSettings, **options: Any) -> I
     """Serve until the block ends."""
     app = create_app(service, settings=settings)
     server = make_server(app, **options)
-    listener = listen("127.0.0.1", 0)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     port = listener.getsockname()[1]
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
     thread.start()
