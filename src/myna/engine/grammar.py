@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ from myna.engine.grammar_source import GrammarSource
 MAX_CACHE_BYTES = 64 * 2**20
 # A compiled grammar grows while it is followed, so even the smallest is charged this much.
 MIN_CHARGE_BYTES = 256 * 2**10
+# What one token's mask may take; what it takes more is owed, and a debt above the maximum ends the
+# answer: a grammar that is slow now and then is served, one that stays slow is not.
+STEP_S = 0.01
+MAX_DEBT_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,9 @@ class GrammarMask:
         self._start_id = thinking.start_id if thinking else None
         self._is_thinking = thinking is not None and thinking.start_id is None
         self._may_break_line = False
+        self._allowed: bytes | None = None
         self._num_tokens = 0
+        self._debt_s = 0.0
 
     @property
     def is_finished(self) -> bool:
@@ -99,9 +106,10 @@ class GrammarMask:
         """
         if self._is_thinking:
             return self._words.while_thinking
-        allowed = bytearray(self._matcher.compute_logit_bias())
-        self._raise_if_lost()
-        mask = torch.frombuffer(allowed, dtype=torch.bool)  # (V,)
+        started_s = time.thread_time()
+        self._allowed = self._matcher.compute_logit_bias()
+        self._charge(started_s)
+        mask = torch.frombuffer(bytearray(self._allowed), dtype=torch.uint8).bool()  # (V,)
         if self._start_id is not None:
             mask[self._start_id] = True
         if self._may_break_line:
@@ -113,27 +121,43 @@ class GrammarMask:
 
         Raises:
             InternalError: the mask did not allow it.
+            InvalidRequest: the grammar cannot be followed so far within llguidance's limits.
         """
         self._num_tokens += 1
+        allowed, self._allowed = self._allowed, None
         opens_block, self._start_id = token_id == self._start_id, None
         breaks_line, self._may_break_line = self._may_break_line, False
         if self._thinking and (self._is_thinking or opens_block):
             self._is_thinking = token_id != self._thinking.end_id
             # Models leave an empty line between a reasoning block and the answer.
             self._may_break_line = not self._is_thinking
-        elif breaks_line and self._words.line_breaks[token_id] and not self._allows(token_id):
+        elif breaks_line and self._is_extra_break(token_id):
             return
-        elif not self._matcher.consume_token(token_id):
+        elif allowed is not None and not allowed[token_id]:
             raise InternalError(
                 f"token {token_id} was chosen as number {self._num_tokens} of the answer although"
                 " the grammar does not allow it"
             )
+        else:
+            started_s = time.thread_time()
+            self._matcher.consume_token(token_id)
+            self._charge(started_s)
 
-    def _allows(self, token_id: int) -> bool:
-        return self._matcher.validate_tokens([token_id]) == 1
+    def _is_extra_break(self, token_id: int) -> bool:
+        return bool(self._words.line_breaks[token_id]) and not self._matcher.validate_tokens(
+            [token_id]
+        )
 
-    def _raise_if_lost(self) -> None:
+    def _charge(self, started_s: float) -> None:
+        """Account for the matcher's time, and end the answer when it has lost its way.
+
+        All answers wait for each other's masks: one that is slow again and again has to go.
+        """
+        spent_s = time.thread_time() - started_s
+        self._debt_s = max(0.0, self._debt_s + spent_s - STEP_S)
         error = describe_error(self._matcher)
+        if error is None and self._debt_s > MAX_DEBT_S:
+            error = f"its masks take longer than {STEP_S * 1000:g} ms each; simplify it"
         if error is not None:
             self._grammar.is_spoiled = True
             raise InvalidRequest(
@@ -147,7 +171,7 @@ class _Words:
     """Hold the tokens that are allowed beside those of a grammar."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self.while_thinking = torch.ones(len(vocabulary.tokens), dtype=torch.bool)  # (V,)
+        self.while_thinking = torch.tensor([token != b"" for token in vocabulary.tokens])  # (V,)
         self.while_thinking[list(vocabulary.eos_ids)] = False
         self.line_breaks = torch.tensor(
             [token in (b"\n", b"\n\n") for token in vocabulary.tokens]

@@ -35,9 +35,13 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProofLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bound what one proof may take; `probe_tokens` is how far it follows the grammar."""
+    """Bound what one proof may take; `probe_tokens` is how far it follows the grammar.
 
-    seconds: float = 2.0
+    The engine compiles again what was proved, so `compile_s` is spent twice.
+    """
+
+    compile_s: float = 1.0
+    follow_s: float = 1.0
     memory_bytes: int = 512 * 2**20
     probe_tokens: int = 16
 
@@ -119,16 +123,21 @@ def build_tokenizer(
     return tokenizer
 
 
-def prove(tokenizer: LLTokenizer, grammar: str, *, probe_tokens: int) -> Verdict:
-    """Compile a grammar and follow it for a few random tokens."""
-    size_before_bytes = _resident_bytes()
+def prove(tokenizer: LLTokenizer, grammar: str, *, limits: ProofLimits) -> Verdict:
+    """Compile a grammar and follow it for a few random tokens; ends the process if it is slow."""
+    size_before_bytes = _own_bytes()
+    signal.setitimer(signal.ITIMER_REAL, limits.compile_s)
     matcher = build_matcher(tokenizer, grammar)
+    signal.setitimer(signal.ITIMER_REAL, limits.follow_s)
     choice = random.Random(PROBE_SEED)
-    for _ in range(probe_tokens):
+    for _ in range(limits.probe_tokens):
         if matcher.is_error() or matcher.is_stopped():
             break
-        matcher.consume_token(_any_allowed(matcher.compute_logit_bias(), choice))
-    size_bytes = max(0, _resident_bytes() - size_before_bytes)
+        mask = matcher.compute_logit_bias()
+        # An error leaves the end tokens allowed, so there is always one to take.
+        matcher.consume_token(_any_allowed(mask, choice))
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    size_bytes = max(0, _own_bytes() - size_before_bytes)
     return Verdict(error=describe_error(matcher), size_bytes=size_bytes)
 
 
@@ -139,13 +148,16 @@ def _any_allowed(mask: bytes, choice: random.Random) -> int:
     return found if found >= 0 else mask.find(allowed)
 
 
-def _resident_bytes() -> int:
-    """Measure this process's memory; 0 where the system does not tell."""
+def _own_bytes() -> int:
+    """Measure the memory that no file backs; 0 where the system does not tell."""
     try:
-        num_pages = int(Path("/proc/self/statm").read_text().split()[1])
+        status = Path("/proc/self/status").read_text()
     except OSError:
         return 0
-    return num_pages * resource.getpagesize()
+    return next(
+        (int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon")),
+        0,
+    )
 
 
 def send_frame(sock: socket.socket, body: bytes) -> None:
@@ -180,9 +192,7 @@ def _prove_in_fork(
     if pid == 0:
         try:
             _restrict(limits)
-            verdict = prove(tokenizer, grammar, probe_tokens=limits.probe_tokens)
-            # From here on the answer is out, and the fork must end in peace.
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            verdict = prove(tokenizer, grammar, limits=limits)
             send_frame(sock, msgspec.msgpack.encode(verdict))
             os._exit(0)
         finally:
@@ -194,9 +204,8 @@ def _prove_in_fork(
 
 
 def _restrict(limits: ProofLimits) -> None:
-    """Let the system end this process when it takes too much memory or time."""
+    """Let the system end this process when it takes too much memory, or when its timer rings."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, limits.seconds)
     for kind, num_bytes in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_CORE, 0),
@@ -207,9 +216,12 @@ def _restrict(limits: ProofLimits) -> None:
 
 def _describe_death(status: int, limits: ProofLimits) -> str:
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
-        return f"it takes longer than {limits.seconds:g} s to compile; simplify it"
+        return (
+            f"it takes longer than {limits.compile_s:g} s to compile, or {limits.follow_s:g} s to"
+            " follow; simplify it"
+        )
     num_mib = limits.memory_bytes // 2**20
-    return f"it cannot be compiled within {num_mib} MiB of memory; simplify it"
+    return f"it cannot be compiled with {num_mib} MiB of memory; simplify it"
 
 
 def serve(sock: socket.socket) -> None:

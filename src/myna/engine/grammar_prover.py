@@ -28,7 +28,7 @@ from myna.engine.grammar_child import (
 START_S = 20.0
 # The child ends a proof by itself; what this adds is for a machine that is busy.
 GRACE_S = 1.0
-QUEUE_S = 3.0
+QUEUE_S = 1.0
 
 
 class Prover:
@@ -56,26 +56,41 @@ class Prover:
                 "other requests' grammars are being compiled; try again soon", retry_after_s=QUEUE_S
             )
         try:
-            if self._child is None:
-                self._child = _Child(self._vocabulary, self._limits)
-            verdict = self._child.ask(grammar, timeout_s=self._limits.seconds + GRACE_S)
-            if verdict is None:
-                self._end_child()
-                raise Unavailable("the process that checks grammars gave no answer; try again")
-            return verdict
+            # The second round is for a child that was killed while it waited for work.
+            for _ in range(2):
+                verdict = self._ask(grammar)
+                if verdict is not None:
+                    return verdict
+            raise Unavailable("the process that checks grammars keeps dying; see its memory limits")
         finally:
             self._lock.release()
 
     def warm(self) -> None:
         """Start the child now, so that the first proof does not wait for it."""
         with self._lock:
-            if self._child is None:
-                self._child = _Child(self._vocabulary, self._limits)
+            self._start_child()
 
     def close(self) -> None:
         """End the child; the next proof would start another."""
         with self._lock:
             self._end_child()
+
+    def _ask(self, grammar: str) -> Verdict | None:
+        """Have the child prove a grammar; `None` when it turns out to be gone."""
+        timeout_s = self._limits.compile_s + self._limits.follow_s + GRACE_S
+        try:
+            verdict = self._start_child().ask(grammar, timeout_s=timeout_s)
+        except TimeoutError as error:
+            self._end_child()
+            raise Unavailable("the process that checks grammars hangs; try again") from error
+        if verdict is None:
+            self._end_child()
+        return verdict
+
+    def _start_child(self) -> _Child:
+        if self._child is None:
+            self._child = _Child(self._vocabulary, self._limits)
+        return self._child
 
     def _end_child(self) -> None:
         if self._child is not None:
@@ -100,14 +115,22 @@ class _Child:
             )
         self.end = weakref.finalize(self, _end, self.process, self._socket)
         opening = msgspec.msgpack.encode(Opening(vocabulary=vocabulary, limits=limits))
-        if self._exchange(opening, timeout_s=START_S) is None:
+        try:
+            is_ready = self._exchange(opening, timeout_s=START_S) is not None
+        except TimeoutError:
+            is_ready = False
+        if not is_ready:
             self.end()
             raise Unavailable(
                 f"the process that checks grammars did not start within {START_S:g} s; try again"
             )
 
     def ask(self, grammar: str, *, timeout_s: float) -> Verdict | None:
-        """Have a grammar proved; `None` when the child hangs, is gone or talks nonsense."""
+        """Have a grammar proved; `None` when the child is gone or talks nonsense.
+
+        Raises:
+            TimeoutError: the child hangs.
+        """
         return self._exchange(grammar.encode(), timeout_s=timeout_s)
 
     def _exchange(self, body: bytes, *, timeout_s: float) -> Verdict | None:
@@ -116,7 +139,7 @@ class _Child:
             send_frame(self._socket, body)
             answer = receive_frame(self._socket)
             return None if answer is None else msgspec.msgpack.decode(answer, type=Verdict)
-        except (OSError, msgspec.MsgspecError):
+        except (ConnectionError, msgspec.MsgspecError):
             return None
 
 
