@@ -112,3 +112,16 @@ async def test_nothing_stays_open_after_an_answer(app: App, client: httpx.AsyncC
     for body in ({"messages": [{"role": "user", "content": "hi"}]}, {"messages": 5}):
         await client.post("/v1/chat/completions", json=body)
     assert (app.context.gate.num_open, app.context.gate.held_bytes) == (0, 0)
+
+
+async def test_each_request_is_one_line_of_the_log(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="myna.server"):
+        answer = await client.post("/no%0Astatus=200", json={"secret": 1})
+    (line,) = [record.getMessage() for record in caplog.records if "event=request" in record.msg]
+    request_id = answer.headers["x-request-id"]
+    assert line.startswith(
+        f"event=request request_id={request_id} method=POST path='/no\\nstatus=200' status=404 "
+    )
+    assert "secret" not in caplog.text

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from myna.core.errors import InternalError, Overloaded
+from myna.core.errors import DeadlineExceeded, InternalError, Overloaded
 from myna.server.errors import ClientGone
 from myna.server.sse import DONE, EventStream, WholeAnswer, frame, until_gone
 
@@ -63,8 +63,8 @@ class Words:
             self.is_closed = True
 
 
-def events(words: Words, *, ping_s: float = 60.0) -> EventStream:
-    return EventStream(words.stream(), ping_s=ping_s, request_id="req_1")
+def events(words: Words, *, ping_s: float = 60.0, timeout_s: float = 60.0) -> EventStream:
+    return EventStream(words.stream(), ping_s=ping_s, timeout_s=timeout_s, request_id="req_1")
 
 
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
@@ -140,12 +140,30 @@ async def test_a_hang_up_before_the_first_event_is_told() -> None:
     assert client.sent == []
 
 
+async def test_a_stream_that_takes_too_long_ends_with_an_error() -> None:
+    client = Client()
+    words = Words(b"1", then=60.0)
+    await events(words, timeout_s=0.05)(SCOPE, client.receive, client.send)
+    assert words.is_closed
+    *_, last, end = client.body.split(b"\n\n")
+    assert b"The answer was not finished within 0.05 s." in last
+    assert (end, client.sent[-1]["more_body"]) == (b"", False)
+
+
+async def test_an_answer_that_never_begins_is_given_up() -> None:
+    client = Client()
+    words = Words(then=60.0)
+    with pytest.raises(DeadlineExceeded):
+        await events(words, timeout_s=0.05)(SCOPE, client.receive, client.send)
+    assert (words.is_closed, client.sent) == (True, [])
+
+
 async def test_a_whole_answer_is_sent_at_once() -> None:
     async def body() -> bytes:
         return b"{}"
 
     client = Client()
-    await WholeAnswer(body)(SCOPE, client.receive, client.send)
+    await WholeAnswer(body, timeout_s=1.0)(SCOPE, client.receive, client.send)
     assert client.body == b"{}"
 
 
@@ -161,7 +179,7 @@ async def test_cancelling_from_outside_cancels_the_work() -> None:
             was_cancelled = True
             raise
 
-    task = asyncio.create_task(until_gone(work(), client.receive))
+    task = asyncio.create_task(until_gone(work(), client.receive, timeout_s=60.0))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

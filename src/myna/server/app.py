@@ -5,9 +5,12 @@ Everything that needs no body is decided on the raw scope, before any routing.
 
 from __future__ import annotations
 
+import logging
 import secrets
+import time
 
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +22,8 @@ from myna.server.errors import error_response, internal_error, route_error
 from myna.server.limits import Gate, check_headers
 from myna.server.routes import chat, completions, health, models, page
 from myna.server.settings import ServerSettings
+
+log = logging.getLogger("myna.server")
 
 POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 
@@ -48,12 +53,13 @@ class App:
         scope["app"] = self
         scope["myna.context"] = self.context
         scope["myna.request_key"] = key
-        is_started = False
+        started_s = time.monotonic()
+        status: int | None = None
 
         async def send_marked(message: Message) -> None:
-            nonlocal is_started
+            nonlocal status
             if message["type"] == "http.response.start":
-                is_started = True
+                status = message["status"]
                 message["headers"] = [
                     *message.get("headers", []),
                     (b"x-request-id", f"req_{key}".encode()),
@@ -61,22 +67,35 @@ class App:
                 ]
             await send(message)
 
-        try:
-            await self._admit(scope, receive, send_marked)
-            return
-        except MynaError as error:
-            response = error_response(error.info())
-        except HTTPException as error:
-            response = route_error(error, method=scope["method"], path=scope["path"])
-        except Exception as error:  # noqa: BLE001 - the boundary: logged, and the client is told
-            response = error_response(internal_error(error, request_id=f"req_{key}"))
-        if scope["type"] == "websocket":
+        refusal = await self._admit(scope, receive, send_marked)
+        if refusal is not None and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-        elif not is_started:
-            await response(scope, receive, send_marked)
+        elif refusal is not None and status is None:
+            await refusal(scope, receive, send_marked)
+        log.info(
+            "event=request request_id=req_%s method=%s path=%r status=%s duration_s=%.3f",
+            key,
+            scope.get("method", "WEBSOCKET"),
+            scope["path"],
+            status,
+            time.monotonic() - started_s,
+        )
 
-    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check everything that needs no body, then hand on."""
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
+        """Answer, or return the refusal that is to be sent instead."""
+        try:
+            await self._pass_on(scope, receive, send)
+        except MynaError as error:
+            return error_response(error.info())
+        except HTTPException as error:
+            return route_error(error, method=scope["method"], path=scope["path"])
+        except Exception as error:  # noqa: BLE001 - the boundary: logged, and the client is told
+            request_id = f"req_{scope['myna.request_key']}"
+            return error_response(internal_error(error, request_id=request_id))
+        return None
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check everything that needs no body, then let the route answer."""
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         settings = self.context.settings
         check_headers(headers)

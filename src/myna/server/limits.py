@@ -1,25 +1,21 @@
-"""Bounds that are checked before the work: open requests, held bytes, body size, speed and depth.
+"""Bounds that are checked before the work: open requests, held bytes, headers, shape of JSON.
 
-Not here: bounds on single fields (schemas).
+Not here: size and speed of a body (body), bounds on single fields (schemas).
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from starlette.requests import Request
-
-from myna.core.errors import InvalidRequest, Overloaded, TooLarge, Unavailable
-from myna.server.errors import ClientGone, Refused
+from myna.core.errors import InvalidRequest, Overloaded, Unavailable
+from myna.server.errors import Refused
 from myna.server.settings import Limits
 
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 16 * 1024
-DISCARD_S = 1.0
 RETRY_AFTER_S = 1.0
 STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
@@ -92,64 +88,19 @@ def check_headers(headers: list[tuple[bytes, bytes]]) -> None:
         raise Refused(message, status=400, code="ambiguous_length")
 
 
-async def read_body(request: Request, ticket: Ticket) -> bytes:
-    """Read a body piece by piece, refusing it as soon as a limit is passed."""
-    limits = ticket.gate.limits
-    if request.headers.get("content-encoding", "identity") != "identity":
-        message = "Compressed bodies are not taken; send the JSON as it is."
-        raise Refused(message, status=415, code="unsupported_encoding")
-    declared = request.headers.get("content-length", "0")
-    if int(declared) > limits.max_body_bytes:
-        if "expect" not in request.headers:
-            await _discard(request)
-        raise _too_large(limits)
-    pieces: list[bytes] = []
-    size = 0
-    started_s = time.monotonic()
-    while True:
-        allowed_s = limits.body_grace_s + size / limits.min_body_bytes_per_s
-        piece, is_last = await _receive(request, timeout_s=started_s + allowed_s - time.monotonic())
-        size += len(piece)
-        if size > limits.max_body_bytes:
-            pieces.clear()
-            await _discard(request)
-            raise _too_large(limits)
-        ticket.hold(len(piece))
-        pieces.append(piece)
-        if is_last:
-            return b"".join(pieces)
-
-
-async def _receive(request: Request, *, timeout_s: float) -> tuple[bytes, bool]:
-    """Wait for the next piece of the body; tells whether it was the last."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            message = await request.receive()
-    except TimeoutError:
-        message_text = "The body arrived too slowly; it was given up."
-        raise Refused(message_text, status=408, code="request_timeout") from None
-    if message["type"] == "http.disconnect":
-        raise ClientGone("The client hung up before its request was read.")
-    return message.get("body", b""), not message.get("more_body", False)
-
-
-async def _discard(request: Request) -> None:
-    """Read on for a moment, so that a client that only writes gets to see the answer."""
-    deadline_s = time.monotonic() + DISCARD_S
-    is_last = False
-    while not is_last and (left_s := deadline_s - time.monotonic()) > 0:
-        try:
-            _, is_last = await _receive(request, timeout_s=left_s)
-        except Refused:
-            return
-
-
-def _too_large(limits: Limits) -> TooLarge:
-    return TooLarge(f"The body is larger than {limits.max_body_bytes} bytes; send less at once.")
+def check_shape(body: bytes, *, limits: Limits) -> None:
+    """Refuse JSON of too many values or too deep a nesting, without building any of it."""
+    num_values = sum(body.count(mark) for mark in (b",", b"[", b"{"))
+    if num_values > limits.max_values:
+        message = (
+            f"The JSON holds up to {num_values} values; at most {limits.max_values} are taken."
+        )
+        raise InvalidRequest(message, code="json_too_large")
+    check_depth(body, max_depth=limits.max_depth)
 
 
 def check_depth(body: bytes, *, max_depth: int) -> None:
-    """Refuse JSON that nests deeper than `max_depth`, without building any of it."""
+    """Refuse JSON that nests deeper than `max_depth`."""
     if body.count(b"[") + body.count(b"{") <= max_depth:
         return
     depth = 0

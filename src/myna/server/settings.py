@@ -9,12 +9,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bound what one client, and all of them together, can make the server hold.
 
     `max_requests` counts generations, `max_held_bytes` their bodies; above, the answer is 429.
+    JSON nests at most `max_depth` levels and holds at most `max_values` values, which bounds what
+    decoding it takes; the marks between values are counted, even those inside texts.
     Headers have `header_s` to arrive, a body `body_grace_s` and its size at `min_body_bytes_per_s`;
     a reader that takes nothing for `stall_s` is dropped.
     """
 
     max_body_bytes: int = 64 * 2**20
     max_held_bytes: int = 256 * 2**20
+    max_values: int = 1_000_000
     max_depth: int = 64
     max_requests: int = 256
     max_prompts: int = 256
@@ -33,7 +36,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         allowed_hosts: what the Host header may name, ports aside; `None` allows any. Set it when
             listening on loopback, so that no web site can reach the server by its own name.
         allowed_origins: web origins that may call from a browser, beside the server's own.
-        deadline_s: time a request may take in all.
+        deadline_s: time a request may take in all; the service is to keep it.
+        overtime_s: time after the deadline at which the server itself ends the request.
         ping_s: silence after which a stream gets a comment, so that proxies keep it open.
         limits: bounds on clients.
     """
@@ -43,5 +47,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] | None = None
     allowed_origins: tuple[str, ...] = ()
     deadline_s: float = 600.0
+    overtime_s: float = 5.0
     ping_s: float = 15.0
     limits: Limits = Limits()
+
+    @property
+    def timeout_s(self) -> float:
+        """Add up the time after which the server gives a request up."""
+        return self.deadline_s + self.overtime_s

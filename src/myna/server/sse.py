@@ -14,7 +14,7 @@ from contextlib import aclosing
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from myna.core.errors import MynaError
+from myna.core.errors import DeadlineExceeded, MynaError
 from myna.server.errors import ClientGone, error_body, internal_error
 
 log = logging.getLogger("myna.server")
@@ -33,20 +33,31 @@ def frame(payload: bytes) -> bytes:
     return b"data: " + payload + b"\n\n"
 
 
-async def until_gone(work: Coroutine[None, None, None], receive: Receive) -> None:
-    """Run `work`; cancel it, and raise `ClientGone`, once the client hangs up."""
+async def until_gone(
+    work: Coroutine[None, None, None], receive: Receive, *, timeout_s: float
+) -> None:
+    """Run `work`, but cancel it once the client hangs up or the time is over.
+
+    Raises:
+        ClientGone: the client hung up.
+        DeadlineExceeded: the time was over.
+    """
     task = asyncio.create_task(work)
     gone = asyncio.create_task(_hang_up(receive))
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        is_gone = not task.done()
+        done, _ = await asyncio.wait(
+            {task, gone}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+        )
     finally:
         task.cancel()
         gone.cancel()
         await asyncio.gather(task, gone, return_exceptions=True)
-    if is_gone:
+    if task in done:
+        task.result()
+    elif gone in done:
         raise ClientGone("The client hung up.")
-    task.result()
+    else:
+        raise DeadlineExceeded(f"The answer was not finished within {timeout_s:g} s.")
 
 
 async def _hang_up(receive: Receive) -> None:
@@ -57,8 +68,9 @@ async def _hang_up(receive: Receive) -> None:
 class WholeAnswer(Response):
     """Answer with a JSON body once it is ready; its errors still have their own status."""
 
-    def __init__(self, body: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(self, body: Callable[[], Awaitable[bytes]], *, timeout_s: float) -> None:
         self.make_body = body
+        self.timeout_s = timeout_s
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +80,7 @@ class WholeAnswer(Response):
             body = await self.make_body()
             await Response(body, media_type="application/json")(scope, receive, send)
 
-        await until_gone(work(), receive)
+        await until_gone(work(), receive, timeout_s=self.timeout_s)
 
 
 class EventStream(Response):
@@ -80,14 +92,21 @@ class EventStream(Response):
     Args:
         payloads: the JSON of each event.
         ping_s: silence after which a comment is sent.
+        timeout_s: time that the whole stream may take.
         request_id: names this request in the log.
     """
 
     def __init__(
-        self, payloads: AsyncGenerator[bytes, None], *, ping_s: float, request_id: str
+        self,
+        payloads: AsyncGenerator[bytes, None],
+        *,
+        ping_s: float,
+        timeout_s: float,
+        request_id: str,
     ) -> None:
         self.payloads = payloads
         self.ping_s = ping_s
+        self.timeout_s = timeout_s
         self.request_id = request_id
         self.background = None
 
@@ -95,11 +114,14 @@ class EventStream(Response):
         """Run as an ASGI application."""
         started = asyncio.Event()
         try:
-            await until_gone(self._stream(send, started), receive)
-        except ClientGone:
+            work = self._stream(send, started)
+            await until_gone(work, receive, timeout_s=self.timeout_s)
+        except (ClientGone, DeadlineExceeded) as error:
             if not started.is_set():
                 raise
-            log.info("event=client_gone request_id=%s", self.request_id)
+            log.info("event=cut_off request_id=%s code=%s", self.request_id, error.code)
+            end = frame(error_body(error.info()))
+            await send({"type": "http.response.body", "body": end, "more_body": False})
 
     async def _stream(self, send: Send, started: asyncio.Event) -> None:
         async with aclosing(self.payloads) as payloads:

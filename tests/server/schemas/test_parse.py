@@ -8,13 +8,14 @@ import pytest
 from myna.core.errors import InvalidRequest
 from myna.server.schemas.chat import ChatRequest
 from myna.server.schemas.parse import parse
+from myna.server.settings import Limits
 
 DECODER = msgspec.json.Decoder(ChatRequest)
 MESSAGES = b'"messages":[{"role":"user","content":"hi"}]'
 
 
 def parse_chat(body: bytes) -> ChatRequest:
-    return parse(body, DECODER, max_depth=8)
+    return parse(body, DECODER, limits=Limits(max_depth=8, max_values=50))
 
 
 def test_unknown_fields_are_ignored() -> None:
@@ -68,6 +69,12 @@ def test_extra_body_may_be_null_or_a_word_in_a_text() -> None:
             "The JSON nests deeper than 8 levels; flatten it.",
             None,
             "json_too_deep",
+        ),
+        (
+            b'{"a":[' + b"0," * 49 + b"0]}",
+            "The JSON holds up to 51 values; at most 50 are taken.",
+            None,
+            "json_too_large",
         ),
     ],
 )

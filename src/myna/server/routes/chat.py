@@ -9,11 +9,10 @@ from starlette.routing import Route
 
 from myna.core import requests as core
 from myna.core.errors import InvalidRequest
-from myna.server.context import context_of, request_key, ticket_of
-from myna.server.limits import read_body
+from myna.server.body import read_wire
+from myna.server.context import context_of, request_key
 from myna.server.render import Heading, chat_chunks, events_of, whole_chat
 from myna.server.schemas.chat import ChatRequest
-from myna.server.schemas.parse import parse
 from myna.server.sse import EventStream, WholeAnswer
 from myna.server.translate import chat_input, constraint, sampling_params
 
@@ -24,8 +23,7 @@ async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation, whole or as a stream."""
     context = context_of(request)
     settings = context.settings
-    body = await read_body(request, ticket_of(request))
-    wire = parse(body, DECODER, max_depth=settings.limits.max_depth)
+    wire = await read_wire(request, DECODER)
     card = await context.model(wire.model)
     key = request_key(request)
     asked = core.Request(
@@ -52,8 +50,10 @@ async def create_chat_completion(request: Request) -> Response:
     events = events_of(context.service, asked)
     if wire.stream:
         chunks = chat_chunks(heading, events)
-        return EventStream(chunks, ping_s=settings.ping_s, request_id=asked.id)
-    return WholeAnswer(lambda: whole_chat(heading, events))
+        return EventStream(
+            chunks, ping_s=settings.ping_s, timeout_s=settings.timeout_s, request_id=asked.id
+        )
+    return WholeAnswer(lambda: whole_chat(heading, events), timeout_s=settings.timeout_s)
 
 
 def _logprobs(wire: ChatRequest) -> int | None:

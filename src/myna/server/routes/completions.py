@@ -9,12 +9,11 @@ from starlette.routing import Route
 
 from myna.core import requests as core
 from myna.core.errors import InvalidRequest, Unsupported
-from myna.server.context import context_of, request_key, ticket_of
-from myna.server.limits import read_body
+from myna.server.body import read_wire
+from myna.server.context import context_of, request_key
 from myna.server.render import Heading, events_of
 from myna.server.render_text import text_chunks, whole_text
 from myna.server.schemas.completions import CompletionRequest
-from myna.server.schemas.parse import parse
 from myna.server.sse import EventStream, WholeAnswer
 from myna.server.translate import constraint, raw_inputs, sampling_params
 
@@ -26,8 +25,7 @@ async def create_completion(request: Request) -> Response:
     """Continue one prompt or several, whole or as a stream."""
     context = context_of(request)
     settings = context.settings
-    body = await read_body(request, ticket_of(request))
-    wire = parse(body, DECODER, max_depth=settings.limits.max_depth)
+    wire = await read_wire(request, DECODER)
     card = await context.model(wire.model)
     check_legacy_fields(wire)
     inputs = raw_inputs(wire)
@@ -64,8 +62,10 @@ async def create_completion(request: Request) -> Response:
     ]
     if wire.stream:
         chunks = text_chunks(heading, streams)
-        return EventStream(chunks, ping_s=settings.ping_s, request_id=f"req_{key}")
-    return WholeAnswer(lambda: whole_text(heading, streams))
+        return EventStream(
+            chunks, ping_s=settings.ping_s, timeout_s=settings.timeout_s, request_id=f"req_{key}"
+        )
+    return WholeAnswer(lambda: whole_text(heading, streams), timeout_s=settings.timeout_s)
 
 
 def check_legacy_fields(wire: CompletionRequest) -> None:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from myna.core.errors import InvalidRequest
-from myna.server.limits import check_depth
+from myna.server.limits import check_shape
+from myna.server.settings import Limits
 
 Wire = TypeVar("Wire", bound=msgspec.Struct)
 PLACE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
@@ -24,9 +25,9 @@ class Envelope(msgspec.Struct):
 ENVELOPE = msgspec.json.Decoder(Envelope)
 
 
-def parse(body: bytes, decoder: msgspec.json.Decoder[Wire], *, max_depth: int) -> Wire:
+def parse(body: bytes, decoder: msgspec.json.Decoder[Wire], *, limits: Limits) -> Wire:
     """Decode and validate a body; fields nested in `extra_body` count as if they stood outside."""
-    check_depth(body, max_depth=max_depth)
+    check_shape(body, limits=limits)
     try:
         if b'"extra_body"' in body:
             body = _flatten(body)
