@@ -14,12 +14,18 @@ from typing import TypeVar
 import pytest
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-REQUIRE_ALL = os.environ.get("MYNA_REQUIRE", "") == "all"
+REQUIRE = os.environ.get("MYNA_REQUIRE", "")
+
+
+def pytest_configure() -> None:
+    """Refuse a word that means nothing."""
+    if REQUIRE not in {"", "all"}:
+        raise pytest.UsageError(f"MYNA_REQUIRE is {REQUIRE!r}; it can be 'all' or empty")
 
 
 def _refuse_skip(report: Report) -> Report:
     """Turn a skip into a failure that quotes the skip's reason; leave expected failures alone."""
-    if REQUIRE_ALL and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+    if REQUIRE == "all" and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
         report.longrepr = f"REQUIRE=all allows no skip, but: {reason}"
