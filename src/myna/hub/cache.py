@@ -53,19 +53,20 @@ def find(name: str, models_dir: Path) -> Path:
     """
     if not name:
         raise InvalidRequest("the model's name is empty; name one of `myna list`", param="model")
+    model_id = _id_of(name)
     path = Path(name).expanduser()
-    if "/" in name or name.endswith(".gguf"):
+    if model_id == name and ("/" in name or name.endswith(".gguf")):
         if not path.exists():
             raise NotFound(f"there is no file or folder {name!r}", param="model")
         return path
-    model_id = _id_of(name)
-    model = _look_at(models_dir / model_id)
+    place = _place(model_id, models_dir)
+    model = None if place is None else _look_at(place)
     if model is not None:
         return model.path
     if path.is_dir() and model_id not in catalogue():
         return path
     entry_of(name)  # Raises, with the nearest name, if the catalogue has none.
-    part = " (only a part of it is)" if (models_dir / model_id).is_dir() else ""
+    part = " (only a part of it is)" if place is not None else ""
     raise NotFound(
         f"model {model_id!r} is not on this machine{part}\nhint: myna pull {model_id}",
         param="model",
@@ -79,16 +80,19 @@ def remove(name: str, models_dir: Path) -> Installed:
         NotFound: nothing of it is here.
     """
     model_id = _id_of(name)
-    folder = models_dir / model_id
-    if folder.parent != models_dir or folder.is_symlink() or not folder.is_dir():
+    place = _place(model_id, models_dir)
+    if place is None or place.is_symlink():
         raise NotFound(
             f"model {name!r} is not on this machine\nhint: `myna list` shows what is", param="model"
         )
-    num_bytes = size_of(folder)
-    # The record goes first: what an interrupted removal leaves is no installed model.
-    (folder / RECORD_NAME).unlink(missing_ok=True)
-    shutil.rmtree(folder)
-    return Installed(id=model_id, path=folder, num_bytes=num_bytes, source=None)
+    num_bytes = size_of(place)
+    if place.is_file():
+        place.unlink()
+    else:
+        # The record goes first: what an interrupted removal leaves is no installed model.
+        (place / RECORD_NAME).unlink(missing_ok=True)
+        shutil.rmtree(place)
+    return Installed(id=model_id, path=place, num_bytes=num_bytes, source=None)
 
 
 def read_record(folder: Path) -> Record | None:
@@ -109,7 +113,9 @@ def read_record(folder: Path) -> Record | None:
 
 
 def size_of(folder: Path) -> int:
-    """Add up the bytes of a folder's files."""
+    """Add up the bytes of a folder's files, or give those of a file."""
+    if folder.is_file():
+        return folder.stat().st_size
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
@@ -119,6 +125,16 @@ def _id_of(name: str) -> str:
         if name.lower() in (entry.id, entry.repository.lower()):
             return entry.id
     return name
+
+
+def _place(model_id: str, models_dir: Path) -> Path | None:
+    """Return the folder or file of a model inside the models' folder, never outside."""
+    if not model_id or model_id.startswith(".") or Path(model_id).name != model_id:
+        return None
+    folder, file = models_dir / model_id, models_dir / f"{model_id}.gguf"
+    if folder.is_dir():
+        return folder
+    return file if file.is_file() else None
 
 
 def _look_at(folder: Path) -> Installed | None:

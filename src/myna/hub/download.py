@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -67,7 +67,7 @@ def check_path(path: str) -> str:
     Raises:
         BadCheckpoint: it does not, or it hides, or it collides with our own files.
     """
-    parts = PurePosixPath(path).parts
+    parts = path.split("/")
     is_safe = SAFE_PATH.fullmatch(path) and all(not part.startswith(".") for part in parts)
     if not is_safe or path.endswith(PART_SUFFIX):
         raise BadCheckpoint(f"the file list names {path!r}, which is no plain path; it is refused")
@@ -126,13 +126,15 @@ def _fetch_patiently(
 ) -> None:
     """Bring the part file to its full length, over as many connections as it takes."""
     num_failures = 0
+    furthest = _size(part)
     while True:
-        size_before = _size(part)
         try:
             _fetch_rest(file, part, connection=connection, advance=advance)
             return
         except NETWORK_ERRORS as error:
-            num_failures = 1 if _size(part) > size_before else num_failures + 1
+            # Further than ever, that is: a server may make us begin anew each time.
+            num_failures = 1 if _size(part) > furthest else num_failures + 1
+            furthest = max(furthest, _size(part))
             if num_failures >= MAX_FAILURES:
                 raise Unavailable(
                     f"fetching {file.path} failed {num_failures} times ({error}); "
