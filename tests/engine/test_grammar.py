@@ -461,6 +461,20 @@ class TestToolCalls:
         assert accepts(mask, [CALL, *encode(head + "{}}\n"), CALL_END])
         assert mask.is_finished
 
+    def test_a_call_may_follow_a_reasoning_block_in_plain_text(
+        self, compiler: GrammarCompiler
+    ) -> None:
+        source = tool_call_source(
+            [Tool(name="f")],
+            tool_choice="f",
+            opener=CALL,
+            closer=CALL_END,
+            after_text="</think>",
+        )
+        mask = compiler.compile(source).start()
+        text = '\n{"name": "f", "arguments": {}}\n'
+        assert accepts(mask, [*encode("I call.</think>\n\n"), CALL, *encode(text), CALL_END])
+
     def test_a_tools_bad_schema_is_a_fault_of_the_tools(self, compiler: GrammarCompiler) -> None:
         tool = Tool(name="get", parameters='{"properties": {"a": {"pattern": "("}}}')
         with pytest.raises(InvalidRequest, match="tools cannot be enforced") as caught:

@@ -79,17 +79,20 @@ def constraint_source(constraint: Constraint, *, after_text: str | None = None) 
         case "lark":
             _charge_bytes(constraint.source, MAX_SOURCE_BYTES, what="the grammar", param=param)
             body = {"lark_grammar": constraint.source}
+    return _finish_grammar(body, param=param, after_text=after_text)
+
+
+def _finish_grammar(body: dict[str, Json], *, param: str, after_text: str | None) -> GrammarSource:
+    """Put free text before an answer, if so asked."""
     grammars: list[Json] = [body]
     if after_text is not None:
-        grammars = [{"lark_grammar": _thought_then_answer(after_text)}, {"name": "answer", **body}]
+        # A lazy lexeme ends as soon as it can: at the first `after_text`.
+        lark = (
+            f"start: thought gap @answer\nthought[lazy]: TEXT {json.dumps(after_text)}\n"
+            "TEXT: /(.|\\n)*/\ngap: /[ \\n]{0,2}/"
+        )
+        grammars = [{"lark_grammar": lark}, {"name": "answer", **body}]
     return GrammarSource(json.dumps({"grammars": grammars}), param)
-
-
-def _thought_then_answer(end: str) -> str:
-    # A lazy lexeme ends as soon as it can: at the first `end`.
-    return f"start: thought gap @answer\nthought[lazy]: TEXT {json.dumps(end)}\n" + (
-        "TEXT: /(.|\\n)*/\ngap: /[ \\n]{0,2}/"
-    )
 
 
 def tool_call_source(
@@ -99,6 +102,7 @@ def tool_call_source(
     parallel: bool = True,
     opener: int | str = "<tool_call>",
     closer: int | str = "</tool_call>",
+    after_text: str | None = None,
 ) -> GrammarSource:
     """Write the grammar of an answer that must call tools, in the Hermes form that Qwen writes.
 
@@ -108,6 +112,7 @@ def tool_call_source(
         parallel: allow several calls, one after another.
         opener: what stands before a call: a special token's id, or plain text.
         closer: what stands after it.
+        after_text: let the answer be anything up to this text, as in `constraint_source`.
 
     Raises:
         InvalidRequest: no such tool, too many, or a schema of theirs is wrong or above a limit.
@@ -140,8 +145,8 @@ def tool_call_source(
         head = f'{{"name": {json.dumps(tool.name, ensure_ascii=False)}, "arguments": '
         lines.append(f'call_{idx}: {json.dumps(head)} arguments_{idx} "}}"')
         lines.append(f"arguments_{idx}: %json {json.dumps(_arguments_schema(tool))}")
-    lark = "\n".join(lines)
-    return GrammarSource(json.dumps({"grammars": [{"lark_grammar": lark}]}), "tools")
+    body: dict[str, Json] = {"lark_grammar": "\n".join(lines)}
+    return _finish_grammar(body, param="tools", after_text=after_text)
 
 
 def _terminal(mark: int | str) -> str:
