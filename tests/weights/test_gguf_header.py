@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -226,3 +228,11 @@ def test_a_large_vocabulary_is_read_in_time(write, make_gguf) -> None:
     start = time.perf_counter()
     assert read_gguf_header(path).metadata.texts("tokens") == tokens
     assert time.perf_counter() - start < 2
+
+
+def test_headers_are_read_without_torch() -> None:
+    code = (
+        "import sys, myna.weights.gguf_header, myna.weights.safetensors_header; "
+        "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

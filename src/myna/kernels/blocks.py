@@ -61,13 +61,20 @@ def _aligned(part: Tensor) -> Tensor:
 
 def _half(blocks: Tensor, offset: int) -> Tensor:
     """Read each block's half-precision number at `offset`: (P, 1) float32."""
-    return _aligned(blocks[:, offset : offset + 2]).view(torch.float16).float()
+    start = offset // 2
+    return blocks.view(torch.float16)[:, start : start + 1].float()
 
 
 def _fields(packed: Tensor, width: int) -> Tensor:
-    """Split bytes (P, A, B) into fields of `width` bits, lowest first: (P, A, 8 // width, B)."""
-    shifts = torch.arange(0, 8, width, dtype=torch.uint8, device=packed.device)
-    return (packed.unsqueeze(-2) >> shifts.unsqueeze(-1)) & ((1 << width) - 1)
+    """Split bytes (P, A, B) into fields of `width` bits, lowest first: (P, A, 8 // width, B).
+
+    Four or eight bytes are shifted at a time; what comes over from a neighbour is masked away.
+    """
+    lane = torch.int64 if packed.shape[-1] % 8 == 0 else torch.int32
+    lanes = _aligned(packed).view(lane)
+    mask = int.from_bytes(bytes([(1 << width) - 1] * lane.itemsize))
+    fields = [(lanes >> shift) & mask for shift in range(0, 8, width)]
+    return torch.stack(fields, dim=-2).view(torch.uint8)
 
 
 def _nibbles(blocks: Tensor, offset: int) -> Tensor:
@@ -77,8 +84,17 @@ def _nibbles(blocks: Tensor, offset: int) -> Tensor:
 
 def _high_bits(blocks: Tensor, offset: int) -> Tensor:
     """Read 4 bytes as 32 bits, moved to the place of a fifth bit: (P, 32)."""
-    bits = _fields(blocks[:, offset : offset + 4, None], 1)  # (P, 4, 8, 1)
-    return bits.flatten(1) << 4
+    bits = _FIFTH_BITS.to(blocks.device)[blocks[:, offset : offset + 4].int()]  # (P, 4)
+    return bits.view(torch.uint8)
+
+
+def _spread_bits() -> Tensor:
+    """List what `_high_bits` makes of each byte, eight bytes as one number: (256,) int64."""
+    bits = (torch.arange(256)[:, None] >> torch.arange(8)) & 1  # (256, 8)
+    return (bits << 4).to(torch.uint8).view(torch.int64).flatten()
+
+
+_FIFTH_BITS = _spread_bits()
 
 
 def _q4_0(blocks: Tensor) -> Tensor:
@@ -193,16 +209,22 @@ def decode_rows(kind: str, data: Tensor) -> Tensor:
         (..., columns) float32.
     """
     block = FORMATS[kind]
-    values = block.decode(data.reshape(-1, block.num_bytes))  # (P, num_values)
+    values = block.decode(_blocks(data, block.num_bytes))  # (P, num_values)
     return values.reshape(*data.shape[:-1], data.shape[-1] // block.num_bytes * block.num_values)
 
 
 def has_finite_scales(kind: str, data: Tensor) -> bool:
     """Tell whether no scale of packed rows (..., row_bytes) is infinite or not a number."""
     block = FORMATS[kind]
-    blocks = data.reshape(-1, block.num_bytes)
+    blocks = _blocks(data, block.num_bytes)
     return all(
         bool(_half(blocks[start : start + BLOCKS_AT_ONCE], offset).isfinite().all())
         for start in range(0, len(blocks), BLOCKS_AT_ONCE)
         for offset in block.scale_offsets
     )
+
+
+def _blocks(data: Tensor, num_bytes: int) -> Tensor:
+    """Cut rows into blocks (P, num_bytes) that begin at even addresses, as half precision wants."""
+    blocks = data.reshape(-1, num_bytes)
+    return blocks if blocks.data_ptr() % 2 == 0 and blocks.is_contiguous() else _aligned(blocks)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from myna.kernels.blocks import FORMATS, decode_rows
 from myna.kernels.linear import linear_bf16
 
-SLAB_BYTES = 16 << 20
+SLAB_BYTES = 4 << 20
 FLOAT_KINDS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 
