@@ -72,8 +72,8 @@ class ChatTemplate:
             tree = self._environment.parse(source)
             self.wants_parts = _wants_parts(tree)
             self._has_null_content = _tests_content(tree, "none")
-            self._template = self._environment.from_string(source)
-        except (jinja2.TemplateError, RecursionError) as error:
+            self._template = self._environment.compile_bounded(tree)
+        except (jinja2.TemplateError, RecursionError, ValueError) as error:
             raise BadCheckpoint(
                 f"The chat template cannot be compiled: {error}; fetch the model's template again, "
                 "or give another."
