@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from myna.core.errors import BadCheckpoint, Unsupported
+from myna.core.errors import BadCheckpoint, InvalidRequest, Unsupported
 from myna.layers import rope
 from myna.models.fields import Fields
 from myna.models.rope_fields import MAX_CONTEXT, Tensors, rope_from_gguf, rope_from_hf
@@ -55,7 +55,7 @@ class TextConfig:
             configured one if not given.
         """
         if not 1.0 < factor <= 64.0:
-            raise BadCheckpoint(f"a YaRN factor of {factor:g} was asked for; give one in (1, 64].")
+            raise InvalidRequest(f"a YaRN factor of {factor:g} was asked for; give one in (1, 64].")
         original = original or self.context_length
         scaling = rope.Yarn(factor=factor, original_context=original)
         context = min(int(original * factor), MAX_CONTEXT)
@@ -83,6 +83,12 @@ def read_hf(fields: Fields, **defaults: Any) -> dict[str, Any]:
         Arguments for `TextConfig`, but for `ignored`.
     """
     fields.choice("hidden_act", ("silu",), default="silu")
+    if quantized := fields.section("quantization_config"):
+        raise Unsupported(
+            f"{fields.source} says that the weights are quantized by "
+            f"{quantized.text('quant_method', default='an unnamed tool')!r:.80}, which cannot be "
+            "read; load the original or a GGUF file of it."
+        )
     width = fields.integer("hidden_size", high=MAX_WIDTH)
     num_heads = fields.integer("num_attention_heads", high=MAX_WIDTH)
     num_kv_heads = fields.integer("num_key_value_heads", high=MAX_WIDTH, default=num_heads)

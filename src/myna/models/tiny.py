@@ -160,7 +160,8 @@ def write_checkpoint(
 
 def draw(name: str, shape: tuple[int, ...], *, seed: int) -> Tensor:
     """Draw one tensor, none of it neutral; it depends on name, shape and seed alone."""
-    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + (seed << 32))
+    # Hashed together, since the generator looks at the low 32 bits of a seed only.
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
     if name.endswith("bias"):
         return torch.empty(shape).normal_(0, 0.3, generator=generator)
     if len(shape) == 1:
