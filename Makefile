@@ -21,7 +21,7 @@ PYTEST = $(TEST_ENV) $(BIN)/python -m pytest $(ARGS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run setup test fmt lint types layers sizes unit parity golden docs bench wheel clean help
+.PHONY: run setup test fmt lint types layers sizes unit parity golden docs reference bench wheel clean help
 
 run: .venv/.run  ## Set up, fetch a small model and serve it on 127.0.0.1 (PORT=8000 MODEL=smollm2-135m)
 	@$(BIN)/myna pull $(MODEL)
@@ -60,6 +60,9 @@ golden: setup  ## Compare with the committed outputs
 docs: setup  ## Run the documentation's examples and check its names
 	@$(PYTEST) tests/docs
 
+reference: .venv/.test  ## Write docs/reference/cli.md from the command line's own help
+	@mkdir -p docs/reference && $(BIN)/python scripts/cli_reference.py > docs/reference/cli.md
+
 bench: .venv/.test  ## Measure the compiled kernels on this machine
 	@$(BIN)/python benchmarks/kernels.py
 
@@ -70,7 +73,7 @@ clean:  ## Remove what was built (.venv stays)
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- the environment, in stamped steps ------------------------------------------------------------
 
