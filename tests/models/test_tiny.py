@@ -69,7 +69,7 @@ def test_it_loads_and_writes_varied_text(tmp_path: Path, model_type: str) -> Non
         positions = torch.arange(known - len(new), known)
         hidden = network(PackedBatch(new, positions), caches)
         written.append(int(network.logits(hidden[-1:]).argmax()))
-    assert len(set(written)) >= 4
+    assert len(set(written)) >= 8
     assert tokenizer.decode(written)
 
 
@@ -107,4 +107,4 @@ def test_nothing_is_drawn_neutral() -> None:
     matrix = draw("q_proj.weight", (256, 64), seed=0)
     assert (norm.min() > 0.5, norm.max() < 1.5, norm.std() > 0.2) == (True, True, True)
     assert float(bias.std()) == pytest.approx(0.3, rel=0.1)
-    assert float(matrix.std()) == pytest.approx(1 / 8, rel=0.1)
+    assert float(matrix.std()) == pytest.approx(GAIN / 8, rel=0.1)

@@ -24,6 +24,7 @@ from myna.models.tiny_tokenizer import num_tokens, special_ids, write_tokenizer
 Json = Mapping[str, object]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 SHARD_BYTES = 5_000_000_000
+GAIN = 2.0  # of matrices; at 1, answers soon repeat one token
 TINY_SHARD_BYTES = 65_536  # so that even a tiny checkpoint has several shards
 
 _COMMON: Json = {
@@ -166,7 +167,8 @@ def draw(name: str, shape: tuple[int, ...], *, seed: int) -> Tensor:
         return torch.empty(shape).normal_(0, 0.3, generator=generator)
     if len(shape) == 1:
         return torch.empty(shape).uniform_(0.5, 1.5, generator=generator)
-    return torch.empty(shape).normal_(0, shape[-1] ** -0.5, generator=generator)
+    gain = 1.0 if "embed_tokens" in name else GAIN
+    return torch.empty(shape).normal_(0, gain * shape[-1] ** -0.5, generator=generator)
 
 
 def _shards(
