@@ -13,6 +13,7 @@ from myna.layers.cache import PackedBatch
 from myna.layers.dense_cache import DenseCache
 from myna.models.registry import blueprint_for_folder
 from myna.models.tiny import (
+    GAIN,
     TINY_CONFIGS,
     draw,
     tiny_config,
