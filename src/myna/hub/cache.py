@@ -53,24 +53,33 @@ def find(name: str, models_dir: Path) -> Path:
     """
     if not name:
         raise InvalidRequest("the model's name is empty; name one of `myna list`", param="model")
-    model_id = _id_of(name)
-    path = Path(name).expanduser()
-    if model_id == name and ("/" in name or name.endswith(".gguf")):
-        if not path.exists():
-            raise NotFound(f"there is no file or folder {name!r}", param="model")
-        return path
-    place = _place(model_id, models_dir)
-    model = None if place is None else _look_at(place)
+    model = look_up(name, models_dir)
     if model is not None:
         return model.path
-    if path.is_dir() and model_id not in catalogue():
-        return path
-    entry_of(name)  # Raises, with the nearest name, if the catalogue has none.
-    part = " (only a part of it is)" if place is not None else ""
+    if _is_path(name):
+        raise NotFound(f"there is no file or folder {name!r}", param="model")
+    entry = entry_of(name)  # Raises, with the nearest name, if the catalogue has none.
+    part = " (only a part of it is)" if _place(entry.id, models_dir) is not None else ""
     raise NotFound(
-        f"model {model_id!r} is not on this machine{part}\nhint: myna pull {model_id}",
+        f"model {entry.id!r} is not on this machine{part}\nhint: myna pull {entry.id}",
         param="model",
     )
+
+
+def look_up(name: str, models_dir: Path) -> Installed | None:
+    """Describe what a name stands for; `None` if nothing is there."""
+    path = Path(name).expanduser()
+    model_id = _id_of(name)
+    if not _is_path(name):
+        place = _place(model_id, models_dir)
+        model = None if place is None else _look_at(place)
+        if model is not None:
+            return model
+        if model_id in catalogue() or not path.is_dir():
+            return None
+    if not path.exists():
+        return None
+    return Installed(id=path.name, path=path, num_bytes=size_of(path), source=None)
 
 
 def remove(name: str, models_dir: Path) -> Installed:
@@ -117,6 +126,11 @@ def size_of(folder: Path) -> int:
     if folder.is_file():
         return folder.stat().st_size
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _is_path(name: str) -> bool:
+    """Tell a path from a model's name, which may be that of its repository."""
+    return ("/" in name or name.endswith(".gguf")) and _id_of(name) == name
 
 
 def _id_of(name: str) -> str:

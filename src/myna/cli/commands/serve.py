@@ -21,15 +21,17 @@ from myna.cli.options import (
     KeepPackedOption,
     MaxContextOption,
 )
+from myna.core.errors import InvalidRequest, Unavailable
 from myna.core.remote import ProcessService
 from myna.core.settings import Settings, read_settings
 from myna.server.app import create_app
-from myna.server.run import Server, listen, make_server
+from myna.server.run import Server, make_server
 from myna.server.settings import ServerSettings
 
 DEFAULT_PORT = 8000
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EXIT_INTERRUPTED = 130
+BACKLOG = 2048
 
 
 def command(
@@ -65,6 +67,26 @@ def command(
         is_done = asyncio.run(_serve(choice, settings, sock))
     if not is_done:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket, before anything is loaded.
+
+    Raises:
+        InvalidRequest: the host is no address of this machine.
+        Unavailable: the port is taken.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise InvalidRequest(f"{host!r} is no address to listen on ({error.strerror})") from error
+    try:
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot listen on {host} port {port}: {error.strerror}\n"
+            "hint: choose another with --port; --port 0 takes a free one"
+        ) from error
 
 
 async def _serve(choice: ModelChoice, settings: Settings, sock: socket.socket) -> bool:
