@@ -99,3 +99,34 @@ def test_beyond_loopback_a_key_is_needed() -> None:
     assert guard(KEYED, host="0.0.0.0") is KEYED
     with pytest.raises(InvalidRequest, match=r"Listening on 0.0.0.0 without a key would let"):
         guard(ServerSettings(), host="0.0.0.0")
+
+
+@pytest.mark.parametrize(
+    ("origin", "status", "allowed"),
+    [
+        ("https://friend.example", 204, "https://friend.example"),
+        ("https://evil.example", 403, None),
+        ("http://testserver", 401, None),
+    ],
+)
+async def test_only_listed_origins_get_leave_from_a_browser(
+    origin: str, status: int, allowed: str | None
+) -> None:
+    settings = ServerSettings(api_keys=("k",), allowed_origins=("https://friend.example",))
+    transport = httpx.ASGITransport(create_app(EchoService(), settings=settings))
+    ask = {"origin": origin, "access-control-request-method": "POST"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        answer = await client.options("/v1/chat/completions", headers=ask)
+        assert answer.status_code == status
+        assert answer.headers.get("access-control-allow-origin") == allowed
+        call = await client.post("/v1/chat/completions", headers={"origin": origin})
+        assert call.status_code in (401, 403)
+        assert call.headers.get("access-control-allow-origin") == allowed
+
+
+async def test_leave_for_a_question_is_no_leave_for_a_call() -> None:
+    settings = ServerSettings(api_keys=("k",), allowed_origins=("https://friend.example",))
+    transport = httpx.ASGITransport(create_app(EchoService(), settings=settings))
+    ask = {"origin": "https://friend.example", "access-control-request-method": "GET"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        assert (await client.get("/v1/models", headers=ask)).status_code == 401

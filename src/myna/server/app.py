@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from myna.core.errors import MynaError
 from myna.core.service import Service
-from myna.server.auth import check_browser, check_key
+from myna.server.auth import check_browser, check_key, cors_headers, is_preflight
 from myna.server.context import Context
 from myna.server.errors import error_response, internal_error, route_error
 from myna.server.limits import Gate, check_headers
@@ -64,6 +64,7 @@ class App:
                     *message.get("headers", []),
                     (b"x-request-id", f"req_{key}".encode()),
                     (b"x-content-type-options", b"nosniff"),
+                    *cors_headers(scope["headers"], self.context.settings),
                 ]
             await send(message)
 
@@ -100,6 +101,9 @@ class App:
         settings = self.context.settings
         check_headers(headers)
         check_browser(headers, settings)
+        if cors_headers(headers, settings) and is_preflight(scope.get("method", ""), headers):
+            await Response(status_code=204)(scope, receive, send)
+            return
         check_key(scope["path"], headers, settings)
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.router(scope, receive, send)

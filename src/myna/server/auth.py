@@ -63,6 +63,25 @@ def check_browser(headers: Headers, settings: ServerSettings) -> None:
     raise Refused(message, status=403, code="origin_not_allowed")
 
 
+def cors_headers(headers: Headers, settings: ServerSettings) -> Headers:
+    """Let the listed web origins read answers; no other origin gets leave from a browser."""
+    origin = _header(headers, b"origin")
+    if origin not in settings.allowed_origins:
+        return []
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-headers", b"authorization, content-type"),
+        (b"access-control-allow-methods", b"GET, POST"),
+        (b"access-control-expose-headers", b"x-request-id, retry-after"),
+        (b"vary", b"origin"),
+    ]
+
+
+def is_preflight(method: str, headers: Headers) -> bool:
+    """Tell a browser's question, which carries no key, from a call."""
+    return method == "OPTIONS" and bool(_header(headers, b"access-control-request-method"))
+
+
 def _is_known(given: str, keys: tuple[str, ...]) -> bool:
     """Compare digests, all of them, so that time tells nothing."""
     digest = hashlib.sha256(given.encode()).digest()
