@@ -42,6 +42,10 @@ def render(source: str, **variables: object) -> str:
             "{{ 'a-b' | replace('-', '+') }} {{ 'a\nb' | indent(2) }} {{ '{}-{}'.format(1, 2) }}",
             "a+b a\n  b 1-2",
         ),
+        (
+            "{% generation %}{{ dict(a=1) }}{% endgeneration %}{{ dict([(1, 2)]) }}",
+            "{'a': 1}{1: 2}",
+        ),
         ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(1) }}{{ f(2) }}", "<1><2>"),
         ("  {% if true %}\nx\n  {% endif %}\ny", "x\ny"),
         ('{{ {"é": "<b>"} | tojson }} {{ [1] | tojson(indent=1) }}', '{"é": "<b>"} [\n 1\n]'),
@@ -112,6 +116,8 @@ def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         "{{ ''.translate({}) }}",
         "{{ '{0.__class__.__mro__}'.format(1) }}",
         "{{ xs.append(1) }}",
+        "{% set ns = namespace() %}{% set ns.__class__ = 1 %}",
+        "{{ namespace(_x=1) }}",
     ],
 )
 def test_objects_do_not_open(source: str) -> None:

@@ -156,16 +156,15 @@ class AnswerParser:
 
         Tokens of reasoning, of tags, of calls and of the stop string become visible in no text.
         """
+        end = self._decoder.num_chars
         if self.stop is not None:
-            cut = self._decoder.num_chars - self._stops.num_cut
-            self._waiting = deque(entry for entry in self._waiting if entry[0] < cut)
-        num_held = self._stops.num_held
-        num_held += self._splitter.num_held if self._splitter else 0
-        num_held += self._calls.num_held if self._calls else 0
+            end -= self._stops.num_cut
+            self._waiting = deque(entry for entry in self._waiting if entry[0] < end)
+        end -= self._stops.num_held
+        end -= self._splitter.num_held if self._splitter else 0
+        end -= self._calls.num_held if self._calls else 0
         visible: list[TokenLogprob] = []
-        while self._waiting and (
-            is_last or self._waiting[0][0] < self._decoder.num_chars - num_held
-        ):
+        while self._waiting and (is_last or self._waiting[0][0] < end):
             visible.append(self._waiting.popleft()[1])
         for position in range(len(events) - 1, -1, -1):
             event = events[position]

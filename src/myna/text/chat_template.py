@@ -103,9 +103,10 @@ class ChatTemplate:
         variables: dict[str, object] = {
             name: token for name, token in self._tokens.items() if token is not None
         }
+        # Templates ask whether these are none, not whether they are defined.
+        variables["documents"] = None
+        variables["tools"] = [_tool_form(tool, escape) for tool in tools] or None
         variables["add_generation_prompt"] = add_generation_prompt
-        if tools:
-            variables["tools"] = [_tool_form(tool, escape) for tool in tools]
         if thinking is not None:
             variables["enable_thinking"] = thinking
         try:

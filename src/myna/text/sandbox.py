@@ -22,8 +22,10 @@ from types import BuiltinMethodType
 
 import jinja2
 from jinja2 import nodes
-from jinja2.ext import loopcontrols
+from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension, loopcontrols
 from jinja2.filters import do_indent, do_join, do_replace
+from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
@@ -60,20 +62,51 @@ class _Budget:
             raise _too_much(f"more than {MAX_RENDER_S:g} s")
 
 
+class _GenerationTag(Extension):
+    """Let `{% generation %}` pass, by which templates show trainers the model's own words."""
+
+    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        """Keep what is between the tags."""
+        lineno = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.Scope(body, lineno=lineno)
+
+
+class _Namespace(jinja2.utils.Namespace):
+    """Refuse names that reach into Python, which Jinja's own namespace takes."""
+
+    def __init__(self, **values: object) -> None:
+        super().__init__()
+        for name, value in values.items():
+            self[name] = value
+
+    def __setitem__(self, name: str, value: object) -> None:
+        if name.startswith("_"):
+            raise SecurityError(f"a namespace cannot hold {name!r}: names may not begin with '_'")
+        super().__setitem__(name, value)
+
+
+def _make_dict(*args: Iterable[tuple[str, object]], **values: object) -> dict[str, object]:
+    """Stand for the type `dict`, which is more than templates need."""
+    return dict(*args, **values)
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Compile and render templates within bounds."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
-        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        super().__init__(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _GenerationTag]
+        )
         for name in _REFUSED_FILTERS:
             del self.filters[name]
         self.filters |= {"tojson": _to_json, "join": _join, "replace": _replace, "indent": _indent}
         self.filters |= {"counted": _counted, "concatenated": _concatenated}
-        self.globals = {
-            name: self.globals[name] for name in ("range", "dict", "namespace", "joiner", "cycler")
-        }
+        self.globals = {"range": self.globals["range"], "dict": _make_dict, "namespace": _Namespace}
         self.globals |= {"raise_exception": _raise_exception, "strftime_now": _strftime_now}
 
     def compile_bounded(self, tree: nodes.Template) -> jinja2.Template:
