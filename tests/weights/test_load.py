@@ -240,6 +240,13 @@ def test_progress_counts_bytes_up_to_the_end() -> None:
     assert seen[-1] == (report.num_bytes, report.num_bytes)
 
 
+def test_a_buffer_that_no_file_can_fill_is_our_mistake() -> None:
+    net = network()
+    net.register_buffer("table", torch.empty(3, device="meta"), persistent=False)
+    with pytest.raises(AssertionError, match="left on the meta device"):
+        load_weights(net, MemoryCheckpoint(floats()), RULES, dtype=torch.float32)
+
+
 def test_what_does_not_fit_is_told_before_anything_is_read() -> None:
     class Unread(MemoryCheckpoint):
         def read(self, name: str) -> Tensor:

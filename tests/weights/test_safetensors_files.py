@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from myna.weights import safetensors_files
 from myna.weights.checkpoint import NAMES
 from myna.weights.safetensors_files import SafetensorsCheckpoint, has_safetensors
 
+NUM_MUTANTS = 200
 SHARDS = {
     "model-00001-of-000002.safetensors": {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(2)},
     "model-00002-of-000002.safetensors": {"c": torch.full((4,), 3, dtype=torch.bfloat16)},
@@ -182,3 +184,47 @@ def test_several_files_without_an_index_are_refused(sharded: Path) -> None:
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     assert not has_safetensors(tmp_path)
     opening_fails(tmp_path, "holds neither model.safetensors nor model.safetensors.index.json")
+
+
+def mutate(data: bytes, seed: int) -> bytes:
+    """Damage a file: a bit, a byte, a wide number, a cut, a lost or doubled stretch."""
+    draw = random.Random(seed)
+    damaged = bytearray(data)
+    at = draw.randrange(len(damaged))
+    match draw.randrange(6):
+        case 0:
+            damaged[at] ^= 1 << draw.randrange(8)
+        case 1:
+            damaged[at] = draw.choice(b'\x00\x7f\x80\xff"[]{},:-09')
+        case 2:
+            damaged[at : at + 8] = draw.getrandbits(64).to_bytes(8, "little")
+        case 3:
+            del damaged[at:]
+        case 4:
+            del damaged[at : at + draw.randint(1, 64)]
+        case _:
+            damaged[at:at] = damaged[at : at + draw.randint(1, 64)]
+    return bytes(damaged)
+
+
+def reading_fails(folder: Path) -> bool:
+    try:
+        checkpoint = SafetensorsCheckpoint(folder)
+        for name, info in checkpoint.tensors.items():
+            assert tuple(checkpoint.read(name).shape) == info.shape
+    except BadCheckpoint:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "victim", ["model-00001-of-000002.safetensors", "model.safetensors.index.json"]
+)
+def test_mutated_files_are_refused_or_read_and_nothing_else(sharded: Path, victim: str) -> None:
+    path = sharded / victim
+    whole = path.read_bytes()
+    num_refused = 0
+    for seed in range(NUM_MUTANTS):
+        path.write_bytes(mutate(whole, seed))
+        num_refused += reading_fails(sharded)
+    assert NUM_MUTANTS // 2 < num_refused < NUM_MUTANTS

@@ -91,6 +91,8 @@ def load_weights(
     for name, twin in plan.tied.items():
         holder, leaf = _locate(module, twin)
         _install(module, name, getattr(holder, leaf))
+    hollow = [name for name, buffer in module.named_buffers() if buffer.is_meta]
+    assert not hollow, f"buffers that no file holds were left on the meta device: {hollow}"
     return report
 
 
