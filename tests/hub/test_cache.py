@@ -91,6 +91,9 @@ def test_a_folder_beside_is_found_without_a_slash(
         ("Qwen/Nothing", "there is no file or folder 'Qwen/Nothing'"),
         ("qwq-23b", "is no model of the catalogue"),
         ("nothing", "is no model of the catalogue"),
+        ("x/" * 5000, "there is no file or folder"),
+        ("nul\0/x", "there is no file or folder"),
+        ("~nobody-here/x", "there is no file or folder"),
     ],
 )
 def test_what_is_not_there_is_not_found(tmp_path: Path, name: str, message: str) -> None:

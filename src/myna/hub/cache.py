@@ -68,16 +68,16 @@ def find(name: str, models_dir: Path) -> Path:
 
 def look_up(name: str, models_dir: Path) -> Installed | None:
     """Describe what a name stands for; `None` if nothing is there."""
-    path = Path(name).expanduser()
+    path = path_of(name)
     model_id = _id_of(name)
     if not _is_path(name):
         place = _place(model_id, models_dir)
         model = None if place is None else _look_at(place)
         if model is not None:
             return model
-        if model_id in catalogue() or not path.is_dir():
+        if model_id in catalogue() or not (path and path.is_dir()):
             return None
-    if not path.exists():
+    if path is None:
         return None
     return Installed(id=path.name, path=path, num_bytes=size_of(path), source=None)
 
@@ -126,6 +126,15 @@ def size_of(folder: Path) -> int:
     if folder.is_file():
         return folder.stat().st_size
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def path_of(name: str) -> Path | None:
+    """Return the file or folder that is there under a name, if one can be."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        return None  # Too long, holds a zero, or begins with the ~ of nobody: no path at all.
 
 
 def _is_path(name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,6 +32,7 @@ from myna.core.errors import InvalidRequest
 from myna.core.messages import text_message
 from myna.core.requests import ChatInput, Input, SamplingParams, TextInput
 from myna.core.settings import read_settings
+from myna.hub.cache import path_of
 from myna.hub.catalogue import catalogue
 
 
@@ -106,7 +106,7 @@ def _sort_arguments(first: str, second: str | None, default: str) -> tuple[str |
 
 
 def _names_a_model(word: str, default: str) -> bool:
-    return word == default or word in catalogue() or Path(word).expanduser().exists()
+    return word == default or word in catalogue() or path_of(word) is not None
 
 
 def _question(prompt: str, *, system: str | None, is_raw: bool, thinking: bool | None) -> Input:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shlex
 import socket
 import sys
@@ -84,7 +85,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         raise Unavailable(
-            f"cannot listen on {host} port {port}: {error.strerror}\n"
+            f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}\n"
             "hint: choose another with --port; --port 0 takes a free one"
         ) from error
 
