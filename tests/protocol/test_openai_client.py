@@ -159,7 +159,7 @@ def test_leaving_a_stream_frees_it_within_a_step(slow: Any) -> None:
     ):
         next(stream)
         next(stream)
-    slow.wait_idle(timeout_s=0.25)
+    slow.wait_idle()
     assert slow.service.num_cancelled == num_cancelled + 1
 
 
@@ -170,7 +170,7 @@ def test_giving_up_a_whole_chat_frees_it_within_a_step(slow: Any) -> None:
         pytest.raises(openai.APITimeoutError),
     ):
         client.chat.completions.create(model="echo", messages=turn(LONG))
-    slow.wait_idle(timeout_s=0.25)
+    slow.wait_idle()
     assert slow.service.num_cancelled == num_cancelled + 1
 
 
@@ -181,7 +181,7 @@ def test_giving_up_several_prompts_frees_all_within_a_step(slow: Any) -> None:
         pytest.raises(openai.APITimeoutError),
     ):
         client.completions.create(model="echo", prompt=[LONG] * 4, max_tokens=1000)
-    slow.wait_idle(timeout_s=0.25)
+    slow.wait_idle()
     assert slow.service.num_cancelled == num_cancelled + 4
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
 from myna.core.echo import EchoService
 from myna.server.app import create_app
+from myna.server.body import read_body
+from myna.server.errors import ClientGone, Refused
+from myna.server.limits import Gate
 from myna.server.settings import Limits, ServerSettings
 
 SMALL = Limits(max_body_bytes=1000)
@@ -56,3 +63,32 @@ async def test_a_large_body_is_read_like_a_small_one(client: httpx.AsyncClient) 
     assert answer.json()["usage"]["prompt_tokens"] == 100_000
     broken = await client.post("/v1/chat/completions", content=b"{" + b" " * 500_000)
     assert broken.json()["error"]["code"] == "invalid_json"
+
+
+def request(receive: Callable[[], Awaitable[Message]]) -> Request:
+    return Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
+
+
+async def test_a_body_that_stalls_is_given_up() -> None:
+    pieces = iter([b"{", b'"a"'])
+
+    async def receive() -> Message:
+        for piece in pieces:
+            return {"type": "http.request", "body": piece, "more_body": True}
+        return await asyncio.Future()
+
+    gate = Gate(Limits(body_grace_s=0.02))
+    with gate.admit() as ticket, pytest.raises(Refused, match=r"arrived too slowly") as error:
+        await read_body(request(receive), ticket)
+    assert (error.value.status, gate.held_bytes) == (408, 0)
+
+
+async def test_a_hang_up_within_a_body_is_told_from_its_end() -> None:
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    with (
+        Gate(Limits()).admit() as ticket,
+        pytest.raises(ClientGone, match=r"hung up before its request was read"),
+    ):
+        await read_body(request(receive), ticket)

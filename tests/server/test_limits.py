@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myna.core.errors import InvalidRequest, Overloaded, Unavailable
@@ -68,6 +68,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, st.integers(1, 4), st.booleans())
 def test_depth_is_that_of_the_decoded_value(value: object, limit: int, ascii_only: bool) -> None:
     body = json.dumps(value, ensure_ascii=ascii_only).encode()
@@ -83,4 +84,4 @@ def test_hostile_text_is_read_in_linear_time(body: bytes) -> None:
     started_s = time.monotonic()
     with suppress(InvalidRequest):
         check_depth(body + b"[]" * 65, max_depth=64)
-    assert time.monotonic() - started_s < 2.0  # Quadratic time would take hours.
+    assert time.monotonic() - started_s < 10.0  # Quadratic time would take hours.

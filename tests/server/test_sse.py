@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Message
 
@@ -67,6 +67,7 @@ def events(words: Words, *, ping_s: float = 60.0, timeout_s: float = 60.0) -> Ev
     return EventStream(words.stream(), ping_s=ping_s, timeout_s=timeout_s, request_id="req_1")
 
 
+@settings(deadline=None)
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_any_json_survives_framing(value: object) -> None:
     framed = frame(msgspec.json.encode(value)).decode()
@@ -117,7 +118,7 @@ async def test_silence_is_filled_with_comments() -> None:
     client = Client()
     words = Words(b"1", then=0.1)
     await events(words, ping_s=0.02)(SCOPE, client.receive, client.send)
-    assert 2 <= client.body.count(b": ping\n\n") <= 5
+    assert 1 <= client.body.count(b": ping\n\n") <= 5
     assert client.body.endswith(DONE)
 
 
@@ -135,7 +136,7 @@ async def test_a_hang_up_before_the_first_event_is_told() -> None:
     task = asyncio.create_task(events(words)(SCOPE, client.receive, client.send))
     await asyncio.sleep(0)
     client.gone.set()
-    with pytest.raises(ClientGone):
+    with pytest.raises(ClientGone, match="The client hung up"):
         await task
     assert client.sent == []
 
@@ -153,7 +154,7 @@ async def test_a_stream_that_takes_too_long_ends_with_an_error() -> None:
 async def test_an_answer_that_never_begins_is_given_up() -> None:
     client = Client()
     words = Words(then=60.0)
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceeded, match=r"not finished within 0.05 s"):
         await events(words, timeout_s=0.05)(SCOPE, client.receive, client.send)
     assert (words.is_closed, client.sent) == (True, [])
 

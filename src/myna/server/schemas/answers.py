@@ -61,17 +61,17 @@ class FunctionText(msgspec.Struct, kw_only=True):
 class ToolCallObject(msgspec.Struct, kw_only=True):
     """A tool call; `index` is set in chunks only."""
 
-    function: FunctionText
     index: int | UnsetType = UNSET
     id: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
+    function: FunctionText
 
 
 class AssistantMessage(msgspec.Struct, kw_only=True):
     """The whole answer of one choice; reasoning is given under both names that clients read."""
 
-    content: str | None
     role: str = "assistant"
+    content: str | None
     refusal: None = None
     annotations: list[None] = []
     reasoning: str | UnsetType = UNSET
