@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from myna.core.errors import InvalidRequest
-from myna.core.requests import ChatInput, Request, SamplingParams, TextInput, TokenInput
+from myna.core.requests import ChatInput, Input, Request, SamplingParams, TextInput, TokenInput
 from myna.engine.grammar import Grammar, GrammarCompiler, Thinking
 from myna.engine.grammar_source import GrammarSource, constraint_source, tool_call_source
 from myna.engine.protocols import TokenMask, TokenOverride
@@ -65,8 +66,8 @@ class Preparer:
         self._grammars = GrammarCompiler(
             [tokenizer.token_bytes(token_id) for token_id in range(tokenizer.vocab_size)],
             eos_ids=sorted(model.stop_ids),
-            special_ids=sorted(tokenizer.special_ids),
-            encode=tokenizer.encode,
+            special_ids=sorted(tokenizer.added_ids),
+            encode=partial(tokenizer.encode, special=False),
         )
         written = model.template.source if model.template else ""
         self._knows_thinking = THINK_CLOSE in written
@@ -86,9 +87,11 @@ class Preparer:
         tools = asked.tools if isinstance(asked, ChatInput) and asked.tool_choice != "none" else ()
         echo_text = self._echo_text(request)
         grammar = self._grammar(request, starts_thinking=prompt.starts_thinking)
-        thinking = self._thinking(prompt)
+        thinking = self._thinking(asked, prompt)
         deadline_s = None if request.deadline_s is None else time.monotonic() + request.deadline_s
         sampling = self._sampling(request.sampling, echoes=echo_text is not None)
+        if grammar is not None:  # when it is complete, nothing but the end may follow
+            sampling = replace(sampling, min_tokens=0, ignore_eos=False)
         return Prepared(
             engine_request=EngineRequest(
                 id=request.id,
@@ -161,6 +164,8 @@ class Preparer:
 
     def _grammar_source(self, request: Request, *, starts_thinking: bool) -> GrammarSource | None:
         asked, tokenizer = request.input, self._model.tokenizer
+        is_spelled = starts_thinking and self._think_tokens.close_id is None
+        spelled = THINK_CLOSE if is_spelled else None
         if isinstance(asked, ChatInput) and asked.tool_choice not in ("auto", "none"):
             opener, closer = (_mark(tokenizer, text) for text in (TOOL_OPEN, TOOL_CLOSE))
             return tool_call_source(
@@ -169,16 +174,17 @@ class Preparer:
                 parallel=asked.parallel_tool_calls,
                 opener=opener,
                 closer=closer,
+                after_text=spelled,
             )
         if request.constraint is None:
             return None
-        spelled = starts_thinking and self._think_tokens.close_id is None
-        return constraint_source(request.constraint, after_text=THINK_CLOSE if spelled else None)
+        return constraint_source(request.constraint, after_text=spelled)
 
-    def _thinking(self, prompt: _Prompt) -> Thinking | None:
+    def _thinking(self, asked: Input, prompt: _Prompt) -> Thinking | None:
         """Name the block that a constraint leaves free."""
         close_id = self._think_tokens.close_id
-        if close_id is None or not prompt.is_chat or not self._knows_thinking:
+        is_wanted = isinstance(asked, ChatInput) and asked.thinking is not False
+        if close_id is None or not is_wanted or not self._knows_thinking:
             return None
         open_id = self._model.tokenizer.id_of(THINK_OPEN)
         return Thinking(end_id=close_id, start_id=None if prompt.starts_thinking else open_id)

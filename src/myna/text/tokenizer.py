@@ -28,6 +28,7 @@ class Tokenizer:
         vocab_size: one more than the highest id.
         num_tokens: how many ids have a token.
         unused_ids: ids below `vocab_size` that must never be sampled.
+        added_ids: tokens matched in the text before it is split into pieces.
         special_ids: control tokens, which `decode` hides.
         warnings: what was odd about the files, for the caller to log.
     """
@@ -51,7 +52,8 @@ class Tokenizer:
             self._tokens[token_id] = token
         added = rust.get_added_tokens_decoder()
         self._added_bytes = {i: token.content.encode() for i, token in added.items()}
-        self._added_ids = {token.content: i for i, token in added.items()}
+        self._id_of_added = {token.content: i for i, token in added.items()}
+        self.added_ids = frozenset(added)
         self.special_ids = frozenset(i for i, token in added.items() if token.special)
         self.bos_id = bos_id
         self.eos_ids = tuple(dict.fromkeys(eos_ids))
@@ -128,8 +130,8 @@ class Tokenizer:
         for found in added.finditer(text) if added else ():
             ids += self._encode_plain(text[start : found.start()], is_marked=is_marked)
             # A token that strips its neighbourhood is matched together with blanks.
-            text_of_token = found[0] if found[0] in self._added_ids else found[0].strip()
-            ids.append(self._added_ids[text_of_token])
+            text_of_token = found[0] if found[0] in self._id_of_added else found[0].strip()
+            ids.append(self._id_of_added[text_of_token])
             start = found.end()
         return ids + self._encode_plain(text[start:], is_marked=is_marked)
 
