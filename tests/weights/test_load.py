@@ -172,6 +172,17 @@ def test_experts_one_by_one_are_stacked_packed() -> None:
     assert torch.equal(found, expected(quantized(), torch.float32)["experts.gate_up"])
 
 
+@pytest.mark.parametrize("keep_packed", [False, True])
+@pytest.mark.parametrize("weight", [torch.ones(2, 32), blocks(3, 2, 32)])
+def test_a_stack_of_one_expert_has_its_axis(weight, keep_packed: bool) -> None:
+    net = nn.Module()
+    net.experts = Takes(down=(1, 2, 32)).to("meta")
+    checkpoint = MemoryCheckpoint({"experts.0.down": weight})
+    rules = (Stack("experts.{e}", ("down",), into="experts.down"),)
+    load_weights(net, checkpoint, rules, dtype=torch.float32, keep_packed=keep_packed)
+    assert net.experts.down.shape == (1, 2, 32)
+
+
 def test_experts_of_mixed_formats_are_written_out() -> None:
     net, tensors = network(), quantized()
     for part, rows in (("gate", 4), ("up", 2)):

@@ -124,7 +124,8 @@ class _DenseBuilder:
         """Take one piece."""
         self.num_missing -= 1
         if isinstance(weight, Tensor) and len(self._assembly.sources) == 1:
-            self._out = weight.to(self._device, self._dtype).contiguous()
+            whole = weight.reshape(self._shape)  # a stack of one expert gains its axis
+            self._out = whole.to(self._device, self._dtype).contiguous()
             return
         if self._out is None:
             self._out = torch.empty(self._shape, dtype=self._dtype, device=self._device)
