@@ -10,7 +10,7 @@ import torch
 
 from myna.layers.rope import (
     Divisors,
-    Linear,
+    Interpolation,
     Llama3,
     RopeConfig,
     RopeTable,
@@ -27,7 +27,7 @@ def test_plain_frequencies_fall_geometrically() -> None:
 
 
 def test_linear_scaling_divides_all_alike() -> None:
-    config = RopeConfig(theta=10_000.0, scaling=Linear(factor=4.0))
+    config = RopeConfig(theta=10_000.0, scaling=Interpolation(factor=4.0))
     torch.testing.assert_close(
         inverse_frequencies(config, 8), torch.tensor([1.0, 0.1, 0.01, 0.001]) / 4
     )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from myna.core.errors import BadCheckpoint, Unsupported
-from myna.layers.rope import Divisors, Linear, Llama3, RopeConfig, Yarn
+from myna.layers.rope import Divisors, Interpolation, Llama3, RopeConfig, Yarn
 from myna.models.fields import Fields
 from myna.models.rope_fields import rope_from_gguf, rope_from_hf
 
@@ -71,7 +71,7 @@ def test_default_and_null_are_no_scaling(scaling: object) -> None:
 
 def test_linear_scaling_is_read() -> None:
     scaling = {"type": "linear", "factor": 2.0}
-    assert from_hf(rope_scaling=scaling).scaling == Linear(factor=2.0)
+    assert from_hf(rope_scaling=scaling).scaling == Interpolation(factor=2.0)
 
 
 def test_yarn_is_read_with_the_papers_defaults() -> None:
@@ -159,7 +159,7 @@ def test_gguf_yarn_is_read() -> None:
 
 def test_gguf_linear_is_read() -> None:
     found = from_gguf(rope__scaling__type="linear", rope__scaling__factor=2.0)
-    assert found.scaling == Linear(factor=2.0)
+    assert found.scaling == Interpolation(factor=2.0)
 
 
 def test_gguf_longrope_is_refused() -> None:

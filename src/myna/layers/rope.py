@@ -15,8 +15,8 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linear:
-    """Divide every frequency by `factor`."""
+class Interpolation:
+    """Divide every frequency by `factor`; files call it linear. Source: arXiv:2306.15595."""
 
     factor: float
 
@@ -54,7 +54,7 @@ class Divisors:
     values: tuple[float, ...]
 
 
-Scaling = Linear | Llama3 | Yarn | Divisors
+Scaling = Interpolation | Llama3 | Yarn | Divisors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def inverse_frequencies(config: RopeConfig, head_width: int) -> Tensor:
     match config.scaling:
         case None:
             return plain
-        case Linear(factor=factor):
+        case Interpolation(factor=factor):
             return plain / factor
         case Divisors(values=values):
             return plain / torch.tensor(values, dtype=torch.float32, device="cpu")

@@ -49,7 +49,7 @@ def rope_from_hf(fields: Fields, context: int) -> rope.RopeConfig:
         case "default":
             scaling: rope.Scaling | None = None
         case "linear":
-            scaling = rope.Linear(factor=_factor(section))
+            scaling = rope.Interpolation(factor=_factor(section))
         case "llama3":
             scaling = _llama3(section, context)
         case "yarn":
@@ -118,7 +118,7 @@ def rope_from_gguf(
         return rope.RopeConfig(theta=theta)
     factor = fields.number("rope.scaling.factor", low=1, high=1024)
     if kind == "linear":
-        return rope.RopeConfig(theta=theta, scaling=rope.Linear(factor=factor))
+        return rope.RopeConfig(theta=theta, scaling=rope.Interpolation(factor=factor))
     original = fields.integer(
         "rope.scaling.original_context_length", high=MAX_CONTEXT, default=context
     )
