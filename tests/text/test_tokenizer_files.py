@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from myna.core.errors import BadCheckpoint, NotFound, Unsupported
 from myna.text.tokenizer import Tokenizer
@@ -181,7 +182,7 @@ def test_what_is_no_json_object_is_refused(folder: Path, name: str, raw: bytes) 
         from_folder(folder)
 
 
-WRONG: tuple[object, ...] = (None, 7, -1, 2.5, True, "x", [], ["a"], {}, {"a": "b"}, [[1]])
+WRONG: tuple[object, ...] = (None, 7, True, "x", [], {"a": "b"}, [[1]])
 
 
 def fields(form: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -197,11 +198,16 @@ def fields(form: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | i
     return [p for key, member in members for p in [(*path, key), *fields(member, (*path, key))]]
 
 
-def test_wrong_types_in_every_field_give_one_clear_error_or_none(
-    folder: Path, trained: tokenizers.Tokenizer
-) -> None:
+def test_wrong_types_in_every_field_give_one_clear_error_or_none(tmp_path: Path) -> None:
     """Refused by name, or of no consequence: never another exception."""
-    original = trained.to_str()
+    small = tokenizers.Tokenizer(models.BPE(vocab={"a": 0, "b": 1, "ab": 2}, merges=[("a", "b")]))
+    small.normalizer = normalizers.NFC()
+    small.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(tokenizers.Regex("a+"), "isolated"), pre_tokenizers.ByteLevel()]
+    )
+    small.decoder = decoders.ByteLevel()
+    small.add_special_tokens(["<|im_end|>"])
+    original = small.to_str()
     num_refused = 0
     for path in fields(json.loads(original)):
         for wrong in WRONG:
@@ -210,10 +216,10 @@ def test_wrong_types_in_every_field_give_one_clear_error_or_none(
             for key in path[:-1]:
                 place = place[key]
             place[path[-1]] = wrong
-            (folder / "tokenizer.json").write_text(json.dumps(form))
+            (tmp_path / "tokenizer.json").write_text(json.dumps(form))
             try:
-                from_folder(folder).encode("Hello <|im_end|> 12")
+                from_folder(tmp_path).encode("ab <|im_end|> 12")
             except (BadCheckpoint, Unsupported) as error:
-                assert "tokenizer" in error.message  # noqa: PT017 - not all are refused
+                assert "tokenizer.json" in error.message  # noqa: PT017 - not all are refused
                 num_refused += 1
-    assert num_refused > 300
+    assert num_refused > 150

@@ -6,6 +6,7 @@ import gguf
 import numpy as np
 import pytest
 import tokenizers
+from tokenizers import pre_tokenizers
 
 from myna.core.errors import BadCheckpoint, Unsupported
 from myna.text.tokenizer import Tokenizer
@@ -57,7 +58,7 @@ def test_each_splitter_splits_its_own_way(
     pieces = [
         p.replace(" ", "Ġ").replace("\n", "Ċ") for p in (*expected, "a123", "Ġ4!", "!Ċ", "ĊĊ")
     ]
-    tokens = [*tokenizers.pre_tokenizers.ByteLevel.alphabet()]
+    tokens = [*pre_tokenizers.ByteLevel.alphabet()]
     merges: list[str] = []
     for piece in pieces:
         for end in range(2, len(piece) + 1):
@@ -72,6 +73,23 @@ def test_each_splitter_splits_its_own_way(
     tokenizer = from_gguf_metadata(gguf_metadata)
     ids = tokenizer.encode("a123 4!\n\nb")
     assert [tokenizer.decode([i]) for i in ids] == expected
+
+
+def test_smollm_splits_as_the_tokenizers_library_does(
+    gguf_metadata: Metadata, trained: tokenizers.Tokenizer, corpus: tuple[str, ...]
+) -> None:
+    """Its own tokenizer.json splits digits first, and then with GPT-2's pattern."""
+    gguf_metadata[PREFIX + "pre"] = "smollm"
+    tokenizer = from_gguf_metadata(gguf_metadata)
+    rust = tokenizers.Tokenizer(trained.model)
+    rust.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
+    for text in (*corpus, "# Style\n 1. a\n\n 22 b"):
+        assert tokenizer.encode(text) == rust.encode(text).ids
 
 
 def test_llama_takes_whole_pieces_and_wants_bos(gguf_metadata: Metadata) -> None:

@@ -1,6 +1,7 @@
-"""Tokenizers of checkpoint folders: `tokenizer.json`, or `vocab.json` with `merges.txt`.
+"""Tokenizers of checkpoint folders.
 
-The first is used where both are there. Not here: GGUF files, tiktoken ranks.
+They have `tokenizer.json`, or `vocab.json` with `merges.txt`, or a file of tiktoken's ranks; the
+first that is there is used. Not here: GGUF files.
 Source: transformers 5.x `tokenization_utils_base.py`, `models/qwen2/tokenization_qwen2.py`.
 Differs: only byte-level BPE is read; a folder without `tokenizer.json` needs no conversion.
 """
@@ -20,6 +21,7 @@ from myna.text.tokenizer import Tokenizer
 from myna.text.tokenizer_json import AddedToken, read_tokenizer_json, read_vocab
 from myna.text.tokenizer_parts import (
     GPT2_PATTERN,
+    LLAMA3_PATTERN,
     MAX_TOKEN_ID,
     QWEN2_PATTERN,
     TokenizerParts,
@@ -27,8 +29,10 @@ from myna.text.tokenizer_parts import (
     split_by,
     split_merge,
 )
+from myna.text.tokenizer_tiktoken import derive_merges, read_ranks
 
 _QWEN2_CLASSES = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
+_RANKS_FILES = ("tokenizer.model", "tiktoken.model", "qwen.tiktoken")
 _GPT2_CLASSES = ("GPT2Tokenizer", "GPT2TokenizerFast")
 
 
@@ -70,10 +74,8 @@ def from_folder(folder: Path) -> Tokenizer:
     elif (source := folder / "vocab.json").is_file():
         parts = _read_vocab_and_merges(folder, config)
     else:
-        raise NotFound(
-            f"{folder} has neither `tokenizer.json` nor `vocab.json` with `merges.txt`; "
-            "fetch the model's tokenizer files."
-        )
+        source = _ranks_file(folder)
+        parts = _read_tiktoken(source, config)
     rust = assemble(parts, source=str(source))
     bos_id = _role_id(rust, config.bos_token or first, folder=folder)
     adds_bos = first is not None if config.add_bos_token is None else config.add_bos_token
@@ -106,6 +108,29 @@ def _read_vocab_and_merges(folder: Path, config: _TokenizerConfig) -> TokenizerP
         added=_added_tokens(folder, config),
         splits=split_by(QWEN2_PATTERN if is_qwen else GPT2_PATTERN),
         normalizer=normalizers.NFC() if is_qwen else None,
+    )
+
+
+def _ranks_file(folder: Path) -> Path:
+    for name in _RANKS_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise NotFound(
+        f"{folder} has neither `tokenizer.json` nor `vocab.json` with `merges.txt`; "
+        "fetch the model's tokenizer files."
+    )
+
+
+def _read_tiktoken(path: Path, config: _TokenizerConfig) -> TokenizerParts:
+    vocab = read_ranks(path)
+    is_qwen = (config.tokenizer_class or "") in (*_QWEN2_CLASSES, "QWenTokenizer")
+    return TokenizerParts(
+        vocab=vocab,
+        merges=derive_merges(vocab),
+        added=_added_tokens(path.parent, config),
+        splits=split_by(QWEN2_PATTERN if is_qwen else LLAMA3_PATTERN),
+        normalizer=normalizers.NFC() if is_qwen else None,
+        ignores_merges=True,
     )
 
 
