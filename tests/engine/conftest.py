@@ -54,7 +54,8 @@ class FakeDecoder:
     def forward(self, batch: PackedBatch, caches: Sequence[LayerCache]) -> Tensor:
         self.num_forwards += 1
         self.batch_sizes.append(batch.token_ids.shape[0])
-        x = self.embedding[batch.token_ids]  # (N, D)
+        # Absolute positions too: rotations alone would not notice if all were shifted.
+        x = self.embedding[batch.token_ids] + wave(batch.positions).to(self.dtype)  # (N, D)
         for layer, cache in enumerate(caches):
             h = normalise(x)
             q = rotate((h @ self.q[layer]).unflatten(-1, (-1, HEAD_WIDTH)), batch.positions)
@@ -83,6 +84,10 @@ class ObviousCache:
 
 def normalise(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+
+
+def wave(positions: Tensor) -> Tensor:
+    return torch.sin(positions[:, None] * torch.linspace(0.5, 3.0, MODEL_WIDTH))
 
 
 def rotate(x: Tensor, positions: Tensor) -> Tensor:

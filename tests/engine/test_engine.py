@@ -79,8 +79,8 @@ def test_no_tokens_asked_for_ends_after_the_prompt(kit):
 
 @pytest.mark.parametrize("preempts", [False, True])
 def test_a_scored_prompt_has_the_log_probabilities_of_the_network(kit, preempts):
-    prompt = kit.random_prompts(3, 1, 1)[0] + kit.random_prompts(4, 3, 60)[2]
-    engine = kit.make_engine()
+    prompt = [token_id for part in kit.random_prompts(3, 3, 30) for token_id in part]
+    engine = kit.make_engine(max_step_tokens=len(prompt) // 3)
     engine.add(kit.make_request("warm", prompt, max_tokens=1))
     kit.run_all(engine)
     engine.add(kit.make_request("a", prompt, max_tokens=3, prompt_logprobs=True, logprobs=2))
@@ -136,9 +136,11 @@ def test_choices_read_their_prompt_once_and_differ_by_their_index(kit):
 def test_choices_share_their_prompt_even_when_requests_share_nothing(kit):
     prompt = [3] * 41
     engine = kit.make_engine(prefix_caching=False)
+    outputs = []
     for name in "ab":
         engine.add(kit.make_request(name, prompt, max_tokens=2, num_choices=2))
-    ends = [output for output in kit.run_all(engine) if output.finish_reason is not None]
+        outputs += kit.run_all(engine)
+    ends = [output for output in outputs if output.finish_reason is not None]
     cached = {(end.request_id, end.index): end.account.cached_tokens for end in ends}
     assert cached == {("a", 0): 0, ("a", 1): 40, ("b", 0): 0, ("b", 1): 40}
 
@@ -264,6 +266,7 @@ def test_a_failing_constraint_ends_its_own_request_only(kit, caplog, error, kind
     outputs = kit.run_all(engine)
     failures = [output for output in outputs if output.error is not None]
     assert [output.request_id for output in failures] == ["b"]
+    assert [output for output in outputs if output.request_id == "b"][-1] is failures[0]
     assert isinstance(failures[0].error, kind)
     assert text in failures[0].error.message
     assert "secret" not in failures[0].error.message
@@ -295,7 +298,7 @@ def test_a_network_that_fails_on_one_request_fails_that_one_only(kit, caplog):
 
 def test_scores_that_are_no_numbers_fail_their_request_and_spoil_no_block(kit, caplog):
     decoder = kit.FakeDecoder()
-    engine = kit.make_engine(decoder)
+    engine = kit.make_engine(decoder, max_step_tokens=8)
     whole_logits = decoder.logits
     decoder.logits = lambda hidden: torch.full((len(hidden), 64), torch.nan)
     engine.add(kit.make_request("b", [7] * 20, max_tokens=8))
@@ -326,6 +329,15 @@ def test_a_refused_request_leaves_no_trace(kit):
         engine.add(kit.make_request("a", [1] * 17))
     assert not engine.has_work()
     assert engine.step() == []
+
+
+def test_a_preempted_sequence_waits_with_all_its_tokens(kit):
+    engine = kit.make_engine()
+    engine.add(kit.make_request("a", [1] * 10))
+    engine.step()
+    engine.scheduler.preempt(engine.scheduler.running[0])
+    stats = engine.stats()
+    assert (stats.num_waiting, stats.waiting_tokens, stats.num_preemptions) == (1, 11, 1)
 
 
 def test_stats_count_what_happened(kit):

@@ -266,6 +266,14 @@ def test_points_differ_by_seed_choice_and_position_only():
     assert uniform(5, 0, 3) == uniform(5, 0, 3)
 
 
+def test_every_position_of_every_seed_is_drawn_anew():
+    logits = torch.zeros(1000)
+    drawn = {
+        choose(logits, make_sequence((0,), (0,) * num_before)).token_id for num_before in range(20)
+    }
+    assert len(drawn) > 15
+
+
 def test_near_equal_tokens_do_not_change_places():
     logits = torch.tensor([1.0, 1.0, 1.0, 0.0])
     nudged = logits + torch.tensor([0.0, 1e-6, -1e-6, 0.0])
