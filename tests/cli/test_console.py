@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from myna.cli.console import answer_json, progress_bars, size_text, table
+from myna.cli.console import answer_json, bytes_of, progress_bars, size_text, table
+from myna.core.errors import InvalidRequest
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,20 @@ from myna.cli.console import answer_json, progress_bars, size_text, table
 )
 def test_sizes_have_three_digits(num_bytes: int, text: str) -> None:
     assert size_text(num_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "num_bytes"),
+    [("7", 7), ("500MB", 500_000_000), ("1.5 GiB", 1_610_612_736), ("2gb", 2_000_000_000)],
+)
+def test_sizes_are_read_in_both_kinds_of_units(text: str, num_bytes: int) -> None:
+    assert bytes_of(text) == num_bytes
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "1 parsec", "1e9", "nan"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="is no number of bytes; give one such as 500MB"):
+        bytes_of(text)
 
 
 def test_columns_are_aligned_but_for_the_last() -> None:

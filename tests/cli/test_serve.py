@@ -241,11 +241,24 @@ def test_the_worker_command_is_the_one_the_pipeline_writes() -> None:
     from myna.pipeline.worker import WorkerOptions  # noqa: PLC0415 -- loads torch
 
     choice = ModelChoice(
-        path=Path("/m"), model_id="m", dtype="float32", max_context=5, keep_packed=True
+        path=Path("/m"),
+        model_id="m",
+        dtype="float32",
+        max_context=5,
+        keep_packed=True,
+        kv_memory_bytes=7,
+        yarn_factor=2.0,
     )
     *start, spoken = worker_command(choice)
     assert start == [sys.executable, "-m", "myna.pipeline.worker"]
     assert msgspec.json.decode(spoken, type=WorkerOptions) == WorkerOptions(
         path="/m",
-        load=LoadOptions(model_id="m", dtype="float32", max_context=5, keep_packed=True),
+        load=LoadOptions(
+            model_id="m",
+            dtype="float32",
+            max_context=5,
+            keep_packed=True,
+            kv_memory_bytes=7,
+            yarn_factor=2.0,
+        ),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from myna.cli.console import bytes_of
 from myna.cli.fetching import find_or_fetch
 from myna.core.echo import EchoService
 from myna.core.progress import Progress
@@ -31,6 +32,14 @@ class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
     dtype: str = "auto"
     max_context: int | None = None
     keep_packed: bool | None = None
+    kv_memory_bytes: int | None = None
+    yarn_factor: float | None = None
+
+    def load_options(self) -> dict[str, object]:
+        """Write the fields of `pipeline.load.LoadOptions`."""
+        return {
+            name: value for name, value in msgspec.structs.asdict(self).items() if name != "path"
+        }
 
 
 def choose(
@@ -40,6 +49,8 @@ def choose(
     dtype: str,
     max_context: int | None,
     keep_packed: bool | None,
+    kv_memory: str | None,
+    yarn: float | None,
     is_echo: bool,
 ) -> ModelChoice:
     """Find the model that a user named, fetching it if it is small and not here."""
@@ -49,6 +60,8 @@ def choose(
         dtype=dtype,
         max_context=max_context,
         keep_packed=keep_packed,
+        kv_memory_bytes=None if kv_memory is None else bytes_of(kv_memory),
+        yarn_factor=yarn,
     )
 
 
@@ -62,13 +75,7 @@ def worker_command(choice: ModelChoice) -> tuple[str, ...]:
     """Write the command of a process that serves this model; loads nothing here."""
     if choice.path is None:
         return (sys.executable, "-m", "myna.core.echo_worker", "0.02")
-    load = {
-        "model_id": choice.model_id,
-        "dtype": choice.dtype,
-        "max_context": choice.max_context,
-        "keep_packed": choice.keep_packed,
-    }
-    spoken = msgspec.json.encode({"path": str(choice.path), "load": load}).decode()
+    spoken = msgspec.json.encode({"path": str(choice.path), "load": choice.load_options()}).decode()
     return (sys.executable, "-m", "myna.pipeline.worker", spoken)
 
 
@@ -80,13 +87,5 @@ def load_here(choice: ModelChoice, progress: Progress) -> Service:
     from myna.pipeline.load import LoadOptions  # noqa: PLC0415
     from myna.pipeline.service import load_local_service  # noqa: PLC0415
 
-    options = msgspec.convert(
-        {
-            "model_id": choice.model_id,
-            "dtype": choice.dtype,
-            "max_context": choice.max_context,
-            "keep_packed": choice.keep_packed,
-        },
-        LoadOptions,
-    )
+    options = msgspec.convert(choice.load_options(), LoadOptions)
     return load_local_service(choice.path, options, progress)

@@ -5,6 +5,7 @@ Not here: what they say.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from myna.core.errors import InvalidRequest
 from myna.core.progress import Progress
 from myna.core.settings import read_settings
 
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 MIN_LOGGED_SHARE = 0.25
+BYTE_UNITS = {
+    **{"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12},
+    **{"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40},
+}
 
 
 def answer(text: str) -> None:
@@ -57,6 +63,19 @@ def size_text(num_bytes: int) -> str:
             break
         value, unit = value / 1000, larger
     return f"{value:.3g} {unit}"
+
+
+def bytes_of(text: str) -> int:
+    """Read a number of bytes such as 500MB, 2GB or 1.5GiB.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
+    unit = None if match is None else BYTE_UNITS.get(match[2])
+    if match is None or unit is None:
+        raise InvalidRequest(f"{text!r} is no number of bytes; give one such as 500MB or 1.5GiB")
+    return int(float(match[1]) * unit)
 
 
 @contextmanager

@@ -31,6 +31,14 @@ KeepPackedOption = Annotated[
         help="Leave quantized weights packed (small), or unpack them (large); default: what fits.",
     ),
 ]
+KvMemoryOption = Annotated[
+    str | None,
+    typer.Option(help="Memory for what the model remembers, such as 2GB.", metavar="SIZE"),
+]
+YarnOption = Annotated[
+    float | None,
+    typer.Option(min=1.0, help="Stretch the context by this factor; it costs a little quality."),
+]
 EchoOption = Annotated[
     bool, typer.Option("--echo", hidden=True, help="No model: answer with the caller's words.")
 ]

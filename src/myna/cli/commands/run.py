@@ -17,6 +17,7 @@ from myna.cli.options import (
     EchoOption,
     JsonOption,
     KeepPackedOption,
+    KvMemoryOption,
     MaxContextOption,
     MaxTokensOption,
     SeedOption,
@@ -26,6 +27,7 @@ from myna.cli.options import (
     TopKOption,
     TopPOption,
     UrlOption,
+    YarnOption,
 )
 from myna.cli.talker import Talker
 from myna.core.errors import InvalidRequest
@@ -55,6 +57,8 @@ def command(
     dtype: DtypeOption = Dtype.AUTO,
     max_context: MaxContextOption = None,
     keep_packed: KeepPackedOption = None,
+    kv_memory: KvMemoryOption = None,
+    yarn: YarnOption = None,
     echo: EchoOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -78,6 +82,8 @@ def command(
             dtype=dtype,
             max_context=max_context,
             keep_packed=keep_packed,
+            kv_memory=kv_memory,
+            yarn=yarn,
             is_echo=echo,
         )
         talker = load_talker(choice)

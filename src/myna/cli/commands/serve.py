@@ -20,7 +20,9 @@ from myna.cli.options import (
     DtypeOption,
     EchoOption,
     KeepPackedOption,
+    KvMemoryOption,
     MaxContextOption,
+    YarnOption,
 )
 from myna.core.errors import InvalidRequest, Unavailable
 from myna.core.remote import ProcessService
@@ -46,6 +48,8 @@ def command(
     dtype: DtypeOption = Dtype.AUTO,
     max_context: MaxContextOption = None,
     keep_packed: KeepPackedOption = None,
+    kv_memory: KvMemoryOption = None,
+    yarn: YarnOption = None,
     echo: EchoOption = False,
 ) -> None:
     """Serve a model over HTTP, to OpenAI clients and to browsers, until Ctrl-C."""
@@ -56,6 +60,8 @@ def command(
         dtype=dtype,
         max_context=max_context,
         keep_packed=keep_packed,
+        kv_memory=kv_memory,
+        yarn=yarn,
         is_echo=echo,
     )
     logging.basicConfig(
