@@ -12,6 +12,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typer import Typer
 
 COMMANDS = {
     "run": "Answer one prompt",
@@ -21,6 +25,8 @@ COMMANDS = {
     "pull": "Fetch a model",
     "show": "Tell what is known about a model",
     "rm": "Delete a model from this machine",
+    "doctor": "Look at this machine and say what would help",
+    "completion": "Write a script that completes commands in a shell",
     "version": "Show versions",
 }
 EXIT_FAILED = 1
@@ -63,22 +69,28 @@ def run(argv: Sequence[str]) -> int:
 
 def help_text() -> str:
     """Write the help that lists all commands."""
-    commands = "\n".join(f"  {name:<9}{summary}" for name, summary in COMMANDS.items())
+    commands = "\n".join(f"  {name:<12}{summary}" for name, summary in COMMANDS.items())
     return HELP.format(commands=commands)
 
 
-def _run_command(name: str, args: Sequence[str]) -> int:
-    """Import and call a command; turn what it raises into words and an exit code."""
-    # Commands load what they need, and the door of the command line needs none of it.
+def app_of(name: str) -> Typer:
+    """Make the application of one command."""
+    # Slow to import, and help needs none of it.
     import typer  # noqa: PLC0415
-
-    from myna.core.errors import MynaError  # noqa: PLC0415
 
     module = importlib.import_module(f"myna.cli.commands.{name}")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(help=module.command.__doc__)(module.command)
+    return app
+
+
+def _run_command(name: str, args: Sequence[str]) -> int:
+    """Import and call a command; turn what it raises into words and an exit code."""
+    # The door of the command line needs nothing of ours, so that help comes at once.
+    from myna.core.errors import MynaError  # noqa: PLC0415
+
     try:
-        app(args=list(args), prog_name=f"myna {name}")
+        app_of(name)(args=list(args), prog_name=f"myna {name}")
     except MynaError as error:
         _complain(error.message)
         return error.exit_code

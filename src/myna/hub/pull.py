@@ -73,7 +73,7 @@ def plan_pull(
     folder = settings.models_dir / entry.id
     record = read_record(folder)
     source = _choose_source(entry, source or (record.source if record else None), settings)
-    free_bytes = shutil.disk_usage(_nearest_folder(settings.home)).free
+    free_bytes = shutil.disk_usage(nearest_folder(settings.home)).free
     plan = Plan(
         entry=entry,
         source=source,
@@ -305,7 +305,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _nearest_folder(path: Path) -> Path:
+def nearest_folder(path: Path) -> Path:
     """Find the nearest folder that exists, to ask it for room."""
     while not path.is_dir():
         path = path.parent
