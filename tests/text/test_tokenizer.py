@@ -120,6 +120,21 @@ def test_token_bytes_join_to_the_text(tokenizer: Tokenizer) -> None:
     assert raw.decode() == "naïve <|im_end|> 日本"
 
 
+def test_bytes_without_a_token_are_warned_of(tokenizer: Tokenizer) -> None:
+    rust = tokenizers.Tokenizer(models.BPE(vocab={"a": 0}, merges=[]))
+    (warning,) = Tokenizer(rust).warnings
+    assert warning.startswith("the vocabulary has no token for 255 of 256 bytes")
+    assert tokenizer.warnings == ()
+
+
+def test_a_blank_token_that_strips_blanks_is_found() -> None:
+    rust = tokenizers.Tokenizer(models.BPE(vocab={"a": 0, "<": 1}, merges=[]))
+    rust.add_tokens([tokenizers.AddedToken(" ", lstrip=True, normalized=False), "<s>"])
+    tokenizer = Tokenizer(rust)
+    marked = tokenizer.escape_control_tokens("a a<")
+    assert tokenizer.encode_rendered(marked) == tokenizer.encode("a a<")
+
+
 def test_bos_is_not_wanted_where_there_is_none() -> None:
     rust = tokenizers.Tokenizer(models.BPE(vocab={"a": 0}, merges=[]))
     assert Tokenizer(rust, adds_bos=True).adds_bos is False

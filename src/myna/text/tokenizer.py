@@ -60,7 +60,7 @@ class Tokenizer:
         self.adds_bos = adds_bos and bos_id is not None
         holes = (i for i, token in enumerate(self._tokens) if token is None)
         self.unused_ids = frozenset(unused_ids).union(holes)
-        self.warnings = tuple(warnings)
+        self.warnings = (*warnings, *_missing_bytes(rust))
 
         guarded = {i for i, token in added.items() if _is_control(token)}
         self._openers = frozenset(added[i].content[0] for i in guarded)
@@ -129,9 +129,8 @@ class Tokenizer:
         start = 0
         for found in added.finditer(text) if added else ():
             ids += self._encode_plain(text[start : found.start()], is_marked=is_marked)
-            # A token that strips its neighbourhood is matched together with blanks.
-            text_of_token = found[0] if found[0] in self._id_of_added else found[0].strip()
-            ids.append(self._id_of_added[text_of_token])
+            # The group leaves out the blanks that some tokens swallow.
+            ids.append(self._id_of_added[found[found.lastindex or 0]])
             start = found.end()
         return ids + self._encode_plain(text[start:], is_marked=is_marked)
 
@@ -175,7 +174,7 @@ def _matcher(added: Iterable[tokenizers.AddedToken]) -> re.Pattern[str] | None:
 
 
 def _token_pattern(token: tokenizers.AddedToken) -> str:
-    pattern = re.escape(token.content)
+    pattern = f"({re.escape(token.content)})"
     if token.single_word:
         pattern = rf"(?<!\w){pattern}(?!\w)"
     return (r"\s*" if token.lstrip else "") + pattern + (r"\s*" if token.rstrip else "")
@@ -189,6 +188,17 @@ def _without_added_tokens(rust: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
     if rust.pre_tokenizer is not None:
         plain.pre_tokenizer = rust.pre_tokenizer
     return plain
+
+
+def _missing_bytes(rust: tokenizers.Tokenizer) -> list[str]:
+    """Warn of bytes without a token: text that has them is encoded without them."""
+    missing = [byte for byte in byte_level.ALPHABET if rust.token_to_id(byte) is None]
+    if not missing:
+        return []
+    return [
+        f"the vocabulary has no token for {len(missing)} of {byte_level.NUM_BYTES} bytes; "
+        "text with them is read as if they were not there. hint: fetch the tokenizer again."
+    ]
 
 
 def _check_unicode(text: str) -> None:
