@@ -156,6 +156,11 @@ def test_values_wider_than_keys_are_refused() -> None:
         from_gguf(attention__value_length=16)
 
 
+def test_heads_that_are_turned_in_part_are_refused() -> None:
+    with pytest.raises(BadCheckpoint, match=r"dimension_count` is 4, but the key length, 8"):
+        from_gguf(rope__dimension_count=4)
+
+
 def test_the_embedding_must_have_a_row_for_every_token() -> None:
     with pytest.raises(BadCheckpoint, match="is 97, but the number of embedding rows, 96"):
         from_gguf(vocab_size=97)
@@ -197,13 +202,18 @@ class TestYarn:
         assert config.context_length == 1024
         assert config.rope.attention_factor == pytest.approx(1.138629, rel=1e-6)
 
+    def test_the_files_original_context_is_kept(self) -> None:
+        scaling = {"type": "yarn", "factor": 2.0, "original_max_position_embeddings": 128}
+        config = from_hf(rope_scaling=scaling).with_yarn(factor=4.0)
+        assert config.context_length == 512
+
     def test_the_original_context_can_be_given(self) -> None:
         config = from_hf(max_position_embeddings=40960).with_yarn(factor=4.0, original=32768)
         assert config.context_length == 131072
 
     @pytest.mark.parametrize("factor", [1.0, 0.5, -1.0, 65.0, float("nan")])
     def test_a_factor_out_of_range_is_refused(self, factor: float) -> None:
-        with pytest.raises(InvalidRequest, match=r"give one in \(1, 64\]"):
+        with pytest.raises(InvalidRequest, match="give one above 1, up to 64"):
             from_hf().with_yarn(factor=factor)
 
 

@@ -23,8 +23,16 @@ class DenseCache:
         self.keys = k if self.keys is None else torch.cat((self.keys, k), 2)
         self.values = v if self.values is None else torch.cat((self.values, v), 2)
         num_new, num_all = q.shape[2], self.keys.shape[2]
-        mask = torch.ones(num_new, num_all, dtype=torch.bool, device=q.device)
+        mask = None
+        if 1 < num_new < num_all:
+            mask = torch.ones(num_new, num_all, dtype=torch.bool, device=q.device)
+            mask = mask.tril(num_all - num_new)
         out = functional.scaled_dot_product_attention(
-            q, self.keys, self.values, mask.tril(num_all - num_new), enable_gqa=True
+            q,
+            self.keys,
+            self.values,
+            mask,
+            is_causal=num_new == num_all,
+            enable_gqa=True,
         )  # (1, H, N, K)
         return out[0].transpose(0, 1)

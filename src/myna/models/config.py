@@ -7,7 +7,7 @@ Source of the GGUF keys: llama.cpp `gguf-py/gguf/constants.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from myna.core.errors import BadCheckpoint, InvalidRequest, Unsupported
 from myna.layers import rope
@@ -17,6 +17,7 @@ from myna.models.rope_fields import MAX_CONTEXT, Tensors, rope_from_gguf, rope_f
 MAX_LAYERS = 1024  # far above any released model; a hostile count must not build forever
 MAX_WIDTH = 2**20
 MAX_VOCABULARY = 2**22
+MAX_YARN_FACTOR = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,8 @@ class TextConfig:
     """Hold what all text decoders have in common.
 
     Attributes:
+        yarn_original: the context that the family's makers start YaRN from, where it is not the
+            configured one.
         width: D, of the residual stream.
         hidden_width: F, of the feed-forward network.
         context_length: positions the model was made for.
@@ -32,6 +35,8 @@ class TextConfig:
         dtype: what the released weights are stored in, if the file says so.
         ignored: keys of the file that have no meaning here.
     """
+
+    yarn_original: ClassVar[int | None] = None
 
     vocab_size: int
     width: int
@@ -51,15 +56,27 @@ class TextConfig:
         """Return this configuration stretched to `factor` times the original context.
 
         Every prompt is affected, short ones too, and cached keys cannot be shared with another
-        factor: choose once a load. `original` is the context the model was trained on; the
-            configured one if not given.
+        factor: choose once a load.
+
+        Args:
+            factor: above 1.
+            original: positions before the stretching; what the file or the makers say if not given.
         """
-        if not 1.0 < factor <= 64.0:
-            raise InvalidRequest(f"a YaRN factor of {factor:g} was asked for; give one in (1, 64].")
-        original = original or self.context_length
+        if not 1.0 < factor <= MAX_YARN_FACTOR:
+            raise InvalidRequest(
+                f"a YaRN factor of {factor:g} was asked for; give one above 1, up to "
+                f"{MAX_YARN_FACTOR}."
+            )
+        if original is None:
+            original = self._original_context()
         scaling = rope.Yarn(factor=factor, original_context=original)
         context = min(int(original * factor), MAX_CONTEXT)
         return replace(self, rope=replace(self.rope, scaling=scaling), context_length=context)
+
+    def _original_context(self) -> int:
+        if isinstance(self.rope.scaling, rope.Yarn):
+            return self.rope.scaling.original_context
+        return min(self.yarn_original or self.context_length, self.context_length)
 
     def with_head(self, *, stored: bool) -> Self:
         """Settle `tied` by whether the checkpoint stores a head: a stored one is used even by a
@@ -136,8 +153,9 @@ def read_gguf(fields: Fields, checkpoint: Tensors) -> dict[str, Any]:
         num_heads,
         fields.optional_integer("rope.dimension_count"),
     )
-    if fields.integer("attention.value_length", default=head_width) != head_width:
-        raise fields.refuse("attention.value_length", f"the key length, {head_width},")
+    for key in ("attention.value_length", "rope.dimension_count"):
+        if fields.integer(key, default=head_width) != head_width:
+            raise fields.refuse(key, f"the key length, {head_width},")
     context = fields.integer("context_length", high=MAX_CONTEXT)
     return {
         "vocab_size": _gguf_vocabulary(fields, checkpoint),

@@ -26,6 +26,11 @@ def test_what_has_no_meaning_here_is_listed() -> None:
     assert "hidden_size" not in config.ignored
 
 
+def test_yarn_starts_from_the_context_on_the_model_card() -> None:
+    config = Config.from_hf(json.loads(QWQ.read_text()))
+    assert config.with_yarn(factor=4.0).context_length == 131072
+
+
 def test_sliding_windows_are_refused() -> None:
     values = {**json.loads(QWQ.read_text()), "use_sliding_window": True, "max_window_layers": 32}
     with pytest.raises(Unsupported, match="sliding window of 32768 positions from layer 32 on"):

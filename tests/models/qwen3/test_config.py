@@ -91,6 +91,11 @@ def test_wrong_types_of_its_own_fields_are_refused(key: str, value: object) -> N
         moe(**{key: value})
 
 
+def test_more_experts_than_any_machine_could_list_are_refused() -> None:
+    with pytest.raises(BadCheckpoint, match="`num_experts` is 20000, but an integer from 1 to"):
+        moe(num_experts=20000)
+
+
 def test_no_token_can_choose_more_experts_than_there_are() -> None:
     with pytest.raises(BadCheckpoint, match="an integer from 1 to 8 is expected"):
         moe(num_experts_per_tok=9)

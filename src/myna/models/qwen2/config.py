@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from myna.models.config import TextConfig, check_full_attention, read_gguf, read_hf
 from myna.models.fields import Fields
@@ -18,6 +18,8 @@ from myna.models.rope_fields import Tensors
 @dataclass(frozen=True, kw_only=True)
 class Config(TextConfig):
     """Describe one Qwen2 model; the family adds nothing to the common fields."""
+
+    yarn_original: ClassVar[int] = 32768  # the model cards of Qwen2.5 and QwQ
 
     @classmethod
     def from_hf(cls, values: Mapping[str, object]) -> Self:

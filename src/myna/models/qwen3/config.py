@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from myna.models.config import (
     MAX_WIDTH,
@@ -20,7 +20,7 @@ from myna.models.config import (
 from myna.models.fields import Fields
 from myna.models.rope_fields import Tensors
 
-MAX_EXPERTS = 4096
+MAX_EXPERTS = 2**16  # of all layers together, twice what the largest released model has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,8 @@ class Config(TextConfig):
         attention_bias: whether q, k, v and o have biases, all four together.
         moe: the experts, or None for a dense model.
     """
+
+    yarn_original: ClassVar[int] = 32768  # the model cards of Qwen3
 
     attention_bias: bool = False
     moe: MoeConfig | None = None
@@ -84,7 +86,7 @@ def _moe_from_hf(fields: Fields, num_layers: int) -> MoeConfig:
     # transformers 5 writes `num_local_experts` under its attribute map; released files say
     # `num_experts`.
     key = "num_experts" if fields.get("num_experts") is not None else "num_local_experts"
-    num_experts = fields.integer(key, high=MAX_EXPERTS)
+    num_experts = fields.integer(key, high=MAX_EXPERTS // num_layers)
     step = fields.integer("decoder_sparse_step", high=num_layers, default=1)
     dense = set(fields.integers("mlp_only_layers", high=num_layers - 1))
     return MoeConfig(
@@ -97,7 +99,7 @@ def _moe_from_hf(fields: Fields, num_layers: int) -> MoeConfig:
 
 
 def _moe_from_gguf(fields: Fields, num_layers: int) -> MoeConfig:
-    num_experts = fields.integer("expert_count", high=MAX_EXPERTS)
+    num_experts = fields.integer("expert_count", high=MAX_EXPERTS // num_layers)
     return MoeConfig(
         num_experts=num_experts,
         num_chosen=fields.integer("expert_used_count", high=num_experts),
