@@ -21,6 +21,7 @@ from myna.weights.gguf import GgufCheckpoint
 from myna.weights.load import load_weights
 
 NUM_TOKENS = 64
+RELATIVE_BAR = 1e-4  # of max(1, RMS)
 PROMPTS = (
     "What is the capital of France?",
     "Write a haiku about the sea.",
@@ -89,13 +90,31 @@ def answer(ours: TextDecoder, prompts: list[list[int]]) -> list[list[int]]:
     return torch.stack(steps, dim=1).tolist()
 
 
+def load_ours(file: Path, *, keep_packed: bool) -> TextDecoder:
+    """Load the file into our network through the real loader."""
+    checkpoint = GgufCheckpoint(file)
+    blueprint = blueprint_for_gguf(checkpoint.metadata, checkpoint)
+    assert blueprint.costs().parameters == 134_515_008
+    ours = blueprint.build()
+    load_weights(ours, checkpoint, blueprint.rules, dtype=torch.float32, keep_packed=keep_packed)
+    return ours
+
+
+def test_blocks_kept_packed_give_the_same_logits(smollm2: Path) -> None:
+    batch = PackedBatch(torch.arange(100, 120), torch.arange(20))
+    found = []
+    with torch.inference_mode():
+        for keep_packed in (True, False):
+            ours = load_ours(smollm2, keep_packed=keep_packed)
+            hidden = ours(batch, [DenseCache() for _ in range(ours.num_layers)])
+            found.append(ours.logits(hidden))
+    rms = float(found[1].pow(2).mean().sqrt())
+    assert float((found[0] - found[1]).abs().max()) <= RELATIVE_BAR * max(1.0, rms)
+
+
 def test_greedy_text_equals_the_reference(smollm2: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(smollm2.parent, gguf_file=smollm2.name)
-    checkpoint = GgufCheckpoint(smollm2)
-    blueprint = blueprint_for_gguf(checkpoint.metadata, checkpoint)
-    ours = blueprint.build()
-    load_weights(ours, checkpoint, blueprint.rules, dtype=torch.float32)
-    assert blueprint.costs().parameters == 134_515_008
+    ours = load_ours(smollm2, keep_packed=False)
     prompts = [
         tokenizer.apply_chat_template(
             [{"role": "user", "content": text}], add_generation_prompt=True, return_dict=False
