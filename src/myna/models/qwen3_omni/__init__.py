@@ -1,0 +1,1 @@
+"""Qwen3-Omni: reads text, hears, sees, watches, and speaks."""
