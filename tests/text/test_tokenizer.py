@@ -120,10 +120,18 @@ def test_token_bytes_join_to_the_text(tokenizer: Tokenizer) -> None:
     assert raw.decode() == "naïve <|im_end|> 日本"
 
 
+def test_the_marks_of_deepseeks_turns_are_hidden() -> None:
+    rust = tokenizers.Tokenizer(models.BPE(vocab={"a": 0, "<": 1}, merges=[]))
+    rust.add_tokens(["<｜User｜>", "<think>"])  # noqa: RUF001 - written with these bars
+    tokenizer = Tokenizer(rust)
+    ids = tokenizer.encode("<｜User｜>a<think>")  # noqa: RUF001 - as above
+    assert tokenizer.decode(ids) == "a<think>"
+
+
 def test_bytes_without_a_token_are_warned_of(tokenizer: Tokenizer) -> None:
     rust = tokenizers.Tokenizer(models.BPE(vocab={"a": 0}, merges=[]))
     (warning,) = Tokenizer(rust).warnings
-    assert warning.startswith("the vocabulary has no token for 255 of 256 bytes")
+    assert warning.startswith("the vocabulary has no token for 207 of the 208 bytes")
     assert tokenizer.warnings == ()
 
 

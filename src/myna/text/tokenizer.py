@@ -17,6 +17,13 @@ from myna.text import byte_level, escaping
 # An added token of these shapes steers the model, also where its file does not call it special.
 _MARKER_SHAPES = (("<", ">"), ("[", "]"))
 
+# DeepSeek's files call the marks of its turns not special; they are no text all the same.
+_DEEPSEEK_MARK = "<｜"  # noqa: RUF001 - written with this bar
+
+# Blanks, ASCII, and what UTF-8 needs for the assigned planes. Released vocabularies lack some of
+# the others: control characters, and bytes that begin unassigned planes or nothing at all.
+_COMMON_BYTES = (0x09, 0x0A, *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0xC2, 0xF1))
+
 
 class Tokenizer:
     """Encode and decode text with one vocabulary. Safe to share between threads.
@@ -54,7 +61,11 @@ class Tokenizer:
         self._added_bytes = {i: token.content.encode() for i, token in added.items()}
         self._id_of_added = {token.content: i for i, token in added.items()}
         self.added_ids = frozenset(added)
-        self.special_ids = frozenset(i for i, token in added.items() if token.special)
+        self.special_ids = frozenset(
+            i
+            for i, token in added.items()
+            if token.special or token.content.startswith(_DEEPSEEK_MARK)
+        )
         self.bos_id = bos_id
         self.eos_ids = tuple(dict.fromkeys(eos_ids))
         self.adds_bos = adds_bos and bos_id is not None
@@ -192,12 +203,13 @@ def _without_added_tokens(rust: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
 
 def _missing_bytes(rust: tokenizers.Tokenizer) -> list[str]:
     """Warn of bytes without a token: text that has them is encoded without them."""
-    missing = [byte for byte in byte_level.ALPHABET if rust.token_to_id(byte) is None]
-    if not missing:
+    alphabet = byte_level.ALPHABET
+    num_missing = sum(rust.token_to_id(alphabet[byte]) is None for byte in _COMMON_BYTES)
+    if not num_missing:
         return []
     return [
-        f"the vocabulary has no token for {len(missing)} of {byte_level.NUM_BYTES} bytes; "
-        "text with them is read as if they were not there. hint: fetch the tokenizer again."
+        f"the vocabulary has no token for {num_missing} of the {len(_COMMON_BYTES)} bytes that "
+        "texts are made of; they are left out. hint: fetch the tokenizer again."
     ]
 
 
