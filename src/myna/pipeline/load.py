@@ -104,6 +104,8 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
         Unavailable: it does not fit this machine's memory.
     """
     source = _open(path, name=options.model_id)
+    for warning in source.tokenizer.warnings:
+        log.warning("event=tokenizer %s", warning)
     blueprint = source.blueprint
     if options.yarn_factor is not None:
         blueprint = blueprint.with_yarn(factor=options.yarn_factor)
