@@ -23,5 +23,5 @@ class GatedMlp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, D) to (N, D)."""
         gate, up = self.gate_up_proj(x).chunk(2, dim=-1)  # (N, F) each
-        out: Tensor = self.down_proj(functional.silu(gate) * up)
+        out: Tensor = self.down_proj(functional.silu(gate).mul_(up))
         return out

@@ -68,7 +68,7 @@ class Experts(nn.Module):
     def run(self, x: Tensor, expert: int) -> Tensor:
         """Run one expert on its tokens: (n, D) -> (n, D)."""
         gate, up = packed.linear(x, self.gate_up_proj[expert]).chunk(2, dim=-1)  # (n, F) each
-        return packed.linear(functional.silu(gate) * up, self.down_proj[expert])
+        return packed.linear(functional.silu(gate).mul_(up), self.down_proj[expert])
 
 
 class SparseMoe(nn.Module):
