@@ -7,6 +7,7 @@
 namespace myna {
 namespace {
 
+constexpr int64_t kWorthAThread = 64 << 10;  // multiplications for which waking a thread pays
 constexpr int64_t kMaxWidth = 512;  // of a head; the Python side refuses more
 constexpr int64_t kMaxVectors = kMaxWidth / kLanes;
 
@@ -155,7 +156,10 @@ template <class T>
 void run(const PagedAttention& a, int num_threads) {
   const int64_t num_tasks = a.b * a.g * a.num_splits;
   const int64_t num_heads = a.b * a.g * a.r;
-  if (num_threads > num_tasks) num_threads = int(num_tasks);
+  int64_t work = 0;
+  for (int64_t b = 0; b < a.b; b++) work += a.lengths[b] * a.g * a.r * a.k;
+  const int64_t most = 1 + work / kWorthAThread < num_tasks ? 1 + work / kWorthAThread : num_tasks;
+  if (num_threads > most) num_threads = int(most);
 #pragma omp parallel num_threads(num_threads) if (num_threads > 1)
   {
 #pragma omp for schedule(dynamic)
