@@ -23,7 +23,6 @@ class AudioConfig:
     Attributes:
         num_mels: M, of the mel frames that it hears.
         conv_channels: C, of the three convolutions that shorten the sound.
-        conv_batch: chunks that are convolved at once, to bound memory.
         chunk_frames: mel frames that are convolved, and numbered, on their own.
         window_chunks: chunks whose tokens attend to one another.
         out_width: the thinker's D.
@@ -35,7 +34,6 @@ class AudioConfig:
     num_layers: int
     num_heads: int
     conv_channels: int
-    conv_batch: int
     chunk_frames: int
     window_chunks: int
     out_width: int
@@ -62,7 +60,6 @@ class AudioConfig:
             num_layers=num_layers,
             num_heads=num_heads,
             conv_channels=fields.integer("downsample_hidden_size", high=MAX_WIDTH),
-            conv_batch=fields.integer("conv_chunksize", default=500),
             chunk_frames=chunk_frames,
             window_chunks=heard // chunk_frames,
             out_width=fields.integer("output_dim", high=MAX_WIDTH),
