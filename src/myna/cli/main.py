@@ -25,6 +25,8 @@ COMMANDS = {
     "pull": "Fetch a model",
     "show": "Tell what is known about a model",
     "rm": "Delete a model from this machine",
+    "check": "Find out whether a model works as it should here",
+    "bench": "Measure how fast a model is here",
     "doctor": "Look at this machine and say what would help",
     "completion": "Write a script that completes commands in a shell",
     "version": "Show versions",
