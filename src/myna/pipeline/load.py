@@ -138,20 +138,34 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
     )
 
 
+def blueprint_of(path: Path, checkpoint: Checkpoint) -> Blueprint:
+    """Settle what network an open checkpoint is for.
+
+    Raises:
+        BadCheckpoint: its configuration is damaged.
+        Unsupported: its family is not known here.
+    """
+    if isinstance(checkpoint, GgufCheckpoint):
+        return blueprint_for_gguf(checkpoint.metadata, checkpoint)
+    config = read_json_object(path / "config.json")
+    return blueprint_for_folder(config, checkpoint.tensors.keys())
+
+
 def _open(path: Path, *, name: str) -> _Source:
     checkpoint = open_checkpoint(path)
+    blueprint = blueprint_of(path, checkpoint)
     if isinstance(checkpoint, GgufCheckpoint):
-        return _open_gguf(checkpoint, name=name)
-    return _open_folder(path, checkpoint, name=name)
+        return _open_gguf(checkpoint, blueprint, name=name)
+    return _open_folder(path, checkpoint, blueprint, name=name)
 
 
-def _open_gguf(checkpoint: GgufCheckpoint, *, name: str) -> _Source:
+def _open_gguf(checkpoint: GgufCheckpoint, blueprint: Blueprint, *, name: str) -> _Source:
     metadata = checkpoint.metadata
     tokenizer = tokenizer_gguf.from_gguf_metadata(metadata)
     advised_name = f"{name} {metadata.get('general.name', '')}"
     return _Source(
         checkpoint=checkpoint,
-        blueprint=blueprint_for_gguf(metadata, checkpoint),
+        blueprint=blueprint,
         tokenizer=tokenizer,
         template=_template(template_files.find_in_gguf(metadata), tokenizer),
         defaults=defaults_from_gguf(metadata, name=advised_name),
@@ -159,12 +173,13 @@ def _open_gguf(checkpoint: GgufCheckpoint, *, name: str) -> _Source:
     )
 
 
-def _open_folder(folder: Path, checkpoint: Checkpoint, *, name: str) -> _Source:
-    config = read_json_object(folder / "config.json")
+def _open_folder(
+    folder: Path, checkpoint: Checkpoint, blueprint: Blueprint, *, name: str
+) -> _Source:
     tokenizer = tokenizer_files.from_folder(folder)
     return _Source(
         checkpoint=checkpoint,
-        blueprint=blueprint_for_folder(config, checkpoint.tensors.keys()),
+        blueprint=blueprint,
         tokenizer=tokenizer,
         template=_template(template_files.find_in_folder(folder), tokenizer),
         defaults=defaults_from_folder(folder, name=name),
