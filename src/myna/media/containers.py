@@ -12,9 +12,12 @@ import io
 import av
 from av.container import InputContainer
 from av.stream import Stream
+from av.subtitles import codeccontext, stream, subtitle
 
 from myna.core.errors import InvalidRequest, Unsupported
 
+# PyAV would import these when a file has subtitles; the decoding child cannot by then.
+LATE_IMPORTS = (codeccontext, stream, subtitle)
 # FFmpeg's names of demuxers, and of decoders.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,wav,mp3,flac,ogg,aac"
 AUDIO_CODECS = (

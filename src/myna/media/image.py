@@ -13,42 +13,33 @@ import struct
 import warnings
 
 import numpy as np
-
-# Imported by name so that nothing is left to import once the child can no longer open files.
 from PIL import (
-    GifImagePlugin,
     Image,
-    JpegImagePlugin,
     MpoImagePlugin,
-    PngImagePlugin,
     TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,
 )
 
 from myna.core.errors import InvalidRequest, TooLarge, Unsupported
-from myna.media.decoded import Picture
+from myna.media.decoded import Picture, Pixels
 from myna.media.limits import MediaBudget
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-PLUGINS = (
-    GifImagePlugin,
-    JpegImagePlugin,
-    MpoImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+# Pillow would import these when a file calls for them, and then it is too late: see `warm_up`.
+LATE_IMPORTS = (MpoImagePlugin, TiffImagePlugin, WebPImagePlugin)
 ORIENTATION_TAG = 0x0112  # EXIF 2.3, tag "Orientation"
+# By orientation: does it exchange rows and columns first, then reverse rows, reverse columns?
 TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
 }
+STRIP_ROWS = 256
 WHITE = (255, 255, 255)
 # What Pillow raises, in one place or another, over files that are damaged.
 DAMAGE = (
@@ -72,17 +63,22 @@ def decode_image(data: bytes, budget: MediaBudget) -> Picture:
         data: the file.
         budget: charged with the pixels that the header states, before they are decoded.
     """
-    image = _open(data)
-    with image:
+    with _open(data) as image:
         budget.charge_image(*image.size)
         try:
             image.load()
-            upright = _turn(image)
-            return Picture(pixels=np.array(_to_rgb(upright), dtype=np.uint8))
+            orientation = _read_orientation(image)
+            pixels = _read_pixels(image)
         except DAMAGE as error:
             raise InvalidRequest(
                 "the picture is damaged and cannot be decoded; save it again", code="bad_media"
             ) from error
+    return Picture(pixels=_turn(pixels, orientation))
+
+
+def warm_up() -> None:
+    """Have everything loaded that decoding needs, so that no file is opened later."""
+    Image.preinit()
 
 
 def _open(data: bytes) -> Image.Image:
@@ -109,14 +105,31 @@ def _open(data: bytes) -> Image.Image:
         ) from error
 
 
-def _turn(image: Image.Image) -> Image.Image:
-    """Turn a picture upright; what cannot be read of its EXIF data counts as absent."""
+def _read_orientation(image: Image.Image) -> int:
+    """Read how a picture is to be turned; what cannot be read of its EXIF data counts as absent."""
     try:
         orientation = image.getexif().get(ORIENTATION_TAG)
     except DAMAGE:
-        return image
-    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        return 1
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _turn(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn pixels upright."""
+    is_exchanged, are_rows_reversed, are_columns_reversed = TURNS.get(orientation, (False,) * 3)
+    if is_exchanged:
+        pixels = pixels.transpose(1, 0, 2)
+    return pixels[:: -1 if are_rows_reversed else 1, :: -1 if are_columns_reversed else 1]
+
+
+def _read_pixels(image: Image.Image) -> Pixels:
+    """Give a picture's colours, strip by strip: several whole copies would not fit the child."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, STRIP_ROWS):
+        bottom = min(top + STRIP_ROWS, height)
+        pixels[top:bottom] = np.asarray(_to_rgb(image.crop((0, top, width, bottom))))
+    return pixels
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -125,7 +138,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # Sixteen bits of grey: `convert` would clip them at 255 instead of scaling.
         grey = np.asarray(image).astype(np.int64) >> 8
-        return Image.fromarray(grey.clip(0, 255).astype(np.uint8), mode=None).convert("RGB")
+        return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         opaque = Image.new("RGB", image.size, WHITE)
         see_through = image.convert("RGBA")
