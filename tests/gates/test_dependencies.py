@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 # Packages whose import name is not their own.
-IMPORT_NAMES = {"huggingface_hub": "huggingface-hub"}
+IMPORT_NAMES = {"huggingface_hub": "huggingface-hub", "PIL": "pillow"}
 
 
 @pytest.fixture(scope="session")
