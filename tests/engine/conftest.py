@@ -169,11 +169,21 @@ def random_prompts(seed: int, count: int, longest: int) -> list[list[int]]:
     return prompts
 
 
+def check_others(engine: Engine, outputs: Sequence[StepOutput], names: str) -> None:
+    """Check that bystanders, eight tokens after 1 2 3, got their own, and that later ones do."""
+    wanted = obvious_greedy(FakeDecoder(), [1, 2, 3], 8)
+    for name in names:
+        assert tokens_of(outputs, name) == wanted
+    engine.add(make_request("later", [1, 2, 3], max_tokens=8))
+    assert tokens_of(run_all(engine), "later") == wanted
+
+
 class Kit:
     """Hand the above to tests, which import no other test module."""
 
     FakeDecoder = FakeDecoder
     vocab_size = VOCAB_SIZE
+    check_others = staticmethod(check_others)
     make_engine = staticmethod(make_engine)
     make_request = staticmethod(make_request)
     obvious_greedy = staticmethod(obvious_greedy)

@@ -14,6 +14,11 @@ from myna.engine.config import EngineConfig
         ({"max_running": 0}, "`max_running` is 0 but must be at least 1"),
         ({"num_valid_tokens": 0}, "`num_valid_tokens` is 0 but must be at least 1"),
         ({"num_kv_tokens": 15}, "`num_kv_tokens` is 15 but a block alone has 16"),
+        ({"max_guesses": -1}, "`max_guesses` is -1 but must be 0 or more"),
+        (
+            {"is_deterministic": True, "max_guesses": 4},
+            "`max_guesses` is 4 but must be 0 in deterministic mode",
+        ),
         (
             {"is_deterministic": True, "prefill_chunk_tokens": 100},
             r"`prefill_chunk_tokens` is 100 but must be a multiple of `tokens_per_block` \(16\)",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import pytest
-import torch
 
 from myna.core.errors import ContextOverflow, DeadlineExceeded, InternalError, InvalidRequest
 
@@ -242,15 +241,6 @@ class Broken:
         pass
 
 
-def survivors_equal(kit, engine, outputs, names="ac"):
-    """Check that the other requests got their own tokens, and that later ones do."""
-    wanted = kit.obvious_greedy(kit.FakeDecoder(), [1, 2, 3], 8)
-    for name in names:
-        assert kit.tokens_of(outputs, name) == wanted
-    engine.add(kit.make_request("later", [1, 2, 3], max_tokens=8))
-    assert kit.tokens_of(kit.run_all(engine), "later") == wanted
-
-
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
@@ -270,54 +260,8 @@ def test_a_failing_constraint_ends_its_own_request_only(kit, caplog, error, kind
     assert isinstance(failures[0].error, kind)
     assert text in failures[0].error.message
     assert "secret" not in failures[0].error.message
-    survivors_equal(kit, engine, outputs)
+    kit.check_others(engine, outputs, "ac")
     assert engine.stats().failed_requests == 1
-
-
-def test_a_network_that_fails_on_one_request_fails_that_one_only(kit, caplog):
-    engine = kit.make_engine()
-    decoder = engine._runner._decoder
-    whole_forward = decoder.forward
-
-    def forward(batch, caches):
-        if (batch.token_ids == 63).any():
-            raise RuntimeError("63 is unlucky")
-        return whole_forward(batch, caches)
-
-    decoder.forward = forward
-    engine.add(kit.make_request("a", [1, 2, 3], max_tokens=8))
-    engine.add(kit.make_request("b", [5, 63, 5], max_tokens=8))
-    engine.add(kit.make_request("c", [1, 2, 3], max_tokens=8))
-    outputs = kit.run_all(engine)
-    (failure,) = (output for output in outputs if output.error is not None)
-    assert failure.request_id == "b"
-    assert "the model failed on this request" in failure.error.message
-    assert "63 is unlucky" in caplog.text
-    survivors_equal(kit, engine, outputs)
-
-
-def test_scores_that_are_no_numbers_fail_their_request_and_spoil_no_block(kit, caplog):
-    decoder = kit.FakeDecoder()
-    engine = kit.make_engine(decoder, max_step_tokens=8)
-    whole_logits = decoder.logits
-    decoder.logits = lambda hidden: torch.full((len(hidden), 64), torch.nan)
-    engine.add(kit.make_request("b", [7] * 20, max_tokens=8))
-    (failure,) = kit.run_all(engine)
-    assert isinstance(failure.error, InternalError)
-    assert "not finite numbers" in failure.error.message
-    decoder.logits = whole_logits
-    assert engine.pool.num_cached == 0
-    survivors_equal(kit, engine, [], names="")
-
-
-def test_ids_beyond_the_tokenizers_are_never_chosen(kit):
-    decoder = kit.FakeDecoder()
-    decoder.head[:, 60:] *= 100
-    engine = kit.make_engine(decoder, num_valid_tokens=60)
-    engine.add(kit.make_request("a", [1, 2], max_tokens=20, temperature=1.0, logprobs=5))
-    outputs = kit.run_all(engine)
-    assert max(kit.tokens_of(outputs, "a")) < 60
-    assert all(token_id < 60 for output in outputs for token_id, _ in output.token.top)
 
 
 # What is refused.
@@ -338,6 +282,39 @@ def test_a_preempted_sequence_waits_with_all_its_tokens(kit):
     engine.scheduler.preempt(engine.scheduler.running[0])
     stats = engine.stats()
     assert (stats.num_waiting, stats.waiting_tokens, stats.num_preemptions) == (1, 11, 1)
+
+
+def test_right_guesses_make_a_step_answer_several_tokens(kit):
+    engine = kit.make_engine(max_guesses=4)
+    bias = {7: 100.0}
+    engine.add(kit.make_request("a", [1, 2], max_tokens=20, logit_bias=bias))
+    num_steps = 0
+
+    def count(engine):
+        nonlocal num_steps
+        num_steps += 1
+
+    outputs = kit.run_all(engine, count)
+    assert kit.tokens_of(outputs, "a") == [7] * 20
+    assert num_steps < 12
+    assert [output.finish_reason for output in outputs] == [None] * 19 + ["length"]
+
+
+def test_a_stop_token_ends_the_answer_among_right_guesses(kit):
+    engine = kit.make_engine(max_guesses=4)
+    request = kit.make_request(
+        "a",
+        [1, 2, 7, 7, 7, 8, 7, 7],
+        max_tokens=20,
+        logit_bias={7: 50.0, 8: 50.0},
+        stop_token_ids=frozenset({8}),
+    )
+    engine.add(request)
+    outputs = kit.run_all(engine)
+    tokens = kit.tokens_of(outputs, "a")
+    alone = kit.make_engine()
+    alone.add(request)
+    assert tokens == kit.tokens_of(kit.run_all(alone), "a")
 
 
 def test_stats_count_what_happened(kit):

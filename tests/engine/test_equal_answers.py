@@ -156,6 +156,23 @@ def test_tokens_do_not_depend_on_the_chunks_of_a_prompt(kit):
         trials.check(trials.answers(engine, list(trials.requests)))
 
 
+def test_tokens_do_not_depend_on_guesses(kit):
+    trials = Trials(kit, seed=80, count=60)
+    # Few different tokens repeat themselves soon, and so are guessed well.
+    bias = dict.fromkeys(range(4), 30.0)
+    for name, request in trials.requests.items():
+        sampling = replace(request.sampling, logit_bias=bias, max_tokens=40, logprobs=1)
+        trials.requests[name] = replace(request, sampling=sampling)
+    alone = trials.engine(max_running=1, prefix_caching=False)
+    trials.wanted = trials.answers(alone, list(trials.requests))
+    for max_running, num_kv_tokens in ((1, 1024), (4, 256)):
+        engine = trials.engine(max_guesses=5, max_running=max_running, num_kv_tokens=num_kv_tokens)
+        trials.check(trials.answers(engine, list(trials.requests)))
+        stats = engine.stats()
+        assert stats.output_tokens == 60 * 40
+        assert 100 < stats.rightly_guessed_tokens < stats.guessed_tokens
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_in_deterministic_mode_not_a_bit_depends_on_anything(kit, dtype):
     trials = BitTrials(kit, seed=70, count=60, common=1, is_deterministic=True, dtype=dtype)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from myna.core.requests import RequestId
+from myna.engine.batch import Chunk
 from myna.engine.block_pool import BlockPool
 from myna.engine.config import EngineConfig
 from myna.engine.scheduler import Scheduler, share_budget
@@ -49,6 +50,7 @@ class World:
         self.open: list[Sequence] = []
         self.num_arrived = 0
         self.num_cached = 0
+        self.num_right = 0
 
     def on_freed(self, block: int) -> None:
         for offset in range(TOKENS_PER_BLOCK):
@@ -58,11 +60,13 @@ class World:
         block = sequence.blocks[position // TOKENS_PER_BLOCK]
         return block * TOKENS_PER_BLOCK + position % TOKENS_PER_BLOCK
 
-    def history(self, sequence: Sequence, position: int) -> tuple[object, ...]:
-        return (sequence.request.cache_labels, *sequence.token_ids[: position + 1])
+    def history(self, chunk: Chunk, position: int) -> tuple[object, ...]:
+        tokens = [*chunk.sequence.token_ids, *chunk.guesses]
+        return (chunk.sequence.request.cache_labels, *tokens[: position + 1])
 
     def add(self, token_ids: tuple[int, ...], tenant: bytes) -> None:
         sequence = make_sequence(self.num_arrived, token_ids, tenant)
+        sequence.max_total = LONGEST
         self.num_arrived += 1
         self.open.append(sequence)
         self.scheduler.add(sequence)
@@ -81,24 +85,29 @@ class World:
         self.num_cached += sum(chunk.sequence.num_cached for chunk in chunks)
         assert bool(chunks) == was_waiting, "somebody waits and nobody runs"
         deciding = [chunk for chunk in chunks if chunk.sequence.num_pending == 1]
-        num_read = sum(chunk.num_tokens for chunk in chunks) - len(deciding)
+        num_read = sum(chunk.stop - chunk.start for chunk in chunks) - len(deciding)
         assert num_read <= (6 if deciding else 12) or self.config.is_deterministic
         for chunk in chunks:
             sequence = chunk.sequence
             assert chunk.start == sequence.num_computed < chunk.stop <= len(sequence.token_ids)
-            for position in range(chunk.start, chunk.stop):
+            for position in range(chunk.start, chunk.end):
                 slot = self.slot(sequence, position)
                 assert self.pool.num_holders(slot // TOKENS_PER_BLOCK) == 1, "others would see this"
-                self.content[slot] = self.history(sequence, position)
-            for position in range(chunk.stop):
+                self.content[slot] = self.history(chunk, position)
+            for position in range(chunk.end):
                 slot = self.slot(sequence, position)
-                assert self.content[slot] == self.history(sequence, position), "a foreign past"
+                assert self.content[slot] == self.history(chunk, position), "a foreign past"
         for chunk in chunks:
             is_last, sequence = chunk.is_last, chunk.sequence
-            self.scheduler.advance(chunk)
+            right = chunk.guesses[: letter * 2]
+            self.num_right += len(right)
+            for guess in right:
+                sequence.append(guess)
             if is_last and len(sequence.token_ids) < LONGEST:
                 sequence.append(letter)
-            elif is_last:
+                is_last = False
+            self.scheduler.advance(chunk, num_right=len(right))
+            if is_last:
                 self.open.remove(sequence)
                 self.scheduler.remove(sequence)
 
@@ -157,6 +166,12 @@ def test_invariants_hold_through_random_steps():
 def test_invariants_hold_in_deterministic_mode_and_without_sharing():
     random_walk(World(is_deterministic=True), seed=1, num_steps=NUM_RANDOM_STEPS // 10)
     random_walk(World(prefix_caching=False), seed=2, num_steps=NUM_RANDOM_STEPS // 10)
+
+
+def test_invariants_hold_while_guesses_are_checked():
+    world = World(max_guesses=4)
+    random_walk(world, seed=3, num_steps=NUM_RANDOM_STEPS // 4)
+    assert world.num_right > 100
 
 
 class SchedulerMachine(RuleBasedStateMachine):

@@ -18,18 +18,31 @@ from myna.layers.cache import PackedBatch
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Take tokens `start` to `stop` of a sequence, whose keys and values before `start` are in the
-    cache.
+    """Take tokens `start` to `stop` of a sequence; the cache holds those before `start`.
+
+    `guesses` may follow the sequence's last token: they are computed, and checked, together with
+    it.
     """
 
     sequence: Sequence
     start: int
     stop: int
+    guesses: tuple[int, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """Give the position after the last token, guesses included."""
+        return self.stop + len(self.guesses)
 
     @property
     def num_tokens(self) -> int:
-        """Count the tokens."""
-        return self.stop - self.start
+        """Count the tokens, guesses included."""
+        return self.end - self.start
+
+    @property
+    def num_rows(self) -> int:
+        """Count the tokens after which another is chosen: the sequence's last and all guesses."""
+        return 1 + len(self.guesses) if self.is_last else 0
 
     @property
     def is_last(self) -> bool:
@@ -96,7 +109,8 @@ def pack(
         first_row = len(token_ids)
         blocks = chunk.sequence.blocks
         token_ids += chunk.sequence.token_ids[chunk.start : chunk.stop]
-        for position in range(chunk.start, chunk.stop):
+        token_ids += chunk.guesses
+        for position in range(chunk.start, chunk.end):
             positions.append(position)
             block = blocks[position // tokens_per_block]
             slots.append(block * tokens_per_block + position % tokens_per_block)
@@ -124,10 +138,10 @@ def _block_tables(chunks: Seq[Chunk]) -> Tensor:
 
 def _span(chunk: Chunk, rows: slice, *, tokens_per_block: int, dtype: torch.dtype) -> Span:
     """Plan one chunk of several tokens."""
-    past = _slots_of(chunk.sequence.blocks, chunk.stop, tokens_per_block=tokens_per_block)
+    past = _slots_of(chunk.sequence.blocks, chunk.end, tokens_per_block=tokens_per_block)
     if chunk.start == 0:
         return Span(rows, past, None)
-    is_future = torch.ones(chunk.num_tokens, chunk.stop, dtype=torch.bool).triu(chunk.start + 1)
+    is_future = torch.ones(chunk.num_tokens, chunk.end, dtype=torch.bool).triu(chunk.start + 1)
     mask = torch.zeros(is_future.shape, dtype=dtype).masked_fill_(is_future, -math.inf)  # (T, S)
     return Span(rows, past, mask)
 

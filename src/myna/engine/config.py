@@ -25,6 +25,8 @@ class EngineConfig:
         num_valid_tokens: how many ids the tokenizer knows; the logits' rows beyond are never
             chosen.
         model_label: names the weights and their revision; goes into every block's name.
+        max_guesses: how many next tokens of an answer are guessed from what repeats in it, to be
+            checked in one step; 0 guesses none.
         is_deterministic: compute every token in a shape that depends on its own request alone, so
             that its bits do too; much slower when many requests run.
         poison_freed_blocks: fill what is freed with NaN, so that a stale read cannot go unnoticed.
@@ -42,6 +44,7 @@ class EngineConfig:
     prefix_caching: bool = True
     num_valid_tokens: int | None = None
     model_label: str = ""
+    max_guesses: int = 0
     is_deterministic: bool = False
     poison_freed_blocks: bool = False
 
@@ -65,6 +68,13 @@ class EngineConfig:
             raise ValueError(
                 f"`num_kv_tokens` is {self.num_kv_tokens} but a block alone has "
                 f"{self.tokens_per_block}; raise it"
+            )
+        if self.max_guesses < 0:
+            raise ValueError(f"`max_guesses` is {self.max_guesses} but must be 0 or more")
+        if self.is_deterministic and self.max_guesses > 0:
+            raise ValueError(
+                f"`max_guesses` is {self.max_guesses} but must be 0 in deterministic mode: "
+                "a checked guess is computed in another shape than a single token"
             )
         if self.is_deterministic and self.prefill_chunk_tokens % self.tokens_per_block != 0:
             raise ValueError(

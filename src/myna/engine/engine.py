@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from dataclasses import replace
 
 import torch
 
@@ -25,7 +26,6 @@ from myna.engine.scheduler import Scheduler
 from myna.engine.sequence import (
     Account,
     EngineRequest,
-    FinishReason,
     Sequence,
     Status,
     StepOutput,
@@ -97,9 +97,7 @@ class Engine:
         outputs = self._expire(started_s)
         chunks = self.scheduler.next_chunks()
         for outcome in self._runner.run(chunks):
-            output = self._commit(outcome)
-            if output is not None:
-                outputs.append(output)
+            outputs += self._commit(outcome)
         if chunks:
             num_tokens = sum(chunk.num_tokens for chunk in chunks)
             self._counters.add_step(num_tokens, time.monotonic() - started_s)
@@ -141,6 +139,8 @@ class Engine:
             prompt_tokens=counters.prompt_tokens,
             cached_tokens=counters.cached_tokens,
             output_tokens=counters.output_tokens,
+            guessed_tokens=counters.guessed_tokens,
+            rightly_guessed_tokens=counters.rightly_guessed_tokens,
             tokens_per_s=counters.tokens_per_s,
         )
 
@@ -164,68 +164,72 @@ class Engine:
             for sequence in late
         ]
 
-    def _commit(self, outcome: Outcome) -> StepOutput | None:
+    def _commit(self, outcome: Outcome) -> list[StepOutput]:
         """Take over a chunk's outcome; whatever goes wrong ends its own request only."""
         sequence = outcome.chunk.sequence
         if sequence.status is not Status.RUNNING:
-            return None  # a sibling failed in this very step
+            return []  # a sibling failed in this very step
         if outcome.error is not None:
             self.scheduler.distrust(sequence)
-            return self._fail(sequence, outcome.error)
+            return [self._fail(sequence, outcome.error)]
         try:
             return self._take_over(outcome)
         except MynaError as error:
-            return self._fail(sequence, error)
+            return [self._fail(sequence, error)]
         except Exception:  # the boundary between requests
             request_id = sequence.request.id
             logger.exception("request=%s event=sampling_failed", request_id)
             message = "choosing the next token failed; the server's log has the cause"
-            return self._fail(sequence, InternalError(message))
+            return [self._fail(sequence, InternalError(message))]
 
-    def _take_over(self, outcome: Outcome) -> StepOutput | None:
-        sequence = outcome.chunk.sequence
-        self.scheduler.advance(outcome.chunk)
-        sequence.prompt_scores += outcome.prompt_scores
-        if outcome.logits is None:
-            return None
+    def _take_over(self, outcome: Outcome) -> list[StepOutput]:
+        chunk, sequence = outcome.chunk, outcome.chunk.sequence
         is_first = sequence.num_output == 0
-        token = None
-        if sequence.max_total > sequence.num_prompt:
-            token = choose(outcome.logits, sequence)
-            sequence.append(token.token_id)
-            self._counters.output_tokens += 1
+        tokens = self._choose(outcome)
+        self.scheduler.advance(chunk, num_right=max(0, len(tokens) - 1))
+        sequence.prompt_scores += outcome.prompt_scores
+        if not outcome.logits:
+            return []
+        outputs = [
+            StepOutput(request_id=sequence.request.id, index=sequence.index, token=token)
+            for token in tokens or (None,)
+        ]
         if is_first:
-            self._count_prompt(sequence)
-            if sequence.index == 0:
-                self._start_siblings(sequence)
-        return self._report(sequence, token, is_first=is_first)
+            outputs[0] = replace(outputs[0], prompt_scores=self._start_answer(sequence))
+        reason = sequence.finish_reason()
+        if reason is not None:
+            account = self._end(sequence)
+            outputs[-1] = replace(outputs[-1], finish_reason=reason, account=account)
+        return outputs
 
-    def _report(
-        self, sequence: Sequence, token: TokenScore | None, *, is_first: bool
-    ) -> StepOutput:
-        reason: FinishReason | None = sequence.finish_reason()
-        scores = None
-        if is_first and sequence.wants_prompt_scores:
-            scores = (TokenScore(sequence.token_ids[0]), *sequence.prompt_scores)
-        return StepOutput(
-            request_id=sequence.request.id,
-            index=sequence.index,
-            token=token,
-            finish_reason=reason,
-            account=self._end(sequence) if reason is not None else None,
-            prompt_scores=scores,
-        )
+    def _choose(self, outcome: Outcome) -> list[TokenScore]:
+        """Append a token for each row of logits, until the answer ends or a guess was wrong."""
+        chunk, sequence = outcome.chunk, outcome.chunk.sequence
+        tokens: list[TokenScore] = []
+        for row, guess in zip(outcome.logits, (*chunk.guesses, None), strict=False):
+            if sequence.finish_reason() is not None:
+                break
+            token = choose(row, sequence)
+            sequence.append(token.token_id)
+            tokens.append(token)
+            if token.token_id != guess:
+                break
+        self._counters.output_tokens += len(tokens)
+        self._counters.guessed_tokens += len(chunk.guesses)
+        self._counters.rightly_guessed_tokens += max(0, len(tokens) - 1)
+        return tokens
 
-    def _count_prompt(self, sequence: Sequence) -> None:
+    def _start_answer(self, sequence: Sequence) -> tuple[TokenScore, ...] | None:
+        """Count the prompt, let the siblings follow, and give the prompt's scores if wanted."""
         self._counters.prompt_tokens += sequence.num_prompt
         self._counters.cached_tokens += sequence.num_cached
-
-    def _start_siblings(self, leader: Sequence) -> None:
-        """Queue a request's other choices: they find the prompt's blocks where the first one left
-        them.
-        """
-        for sibling in self._open[leader.request.id][1:]:
-            self.scheduler.add(sibling)
+        if sequence.index == 0:
+            # They find the prompt's blocks where the first choice left them.
+            for sibling in self._open[sequence.request.id][1:]:
+                self.scheduler.add(sibling)
+        if not sequence.wants_prompt_scores:
+            return None
+        return (TokenScore(sequence.token_ids[0]), *sequence.prompt_scores)
 
     # How sequences and requests end.
 

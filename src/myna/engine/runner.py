@@ -5,6 +5,7 @@ Not here: the choice of tokens (sampler) and what becomes of a failed request (e
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from collections.abc import Sequence as Seq
@@ -30,14 +31,14 @@ class Outcome:
     """Report what became of a chunk.
 
     Attributes:
-        logits: (V,) float32 after the chunk's last token, if it is the sequence's last; finite at
-            its peak.
+        logits: rows (V,) float32, after the sequence's last token and after each guess, all finite
+            at their peaks; none if more chunks must follow.
         prompt_scores: of the prompt tokens that follow the chunk's, if they were asked for.
         error: set if the chunk failed.
     """
 
     chunk: Chunk
-    logits: Tensor | None = None
+    logits: tuple[Tensor, ...] = ()
     prompt_scores: tuple[TokenScore, ...] = ()
     error: InternalError | None = None
 
@@ -73,15 +74,20 @@ class Runner:
         for chunk in chunks:
             num_rows += chunk.num_tokens
             ends.append(num_rows)
-        rows = [end - 1 for chunk, end in zip(chunks, ends, strict=True) if chunk.is_last]
+        rows = [
+            row
+            for chunk, end in zip(chunks, ends, strict=True)
+            for row in range(end - chunk.num_rows, end)
+        ]
         logits = self._logits(hidden[rows]) if rows else hidden.new_empty(0, 1)  # (R, V)
         peaks = iter(zip(logits, logits.amax(-1).tolist(), strict=True))
         outcomes = []
         for chunk, end in zip(chunks, ends, strict=True):
             scores = self._score_prompt(chunk, hidden[end - chunk.num_tokens : end])
-            row, peak = next(peaks) if chunk.is_last else (None, 0.0)
-            error = None if math.isfinite(peak) else _not_finite(chunk)
-            outcomes.append(Outcome(chunk, row, scores, error))
+            own = list(itertools.islice(peaks, chunk.num_rows))
+            is_finite = all(math.isfinite(peak) for _, peak in own)
+            error = None if is_finite else _not_finite(chunk)
+            outcomes.append(Outcome(chunk, tuple(row for row, _ in own), scores, error))
         return outcomes
 
     def _logits(self, hidden: Tensor) -> Tensor:

@@ -9,12 +9,17 @@ requests, time.
 from __future__ import annotations
 
 import bisect
+from dataclasses import replace
 
 from myna.engine.batch import Chunk, in_packing_order
 from myna.engine.block_pool import BlockPool
 from myna.engine.config import EngineConfig
+from myna.engine.lookup import PromptLookup
 from myna.engine.prefix_cache import PrefixCache, root_key
 from myna.engine.sequence import Sequence, Status
+
+# With more answers in a step the processor has enough to do without guesses.
+MAX_GUESSING = 4
 
 
 class Scheduler:
@@ -51,6 +56,8 @@ class Scheduler:
         deciding = [sequence for sequence in self.running if sequence.num_pending == 1]
         reading = [sequence for sequence in self.running if sequence.num_pending > 1]
         chunks = [_chunk(sequence, 1) for sequence in deciding]
+        if self._config.max_guesses > 0 and len(deciding) <= MAX_GUESSING:
+            chunks = [replace(chunk, guesses=self._guess(chunk.sequence)) for chunk in chunks]
         budget = self._config.prefill_chunk_tokens if deciding else self._config.max_step_tokens
         if self._config.is_deterministic:
             chunks += [_chunk(sequence, self._fixed_length(sequence)) for sequence in reading]
@@ -58,17 +65,24 @@ class Scheduler:
             chunks += share_budget(reading, budget)
         return in_packing_order(chunks)
 
-    def advance(self, chunk: Chunk) -> None:
-        """Note that a chunk was computed, and offer the blocks that it filled to others."""
+    def advance(self, chunk: Chunk, *, num_right: int = 0) -> None:
+        """Note that a chunk was computed, and offer the blocks that it filled to others.
+
+        Args:
+            chunk: what was computed.
+            num_right: how many of its guesses were right, and have been appended to the sequence.
+        """
         sequence = chunk.sequence
-        sequence.num_computed = chunk.stop
+        sequence.num_computed = chunk.stop + num_right
+        if sequence.lookup is not None and chunk.guesses:
+            sequence.lookup.learn(num_right)
         self._prefixes.offer(
             self._root(sequence),
             sequence.token_ids,
             sequence.keys,
             blocks=sequence.blocks,
             num_before=chunk.start,
-            num_computed=min(chunk.stop, self._num_shareable(sequence)),
+            num_computed=min(sequence.num_computed, self._num_shareable(sequence)),
         )
 
     def preempt(self, sequence: Sequence) -> None:
@@ -84,6 +98,19 @@ class Scheduler:
         """Let nobody reuse the blocks of a sequence whose computation went wrong."""
         for block in sequence.blocks:
             self._pool.forget(block)
+
+    def _guess(self, sequence: Sequence) -> tuple[int, ...]:
+        """Guess what follows, as far as the sequence may grow and free blocks are there for it."""
+        if sequence.lookup is None:
+            sequence.lookup = PromptLookup(self._config.max_guesses)
+        limit = sequence.max_total - len(sequence.token_ids) - 1
+        guesses = sequence.lookup.guess(sequence.token_ids, limit=limit)
+        num_missing = self._num_missing(sequence, num_more=len(guesses))
+        # One block for each running sequence stays: a guess is not worth a preemption.
+        if num_missing > 0 and num_missing + len(self.running) > self._pool.num_available:
+            return ()
+        self._lend_missing(sequence, num_more=len(guesses))
+        return guesses
 
     def _make_room(self, sequence: Sequence) -> None:
         """Lend a running sequence the block its next token needs, if need be by preempting the
@@ -156,12 +183,13 @@ class Scheduler:
             sequence.root = root_key(labels)
         return sequence.root
 
-    def _num_missing(self, sequence: Sequence) -> int:
-        num_wanted = -(-len(sequence.token_ids) // self._config.tokens_per_block)
+    def _num_missing(self, sequence: Sequence, *, num_more: int = 0) -> int:
+        num_tokens = len(sequence.token_ids) + num_more
+        num_wanted = -(-num_tokens // self._config.tokens_per_block)
         return num_wanted - len(sequence.blocks)
 
-    def _lend_missing(self, sequence: Sequence) -> None:
-        for _ in range(self._num_missing(sequence)):
+    def _lend_missing(self, sequence: Sequence, *, num_more: int = 0) -> None:
+        for _ in range(self._num_missing(sequence, num_more=num_more)):
             last = sequence.blocks[-1] if sequence.blocks else None
             sequence.blocks.append(self._pool.allocate(after=last))
 

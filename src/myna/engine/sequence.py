@@ -15,6 +15,7 @@ from typing import Literal
 from myna.core.errors import InvalidRequest, MynaError
 from myna.core.events import Timings
 from myna.core.requests import RequestId
+from myna.engine.lookup import PromptLookup
 from myna.engine.protocols import TokenMask, TokenOverride
 from myna.engine.tally import TokenTally
 
@@ -179,6 +180,7 @@ class Sequence:
         self.blocks: list[int] = []
         self.root: bytes | None = None
         self.keys: list[bytes] = []
+        self.lookup: PromptLookup | None = None
         self.status = Status.NEW
         self.mask = request.make_mask(index) if request.make_mask else None
         self.override = request.make_override(index) if request.make_override else None

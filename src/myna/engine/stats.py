@@ -26,6 +26,8 @@ class EngineStats:
     prompt_tokens: int
     cached_tokens: int
     output_tokens: int
+    guessed_tokens: int
+    rightly_guessed_tokens: int
     tokens_per_s: float
 
 
@@ -40,6 +42,8 @@ class Counters:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    guessed_tokens: int = 0
+    rightly_guessed_tokens: int = 0
     tokens_per_s: float = field(default=0.0)
 
     def add_step(self, num_tokens: int, duration_s: float) -> None:
