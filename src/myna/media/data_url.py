@@ -15,9 +15,8 @@ from myna.core.errors import InvalidRequest
 
 SCHEME = "data:"
 # RFC 6838 §4.2; parameters such as `;codecs=opus` may follow.
-HEAD = re.compile(
-    r"([a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127})?(;[^;,]{1,200}){0,4}?;base64"
-)
+TYPE = r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}"
+HEAD = re.compile(rf"({TYPE})?(;[^;,]{{1,200}}){{0,4}}?;base64")
 MAX_HEAD_CHARS = 1024
 
 

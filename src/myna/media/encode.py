@@ -29,7 +29,8 @@ def encode_pcm16(samples: ArrayLike) -> bytes:
     floats = np.asarray(samples, np.float32)
     if not np.isfinite(floats).all():
         raise ValueError("samples to encode must be finite; the vocoder gave others")
-    return np.rint(floats.clip(-1.0, 1.0) * MAX_LEVEL).astype("<i2").tobytes()
+    integers = np.rint(floats.clip(-1.0, 1.0) * MAX_LEVEL).astype("<i2")
+    return bytes(integers.data)
 
 
 def wav_header(*, rate_hz: int, num_samples: int | None) -> bytes:

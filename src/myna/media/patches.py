@@ -126,8 +126,8 @@ def clip_of_pictures(
         raise InvalidRequest("a video given as frames holds none; send at least one")
     if not (math.isfinite(sample_fps) and sample_fps > 0):
         raise InvalidRequest(f"`fps` is {sample_fps}; give a number above 0", param="fps")
-    pictures = [*pictures, *pictures[-1:] * (len(pictures) % 2)]
     frames = [picture.pixels for picture in pictures]
+    frames += frames[-1:] * (len(frames) % 2)
     if compat_factor is not None:
         frames = [_vendor_resize(frame, compat_factor) for frame in frames]
     height, width = frame_size(*frames[0].shape[:2], num_frames=len(frames), factor=factor)
@@ -189,4 +189,5 @@ def _normalised_levels(rule: PatchRule) -> NDArray[np.float32]:
     """Tabulate what each of the 256 levels of each colour becomes: (3, 256)."""
     levels = np.arange(LEVELS, dtype=np.float64) / (LEVELS - 1)
     mean, std = np.array(rule.mean)[:, None], np.array(rule.std)[:, None]
-    return ((levels - mean) / std).astype(np.float32)
+    normalised: NDArray[np.float32] = ((levels - mean) / std).astype(np.float32)
+    return normalised
