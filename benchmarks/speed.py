@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from myna.core.requests import RequestId
 from myna.engine.engine import Engine
@@ -85,12 +86,16 @@ class Myna:
 
 
 class Transformers:
-    """Run transformers' own greedy loop over the same weights."""
+    """Run transformers' own greedy loop over the same weights, written out as floats as ours are."""
 
     def __init__(self, path: Path, dtype: str) -> None:
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(
-            path.parent, gguf_file=path.name, dtype=getattr(torch, dtype)
-        ).eval()
+        config = transformers.AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+        read = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)
+        missing = model.load_state_dict(read["tensors"], strict=False).missing_keys
+        assert set(missing) <= {"lm_head.weight"}, missing  # tied
+        model.tie_weights()
+        self.model = model.eval()
 
     @torch.inference_mode()
     def run(self, token_ids: list[int], num_tokens: int) -> tuple[float, float]:
