@@ -6,7 +6,9 @@ Not here: where keys and values are stored (engine.kv_cache) and which tokens ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import torch
@@ -25,13 +27,17 @@ class Rows:
     rows: Tensor
     values: Tensor
 
-    def cut(self, start: int, stop: int, *, first_row: int = 0) -> Rows:
-        """Keep what belongs to tokens `start` to `stop`, the first of which becomes `first_row`.
+    def cut(self, start: int, stop: int) -> Rows:
+        """Keep what belongs to tokens `start` to `stop`, counted from `start` on.
 
         Values are a view: what is written to the cut is written to the whole.
         """
         left, right = torch.searchsorted(self.rows, torch.tensor([start, stop])).tolist()
-        return Rows(self.rows[left:right] + (first_row - start), self.values[left:right])
+        return Rows(self.rows[left:right] - start, self.values[left:right])
+
+    def moved(self, num_tokens: int) -> Rows:
+        """Count from so many tokens earlier; values are the same tensor."""
+        return Rows(self.rows + num_tokens, self.values)
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,46 @@ class PackedBatch:
     replaced: tuple[Rows, ...] = ()
     added: tuple[tuple[Rows, ...], ...] = ()
     taps: tuple[Tap, ...] = ()
+
+    def cut(self, start: int, stop: int) -> PackedBatch:
+        """Keep tokens `start` to `stop`, and what belongs to them: a chunk of a long prompt."""
+        return PackedBatch(
+            token_ids=self.token_ids[start:stop],
+            positions=self.positions[..., start:stop],
+            replaced=tuple(rows.cut(start, stop) for rows in self.replaced),
+            added=tuple(tuple(rows.cut(start, stop) for rows in layer) for layer in self.added),
+            taps=tuple(Tap(tap.depth, tap.out.cut(start, stop)) for tap in self.taps),
+        )
+
+
+def join(batches: Sequence[PackedBatch]) -> PackedBatch:
+    """Set batches one after another; if any has positions on three axes, all get them."""
+    starts = [0, *accumulate(len(batch.token_ids) for batch in batches)][:-1]
+    num_axes = max(batch.positions.dim() for batch in batches)
+    moved = list(zip(batches, starts, strict=True))
+    return PackedBatch(
+        token_ids=torch.cat([batch.token_ids for batch in batches]),
+        positions=torch.cat(
+            [
+                batch.positions if num_axes == 1 else batch.positions.expand(3, -1)
+                for batch in batches
+            ],
+            dim=-1,
+        ),
+        replaced=tuple(rows.moved(start) for batch, start in moved for rows in batch.replaced),
+        added=tuple(
+            tuple(
+                rows.moved(start)
+                for batch, start in moved
+                if layer < len(batch.added)
+                for rows in batch.added[layer]
+            )
+            for layer in range(max(len(batch.added) for batch in batches))
+        ),
+        taps=tuple(
+            Tap(tap.depth, tap.out.moved(start)) for batch, start in moved for tap in batch.taps
+        ),
+    )
 
 
 class LayerCache(Protocol):

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from myna.layers.cache import LayerCache, PackedBatch
 from myna.layers.decoder import DecoderLayer, TextDecoder
