@@ -27,7 +27,7 @@ from myna.weights.open import open_checkpoint
 
 # Enough weights that a cache of the processor cannot hold them between two tokens.
 MEASURED_BYTES = 400 * 2**20
-PROMPT_TOKENS = 64
+PROMPT_TOKENS = 512
 MEASURED_TOKENS = 24
 NOISE_VALUES = 2**20
 NOISE_SCALE = 0.02
