@@ -322,7 +322,8 @@ def test_loading_here_hands_every_option_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr("myna.pipeline.service.load_local_service", lambda *args: seen.append(args))
+    monkeypatch.setattr("myna.pipeline.load.load_model", lambda *args: seen.append(args))
+    monkeypatch.setattr("myna.pipeline.service.LocalService", lambda model: model)
     choice = ModelChoice(path=tmp_path, model_id="m", dtype="float32", keep_packed=False)
     load_here(choice, silent)
     ((path, options, _),) = seen

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,6 +18,9 @@ from myna.core.echo import EchoService
 from myna.core.progress import Progress
 from myna.core.service import Service
 from myna.core.settings import Settings
+
+if TYPE_CHECKING:
+    from myna.pipeline.load import LoadedModel
 
 ECHO_MODEL = "echo"
 
@@ -84,8 +88,15 @@ def load_here(choice: ModelChoice, progress: Progress) -> Service:
     if choice.path is None:
         return EchoService(delay_s=0.02)
     # Loads torch: seconds that only a model in this process is worth.
-    from myna.pipeline.load import LoadOptions  # noqa: PLC0415
-    from myna.pipeline.service import load_local_service  # noqa: PLC0415
+    from myna.pipeline.service import LocalService  # noqa: PLC0415
 
-    options = msgspec.convert(choice.load_options(), LoadOptions)
-    return load_local_service(choice.path, options, progress)
+    return LocalService(load_model_here(choice, progress))
+
+
+def load_model_here(choice: ModelChoice, progress: Progress) -> LoadedModel:
+    """Load the model into this process, for whoever looks at more than its answers."""
+    # See load_here.
+    from myna.pipeline.load import LoadOptions, load_model  # noqa: PLC0415
+
+    assert choice.path is not None, "the echo is no model"
+    return load_model(choice.path, msgspec.convert(choice.load_options(), LoadOptions), progress)

@@ -24,6 +24,7 @@ COMMANDS = {
     "list": "Show the models one can name, and which are here",
     "pull": "Fetch a model",
     "show": "Tell what is known about a model",
+    "fit": "Tell whether a model will run here, and how fast",
     "rm": "Delete a model from this machine",
     "check": "Find out whether a model works as it should here",
     "bench": "Measure how fast a model is here",

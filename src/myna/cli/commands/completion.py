@@ -14,7 +14,7 @@ from myna.core.settings import read_settings
 from myna.hub.cache import installed
 from myna.hub.catalogue import catalogue
 
-TAKE_MODELS = ("run", "chat", "serve", "pull", "show", "rm", "check", "bench")
+TAKE_MODELS = ("run", "chat", "serve", "pull", "show", "fit", "rm", "check", "bench")
 
 BASH = """\
 _myna() {{
