@@ -15,12 +15,19 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Count the tokens of one choice; `cached_tokens` of the prompt came from the prefix cache."""
+    """Count the tokens of one choice.
+
+    `cached_tokens` of the prompt came from the prefix cache, `media_tokens` of it stand for
+    pictures and sounds; `audio_tokens` are the frames of speech, which `completion_tokens` leaves
+    out.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    media_tokens: int = 0
+    audio_tokens: int = 0
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +96,19 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, tag="tool_call"):
     arguments: str = ""
 
 
+class AudioDelta(msgspec.Struct, frozen=True, kw_only=True, tag="audio"):
+    """Add sound to the spoken answer of choice `index`.
+
+    Attributes:
+        pcm: mono samples, 16-bit signed little-endian.
+        rate_hz: samples a second.
+    """
+
+    index: int
+    pcm: bytes
+    rate_hz: int
+
+
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     """End choice `index`."""
 
@@ -104,4 +124,13 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     error: ErrorInfo
 
 
-Event = Accepted | PromptEcho | TextDelta | ReasoningDelta | ToolCallDelta | Finished | Failed
+Event = (
+    Accepted
+    | PromptEcho
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | AudioDelta
+    | Finished
+    | Failed
+)

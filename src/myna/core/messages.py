@@ -18,7 +18,36 @@ class TextPart(msgspec.Struct, frozen=True, tag="text"):
     text: str
 
 
-Part = TextPart
+class ImagePart(msgspec.Struct, frozen=True, tag="image"):
+    """Hold a picture as the bytes of its file."""
+
+    data: bytes
+
+
+class AudioPart(msgspec.Struct, frozen=True, tag="audio"):
+    """Hold a sound as the bytes of its file."""
+
+    data: bytes
+
+
+class VideoPart(msgspec.Struct, frozen=True, kw_only=True, tag="video"):
+    """Hold a clip: the bytes of its file, or its frames as those of pictures.
+
+    Attributes:
+        data: the file; empty if frames are given.
+        frames: pictures in order.
+        fps: frames a second to look at, or that the given frames were taken at; `None` is the
+            model's usual rate.
+        has_sound: listen to the clip's sound track too, in step with its frames.
+    """
+
+    data: bytes = b""
+    frames: tuple[bytes, ...] = ()
+    fps: float | None = None
+    has_sound: bool = False
+
+
+Part = TextPart | ImagePart | AudioPart | VideoPart
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):

@@ -81,6 +81,12 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
 
 
+class Speech(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the answer to be spoken as well; `voice` is the model's usual one if not given."""
+
+    voice: str | None = None
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Ask a service for one answer, or for `num_choices` of them.
 
@@ -96,3 +102,4 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     constraint: Constraint | None = None
     thinking_budget: int | None = None
     deadline_s: float | None = None
+    speech: Speech | None = None

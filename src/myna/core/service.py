@@ -30,6 +30,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     quantization: str | None = None
     size_bytes: int | None = None
     has_chat_template: bool = True
+    voices: tuple[str, ...] = ()
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
