@@ -18,7 +18,10 @@ void decode(const Decode& a, int num_threads) {
     const int64_t end = (c + 1) * chunk < a.num_blocks ? (c + 1) * chunk : a.num_blocks;
     for (int64_t b = c * chunk; b < end; b++) {
       T* to = static_cast<T*>(a.out) + b * Format::kValues;
-      Format::each(a.blocks + b * Format::kBytes, [&](int i, Floats values) { store(to + i * kLanes, values); });
+      Format::each(a.blocks + b * Format::kBytes, [&](int pair, Floats first, Floats second) MYNA_ALWAYS_INLINE {
+        store(to + pair * 2 * kLanes, first);
+        store(to + pair * 2 * kLanes + kLanes, second);
+      });
     }
   }
 }

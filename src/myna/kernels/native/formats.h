@@ -1,7 +1,7 @@
-// GGUF's block formats, decoded sixteen values at a time.
+// GGUF's block formats, decoded thirty-two values at a time.
 //
 // Each format says how many values and bytes its block has, and hands the block's values to a function, in order, as
-// vectors of sixteen. Products are taken in float32 in the order of the `gguf` package, so that a file compiled without
+// pairs of vectors of sixteen. Products are taken in float32 in the order of the `gguf` package, so that a file compiled without
 // contraction of products and sums gives values equal to the bit.
 // Source: the byte layouts of ggml's `ggml-common.h`.
 #pragma once
@@ -41,14 +41,15 @@ inline Ints fifth_bits(const uint8_t* from, int first) {
   return (Ints)((Words{} + (load<uint32_t>(from) >> first)) >> lanes & 1) << 4;
 }
 
-#define MYNA_INLINE inline __attribute__((always_inline))
+#define MYNA_ALWAYS_INLINE __attribute__((always_inline))
+#define MYNA_INLINE inline MYNA_ALWAYS_INLINE
 
 struct Q4_0 {
   static constexpr int kValues = 32, kBytes = 18;
   template <class Use>
   static MYNA_INLINE void each(const uint8_t* block, Use use) {
     const float d = half(block);
-    for (int i = 0; i < 2; i++) use(i, d * floats(nibbles(block + 2, i) - 8));
+    use(0, d * floats(nibbles(block + 2, 0) - 8), d * floats(nibbles(block + 2, 1) - 8));
   }
 };
 
@@ -57,7 +58,7 @@ struct Q4_1 {
   template <class Use>
   static MYNA_INLINE void each(const uint8_t* block, Use use) {
     const float d = half(block), m = half(block + 2);
-    for (int i = 0; i < 2; i++) use(i, d * floats(nibbles(block + 4, i)) + m);
+    use(0, d * floats(nibbles(block + 4, 0)) + m, d * floats(nibbles(block + 4, 1)) + m);
   }
 };
 
@@ -66,7 +67,9 @@ struct Q5_0 {
   template <class Use>
   static MYNA_INLINE void each(const uint8_t* block, Use use) {
     const float d = half(block);
-    for (int i = 0; i < 2; i++) use(i, d * floats((nibbles(block + 6, i) | fifth_bits(block + 2, 16 * i)) - 16));
+    const Ints low = nibbles(block + 6, 0) | fifth_bits(block + 2, 0);
+    const Ints high = nibbles(block + 6, 1) | fifth_bits(block + 2, 16);
+    use(0, d * floats(low - 16), d * floats(high - 16));
   }
 };
 
@@ -75,7 +78,9 @@ struct Q5_1 {
   template <class Use>
   static MYNA_INLINE void each(const uint8_t* block, Use use) {
     const float d = half(block), m = half(block + 2);
-    for (int i = 0; i < 2; i++) use(i, d * floats(nibbles(block + 8, i) | fifth_bits(block + 4, 16 * i)) + m);
+    const Ints low = nibbles(block + 8, 0) | fifth_bits(block + 4, 0);
+    const Ints high = nibbles(block + 8, 1) | fifth_bits(block + 4, 16);
+    use(0, d * floats(low) + m, d * floats(high) + m);
   }
 };
 
@@ -84,7 +89,7 @@ struct Q8_0 {
   template <class Use>
   static MYNA_INLINE void each(const uint8_t* block, Use use) {
     const float d = half(block);
-    for (int i = 0; i < 2; i++) use(i, d * floats((bytes(block + 2 + 16 * i) ^ 128) - 128));  // signed
+    use(0, d * floats((bytes(block + 2) ^ 128) - 128), d * floats((bytes(block + 18) ^ 128) - 128));  // signed
   }
 };
 
@@ -93,11 +98,12 @@ struct Q2_K {
   template <class Use>
   static MYNA_INLINE void each(const uint8_t* block, Use use) {
     const float d = half(block + 80), least = half(block + 82);
-    for (int i = 0; i < 16; i++) {
+    const auto values = [&](int i) MYNA_ALWAYS_INLINE {
       const float step = d * float(block[i] & 15), floor = least * float(block[i] >> 4);
       const Ints quants = bytes(block + 16 + i / 8 * 32 + i % 2 * 16) >> (i % 8 / 2 * 2) & 3;
-      use(i, step * floats(quants) - floor);
-    }
+      return step * floats(quants) - floor;
+    };
+    for (int i = 0; i < 8; i++) use(i, values(2 * i), values(2 * i + 1));
   }
 };
 
@@ -107,13 +113,14 @@ struct Q3_K {
   static MYNA_INLINE void each(const uint8_t* block, Use use) {
     const float d = half(block + 108);
     const uint8_t* scales = block + 96;
-    for (int i = 0; i < 16; i++) {
+    const auto values = [&](int i) MYNA_ALWAYS_INLINE {
       const int low_bits = scales[i % 8] >> (i / 8 * 4) & 15, high_bits = scales[8 + i % 4] >> (i / 4 * 2) & 3;
       const float step = d * float((low_bits | high_bits << 4) - 32);
       const Ints low = bytes(block + 32 + i / 8 * 32 + i % 2 * 16) >> (i % 8 / 2 * 2) & 3;
       const Ints high = bytes(block + i % 2 * 16) >> (i / 2) & 1;
-      use(i, step * floats((low | high << 2) - 4));
-    }
+      return step * floats((low | high << 2) - 4);
+    };
+    for (int i = 0; i < 8; i++) use(i, values(2 * i), values(2 * i + 1));
   }
 };
 
@@ -137,8 +144,8 @@ struct Q4_K {
     const Steps steps(block);
     for (int j = 0; j < 8; j++) {
       const float step = steps.step(j), floor = steps.floor(j);
-      for (int h = 0; h < 2; h++)
-        use(2 * j + h, step * floats(nibbles(block + 16 + j / 2 * 32 + h * 16, j % 2)) - floor);
+      const uint8_t* quants = block + 16 + j / 2 * 32;
+      use(j, step * floats(nibbles(quants, j % 2)) - floor, step * floats(nibbles(quants + 16, j % 2)) - floor);
     }
   }
 };
@@ -150,11 +157,12 @@ struct Q5_K {
     const Steps steps(block);
     for (int j = 0; j < 8; j++) {
       const float step = steps.step(j), floor = steps.floor(j);
-      for (int h = 0; h < 2; h++) {
-        const Ints high = bytes(block + 16 + h * 16) >> j & 1;
-        const Ints quants = nibbles(block + 48 + j / 2 * 32 + h * 16, j % 2) | high << 4;
-        use(2 * j + h, step * floats(quants) - floor);
-      }
+      const auto values = [&](int half) MYNA_ALWAYS_INLINE {
+        const Ints high = bytes(block + 16 + half * 16) >> j & 1;
+        const Ints quants = nibbles(block + 48 + j / 2 * 32 + half * 16, j % 2) | high << 4;
+        return step * floats(quants) - floor;
+      };
+      use(j, values(0), values(1));
     }
   }
 };
@@ -164,13 +172,14 @@ struct Q6_K {
   template <class Use>
   static MYNA_INLINE void each(const uint8_t* block, Use use) {
     const float d = half(block + 208);
-    for (int i = 0; i < 16; i++) {
+    const auto values = [&](int i) MYNA_ALWAYS_INLINE {
       const int quarter = i % 8 / 2;  // of 128 values
       const float step = d * float(int8_t(block[192 + i]));
       const Ints low = nibbles(block + i / 8 * 64 + quarter % 2 * 32 + i % 2 * 16, quarter / 2);
       const Ints high = bytes(block + 128 + i / 8 * 32 + i % 2 * 16) >> (2 * quarter) & 3;
-      use(i, step * floats((low | high << 4) - 32));
-    }
+      return step * floats((low | high << 4) - 32);
+    };
+    for (int i = 0; i < 8; i++) use(i, values(2 * i), values(2 * i + 1));
   }
 };
 

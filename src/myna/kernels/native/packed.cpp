@@ -9,23 +9,30 @@ namespace {
 constexpr int64_t kAheadBytes = 1024;
 constexpr int64_t kChunkBytes = 32 << 10;
 
-// Multiply one packed row with kM rows of x.
+// Multiply one packed row with `count` rows of x, at most kM. What is missing repeats the last row and is dropped:
+// decoding costs more than a few products too many.
 template <class Format, class T, int kM>
-inline void dot(const PackedLinear& a, int64_t row, int64_t first) {
+inline void dot(const PackedLinear& a, int64_t row, int64_t begin, int64_t count) {
   const int64_t num_blocks = a.k / Format::kValues;
   const uint8_t* block = a.w + row * num_blocks * Format::kBytes;
-  const float* x = a.x + first * a.k;
+  const float* x[kM];
+  for (int m = 0; m < kM; m++) x[m] = a.x + (begin + (m < count ? m : count - 1)) * a.k;
   Floats totals[2][kM] = {};  // two of each, so that one sum need not wait for the other
-  for (int64_t b = 0; b < num_blocks; b++, block += Format::kBytes, x += Format::kValues) {
+  for (int64_t b = 0; b < num_blocks; b++, block += Format::kBytes) {
+    const int64_t k = b * Format::kValues;
     __builtin_prefetch(block + kAheadBytes, 0, 0);
-    Format::each(block, [&](int i, Floats values) __attribute__((always_inline)) {
-      for (int m = 0; m < kM; m++) totals[i % 2][m] += values * load_floats(x + m * a.k + i * kLanes);
+    Format::each(block, [&](int pair, Floats first, Floats second) MYNA_ALWAYS_INLINE {
+      for (int m = 0; m < kM; m++) {
+        const float* at = x[m] + k + pair * 2 * kLanes;
+        totals[0][m] += first * load_floats(at);
+        totals[1][m] += second * load_floats(at + kLanes);
+      }
     });
   }
-  for (int m = 0; m < kM; m++) {
+  for (int64_t m = 0; m < count; m++) {
     float value = sum(totals[0][m] + totals[1][m]);
     if (a.bias) value += to_float(static_cast<const T*>(a.bias)[row]);
-    static_cast<T*>(a.out)[(first + m) * a.n + row] = round_to(value, T{});
+    static_cast<T*>(a.out)[(begin + m) * a.n + row] = round_to(value, T{});
   }
 }
 
@@ -39,12 +46,11 @@ void multiply(const PackedLinear& a, int num_threads) {
     const int64_t end = (c + 1) * chunk < a.n ? (c + 1) * chunk : a.n;
     for (int64_t row = c * chunk; row < end; row++) {
       int64_t m = 0;
-      for (; m + 4 <= a.m; m += 4) dot<Format, T, 4>(a, row, m);
-      switch (a.m - m) {
-        case 3: dot<Format, T, 3>(a, row, m); break;
-        case 2: dot<Format, T, 2>(a, row, m); break;
-        case 1: dot<Format, T, 1>(a, row, m); break;
-      }
+      for (; m + 4 <= a.m; m += 4) dot<Format, T, 4>(a, row, m, 4);
+      const int64_t left = a.m - m;
+      if (left == 3) dot<Format, T, 4>(a, row, m, left);
+      if (left == 2) dot<Format, T, 2>(a, row, m, left);
+      if (left == 1) dot<Format, T, 1>(a, row, m, left);
     }
   }
 }
