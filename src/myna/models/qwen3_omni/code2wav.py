@@ -157,16 +157,19 @@ class Attention(nn.Module):
 
     def __init__(self, config: Code2WavConfig) -> None:
         super().__init__()
-        self.heads = (config.num_heads, config.num_kv_heads, config.num_kv_heads)
+        self.num_heads = config.num_heads
+        self.num_kv_heads = config.num_kv_heads
         self.head_width = config.head_width
-        rows, bias = sum(self.heads) * config.head_width, config.attention_bias
+        rows = (config.num_heads + 2 * config.num_kv_heads) * config.head_width
+        bias = config.attention_bias
         self.qkv_proj = Linear(config.width, rows, bias=bias)
         self.o_proj = Linear(config.num_heads * config.head_width, config.width, bias=bias)
 
     def forward(self, x: Tensor, view: View, window: Window) -> Tensor:
         """Map (B, T, D) to (B, T, D)."""
         heads = self.qkv_proj(x).flatten(0, 1).unflatten(-1, (-1, self.head_width))
-        q, k, v = heads.split(self.heads, dim=1)  # (B*T, H or G, K) each
+        sizes = (self.num_heads, self.num_kv_heads, self.num_kv_heads)
+        q, k, v = heads.split(sizes, dim=1)  # (B*T, H or G, K) each
         q, k, v = (
             part.unflatten(0, x.shape[:2]).transpose(1, 2)  # (B, H or G, T, K)
             for part in (view.rope.rotate(q), view.rope.rotate(k), v)

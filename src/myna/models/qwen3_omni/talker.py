@@ -1,8 +1,8 @@
 """Talker: a decoder that speaks what the thinker writes, one frame of sound for each step.
 
 It never sees words as words: a user's text comes as the thinker's embeddings, media as the
-thinker's hidden states, and the answer as a track of text beside the track of codes. `talker_prompt`
-sets the two tracks:
+thinker's hidden states, and the answer as a track of text beside the track of codes.
+`talker_prompt` sets the two tracks:
 
     text   header  header  header  pad      pad        pad        pad      bos  first word
     codes    -       -       -     nothink  think_bos  think_eos  speaker  pad  bos

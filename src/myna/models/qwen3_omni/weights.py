@@ -6,13 +6,11 @@ is the other's.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from myna.models.qwen3_omni.code2wav import Code2Wav
-from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.speech_config import SpeechConfig
 from myna.models.qwen3_omni.talker import Talker
-from myna.models.qwen3_omni.thinker import Thinker
 from myna.weights.rules import Fuse, Ignore, Rename, Rule, Stack
 
 QKV = ("q_proj", "k_proj", "v_proj")

@@ -1,0 +1,78 @@
+"""The tensors of a released Qwen3-Omni checkpoint, with their shapes: to write one, or to count.
+
+They are read off the networks, with everything that the rules fuse, stack or rename undone. Not
+here: those rules (weights), which must bring each tensor back to its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from myna.models.qwen3_omni.code2wav import CausalConv, TransposedConv
+from myna.models.qwen3_omni.config import Config
+from myna.models.qwen3_omni.thinker import Thinker
+from myna.models.qwen3_omni.weights import GATE_UP, QKV, Speech
+
+Shape = tuple[int, ...]
+Listed = Iterator[tuple[str, Shape]]
+
+# Where our modules lie in the files; the first that fits.
+PREFIXES = (
+    ("thinker.decoder.lm_head.", "thinker.lm_head."),
+    ("thinker.decoder.", "thinker.model."),
+    ("talker.decoder.embed_tokens.", "talker.model.codec_embedding."),
+    ("talker.decoder.lm_head.", "talker.codec_head."),
+    ("talker.decoder.", "talker.model."),
+    ("talker.code_predictor.lm_head", "talker.code_predictor.lm_head"),
+    ("talker.code_predictor.", "talker.code_predictor.model."),
+    ("", ""),
+)
+
+
+def tensors(config: Config) -> dict[str, Shape]:
+    """List the released tensors and their shapes."""
+    parts = nn.ModuleDict()
+    with torch.device("meta"):
+        parts["thinker"] = Thinker(config.thinker)
+        if config.speech is not None:
+            parts.update(Speech(config.speech).named_children())
+    return {
+        _in_files(name): shape
+        for path, module in parts.named_modules()
+        for leaf, value in module.named_parameters(recurse=False)
+        for name, shape in _pieces(parts, path, leaf, tuple(value.shape))
+    }
+
+
+def _pieces(parts: nn.ModuleDict, path: str, leaf: str, shape: Shape) -> Listed:
+    """List what one parameter is made of."""
+    parent, _, own = path.rpartition(".")
+    if own == "qkv_proj":
+        attention = parts.get_submodule(parent)
+        num_heads, num_kv_heads = attention.num_heads, attention.num_kv_heads
+        for name, heads in zip(QKV, (num_heads, num_kv_heads, num_kv_heads), strict=True):
+            yield f"{parent}.{name}.{leaf}", (heads * attention.head_width, *shape[1:])
+    elif own == "gate_up_proj":
+        for name in GATE_UP:
+            yield f"{parent}.{name}.{leaf}", (shape[0] // 2, *shape[1:])
+    elif own == "experts":
+        num_experts, num_rows, num_columns = shape
+        names = GATE_UP if leaf == "gate_up_proj" else (leaf,)
+        for expert in range(num_experts):
+            for name in names:
+                yield f"{path}.{expert}.{name}.weight", (num_rows // len(names), num_columns)
+    elif own == "code_predictor":
+        for book in range(shape[0]):
+            yield f"{path}.{leaf}.{book}.weight", shape[1:]
+    elif isinstance(parts.get_submodule(path), CausalConv | TransposedConv):
+        yield f"{path}.conv.{leaf}", shape
+    else:
+        yield f"{path}.{leaf}", shape
+
+
+def _in_files(name: str) -> str:
+    ours, theirs = next(pair for pair in PREFIXES if name.startswith(pair[0]))
+    return theirs + name.removeprefix(ours)
