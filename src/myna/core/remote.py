@@ -219,14 +219,14 @@ class ProcessService:
                 )
                 return
             delay_s = min(rules.max_delay_s, rules.first_delay_s * 2 ** (len(self._deaths) - 1))
-            log.error("%s; it is started again in %g s", how, delay_s)
+            log.error("event=engine_died reason=%r restart_in_s=%g", how, delay_s)
             self._reason = f"{how} and is being restarted"
             self._retry_after_s = delay_s + 1
             await asyncio.sleep(delay_s)
 
     def _stay_down(self, error: ErrorInfo) -> None:
         """Give up for good; every later request hears why."""
-        log.error("%s", error.message)
+        log.error("event=engine_down reason=%r", error.message)
         self._reason, self._retry_after_s = error.message, None
         self._load_error = error
         self._settled.set()
@@ -257,7 +257,7 @@ class ProcessService:
             if isinstance(verdict, str):
                 how = f"the engine process {verdict} and was stopped"
             elif isinstance(verdict, Exception):
-                log.error("listening to the engine process failed", exc_info=verdict)
+                log.error("event=listening_failed", exc_info=verdict)
         self._calls.fail_all(EngineDied(f"{how} before the answer was complete; ask again").info())
         return how
 

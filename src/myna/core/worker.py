@@ -53,15 +53,13 @@ def run_worker(load: LoadService, *, socket_fd: int) -> None:
         socket_fd: the number that `ProcessService` appended to the command.
     """
     os.set_inheritable(socket_fd, False)
-    logging.basicConfig(
-        stream=sys.stderr, format="level=%(levelname)s logger=%(name)s message=%(message)s"
-    )
+    logging.basicConfig(stream=sys.stderr, format="level=%(levelname)s logger=%(name)s %(message)s")
 
     async def serve_and_leave() -> None:
         try:
             status = await serve_worker(load, socket.socket(fileno=socket_fd))
         except Exception:
-            log.exception("the worker met a fault")
+            log.exception("event=worker_failed")
             status = 1
         sys.stderr.flush()
         # A thread that still loads, or an engine that hangs, must not keep an orphan alive.
@@ -82,7 +80,7 @@ async def serve_worker(load: LoadService, sock: socket.socket) -> int:
     try:
         await asyncio.wait({first_command, loading}, return_when=asyncio.FIRST_COMPLETED)
         if not loading.done():
-            log.info("the asking process left while the model was loading")
+            log.info("event=asker_left while=loading")
             return 0
         try:
             service = loading.result()
@@ -116,7 +114,7 @@ def _describe(error: BaseException, what: str) -> ErrorInfo:
     """Turn any exception into what the asking half may see; faults of our own go to the log."""
     if isinstance(error, MynaError):
         return error.info()
-    log.error("%s", what, exc_info=error)
+    log.error("event=fault what=%r", what, exc_info=error)
     if isinstance(error, MemoryError):
         return InternalError(f"{what}: memory ran out; see the log").info()
     return InternalError(f"{what}; see the log").info()

@@ -67,7 +67,7 @@ def command(
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
-        format="level=%(levelname)s logger=%(name)s message=%(message)s",
+        format="level=%(levelname)s logger=%(name)s %(message)s",
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     with listen(host, port) as sock:
