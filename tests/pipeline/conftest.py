@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from myna.core.service import Service
 from myna.models.tiny import write_tiny_checkpoint
 from myna.pipeline.load import LoadOptions
 from myna.pipeline.service import LocalService, load_local_service
+from scripted import Told, told_service
 
+TEMPLATES = Path(__file__).parents[1] / "text/templates"
 Ask = Callable[[Service, Request], Awaitable[list[Event]]]
 
 OPTIONS = LoadOptions(model_id="tiny", dtype="float32", max_context=256, kv_memory_bytes=2**20)
@@ -65,3 +68,17 @@ def complete() -> Callable[..., Request]:
         return Request(id=RequestId(request_id), input=TextInput(prompt=prompt), sampling=params)
 
     return make
+
+
+@pytest.fixture
+async def told(tmp_path: Path) -> AsyncIterator[Callable[[str], Told]]:
+    """Make a service with one of the templates, whose answers are told to it."""
+    async with AsyncExitStack() as stack:
+
+        def make(template: str) -> Told:
+            source = (TEMPLATES / f"{template}.jinja").read_text()
+            made = told_service(tmp_path / template, source)
+            stack.push_async_callback(made.service.close)
+            return made
+
+        yield make

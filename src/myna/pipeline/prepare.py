@@ -71,10 +71,7 @@ class Preparer:
         )
         written = model.template.source if model.template else ""
         self._knows_thinking = THINK_CLOSE in written
-        self._opens_thinking = THINK_OPEN in written
-        self._think_tokens = ThinkingTokens(
-            close_id=tokenizer.id_of(THINK_CLOSE), close_ids=tuple(tokenizer.encode(CLOSE_TEXT))
-        )
+        self._think_tokens = _think_tokens(tokenizer)
 
     def prepare(self, request: Request) -> Prepared:
         """Turn a request into an engine request.
@@ -182,20 +179,25 @@ class Preparer:
 
     def _thinking(self, asked: Input, prompt: _Prompt) -> Thinking | None:
         """Name the block that a constraint leaves free."""
-        close_id = self._think_tokens.close_id
-        is_wanted = isinstance(asked, ChatInput) and asked.thinking is not False
-        if close_id is None or not is_wanted or not self._knows_thinking:
+        tokens = self._think_tokens
+        if tokens.close_id is None:
             return None
-        open_id = self._model.tokenizer.id_of(THINK_OPEN)
-        return Thinking(end_id=close_id, start_id=None if prompt.starts_thinking else open_id)
+        if prompt.starts_thinking:
+            return Thinking(end_id=tokens.close_id)
+        is_wanted = isinstance(asked, ChatInput) and asked.thinking is not False
+        if not is_wanted or not self._knows_thinking or tokens.open_id is None:
+            return None
+        return Thinking(end_id=tokens.close_id, start_id=tokens.open_id)
 
     def _override_maker(
         self, request: Request, prompt: _Prompt
     ) -> Callable[[int], TokenOverride] | None:
-        if not prompt.starts_thinking:
+        may_open = prompt.is_chat and self._knows_thinking
+        if not prompt.starts_thinking and not may_open:
             return None
-        budget, tokens = request.thinking_budget, self._think_tokens
-        return lambda _index: ThinkingGuard(tokens, budget=budget)
+        return lambda _index: ThinkingGuard(
+            self._think_tokens, budget=request.thinking_budget, is_open=prompt.starts_thinking
+        )
 
 
 def resolve_sampling(
@@ -227,6 +229,19 @@ def resolve_sampling(
         ignore_eos=params.ignore_eos,
         logprobs=params.logprobs,
         prompt_logprobs=prompt_logprobs,
+    )
+
+
+def _think_tokens(tokenizer: Tokenizer) -> ThinkingTokens:
+    close_id = tokenizer.id_of(THINK_CLOSE)
+    close_ids = tokenizer.encode(CLOSE_TEXT)
+    if close_id is not None:  # masks let one token of line breaks pass before the answer, no more
+        close_ids = close_ids[: close_ids.index(close_id) + 2]
+    return ThinkingTokens(
+        open_id=tokenizer.id_of(THINK_OPEN),
+        close_id=close_id,
+        close_ids=tuple(close_ids),
+        spell=partial(tokenizer.decode, skip_special=False),
     )
 
 

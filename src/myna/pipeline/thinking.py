@@ -5,8 +5,10 @@ Not here: telling reasoning from answer in the text (text.reasoning).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from myna.text.chat_template import THINK_CLOSE
 
 # A loop is a passage of at most this many tokens, repeated until it fills the window.
 MAX_PERIOD_TOKENS = 64
@@ -17,37 +19,53 @@ CHECK_EVERY_TOKENS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class ThinkingTokens:
-    """Name what closes a reasoning block.
+    """Name what opens and closes a reasoning block.
 
     Attributes:
-        close_id: the single token that ends the block, if the vocabulary has one.
+        open_id: the single token that opens the block, if the vocabulary has one.
+        close_id: the single token that ends it, if the vocabulary has one.
         close_ids: what to write to end it.
+        spell: turns tokens into text, to find an end that no single token stands for.
     """
 
+    open_id: int | None
     close_id: int | None
     close_ids: tuple[int, ...]
+    spell: Callable[[Sequence[int]], str]
+
+    def closes(self, token_ids: Sequence[int]) -> bool:
+        """Tell whether the last of these tokens ends the block."""
+        if self.close_id is not None:
+            return bool(token_ids) and token_ids[-1] == self.close_id
+        return THINK_CLOSE in self.spell(token_ids[-len(THINK_CLOSE) :])
 
 
 class ThinkingGuard:
     """Force the end of the block once its budget is spent or it repeats itself.
 
-    Satisfies `engine.protocols.TokenOverride`. The block is taken to be open from the first token;
-    make a guard only for answers of which that is true.
+    Satisfies `engine.protocols.TokenOverride`.
+
+    Args:
+        tokens: the marks around a block.
+        budget: how many tokens it may have, its opening mark included; `None` sets no limit.
+        is_open: whether the prompt has opened the block; else the answer's first token may.
     """
 
-    def __init__(self, tokens: ThinkingTokens, *, budget: int | None) -> None:
+    def __init__(self, tokens: ThinkingTokens, *, budget: int | None, is_open: bool) -> None:
         self._tokens = tokens
         self._budget = budget
-        self._is_open = True
+        self._is_open = is_open
         self._forced: list[int] = []
 
     def next_forced(self, token_ids: Sequence[int]) -> int | None:
         """Give the next token of the closing, or `None` to let the model go on."""
         if self._forced:
             return self._forced.pop(0)
+        if len(token_ids) == 1 and token_ids[0] == self._tokens.open_id:
+            self._is_open = True
         if not self._is_open:
             return None
-        if token_ids and token_ids[-1] == self._tokens.close_id:
+        if self._tokens.closes(token_ids):
             self._is_open = False
             return None
         is_spent = self._budget is not None and len(token_ids) >= self._budget
