@@ -86,7 +86,7 @@ class Myna:
 
 
 class Transformers:
-    """Run transformers' own greedy loop over the same weights, written out as floats as ours are."""
+    """Run transformers' own greedy loop over the same weights, as floats like ours."""
 
     def __init__(self, path: Path, dtype: str) -> None:
         config = transformers.AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
