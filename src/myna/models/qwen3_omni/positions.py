@@ -166,7 +166,7 @@ def _with_sound(video: Tensor, sound: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _video(medium: Video, start: Tensor, positions_per_s: int) -> Tensor:
-    seconds = torch.arange(medium.steps) * torch.tensor(medium.seconds_per_step)
+    seconds = torch.arange(medium.steps) * torch.tensor(float(medium.seconds_per_step))
     return _block(seconds * positions_per_s, medium.rows, medium.cols) + start
 
 
