@@ -123,9 +123,11 @@ def _frames(container: InputContainer) -> Iterator[AudioFrame]:
 
 def _mono(frame: AudioFrame) -> Samples:
     """Average the channels of a frame of any sample format: (W,) float32."""
-    floats = AudioResampler(format="fltp").resample(frame)
-    planes = np.concatenate([part.to_ndarray() for part in floats], axis=1)  # (channels, W)
-    mono: Samples = planes[0] if len(planes) == 1 else planes.mean(axis=0, dtype=np.float32)
+    # Packed, since PyAV 18.1.0 reads beyond its planes when there are eight channels of them.
+    parts = AudioResampler(format="flt").resample(frame)
+    packed = np.concatenate([part.to_ndarray() for part in parts], axis=1)
+    channels = packed.reshape(-1, frame.layout.nb_channels)  # (W, channels)
+    mono: Samples = channels.mean(axis=1, dtype=np.float32)
     return mono
 
 

@@ -126,10 +126,11 @@ def _num_chosen(num_frames: int, duration_s: float, options: ClipOptions) -> int
     """Count the frames to choose: an even number."""
     if options.num_frames is not None:
         num_chosen = round(options.num_frames / PAIR) * PAIR
-        if not PAIR <= num_chosen <= max(num_frames, PAIR):
+        most = max(num_frames // PAIR * PAIR, PAIR)
+        if not PAIR <= num_chosen <= most:
             raise InvalidRequest(
                 f"`num_frames` is {options.num_frames}, but the video has {num_frames} frames and "
-                f"at least {PAIR} are watched; ask for {PAIR} to {num_frames}"
+                f"an even number of them is watched; ask for {PAIR} to {most}"
             )
         return num_chosen
     least = math.ceil(options.min_frames / PAIR) * PAIR

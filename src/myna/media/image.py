@@ -63,17 +63,12 @@ def decode_image(data: bytes, budget: MediaBudget) -> Picture:
         data: the file.
         budget: charged with the pixels that the header states, before they are decoded.
     """
-    with _open(data) as image:
-        budget.charge_image(*image.size)
-        try:
-            image.load()
-            orientation = _read_orientation(image)
-            pixels = _read_pixels(image)
-        except DAMAGE as error:
-            raise InvalidRequest(
-                "the picture is damaged and cannot be decoded; save it again", code="bad_media"
-            ) from error
-    return Picture(pixels=_turn(pixels, orientation))
+    with warnings.catch_warnings():
+        # About damage that Pillow passes over, and sizes above our own, lower limit.
+        warnings.simplefilter("ignore")
+        with _open(data) as image:
+            budget.charge_image(*image.size)
+            return _decode(image)
 
 
 def warm_up() -> None:
@@ -86,10 +81,7 @@ def _open(data: bytes) -> Image.Image:
     if not data:
         raise InvalidRequest("the picture is empty; send its bytes", code="bad_media")
     try:
-        with warnings.catch_warnings():
-            # Our own limit is lower than the one that Pillow warns about.
-            warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(data), formats=FORMATS)
+        return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise Unsupported(
             f"the picture is not understood; send one of {', '.join(FORMATS)}"
@@ -103,6 +95,18 @@ def _open(data: bytes) -> Image.Image:
         raise InvalidRequest(
             "the picture's header is damaged; save it again", code="bad_media"
         ) from error
+
+
+def _decode(image: Image.Image) -> Picture:
+    try:
+        image.load()
+        orientation = _read_orientation(image)
+        pixels = _read_pixels(image)
+    except DAMAGE as error:
+        raise InvalidRequest(
+            "the picture is damaged and cannot be decoded; save it again", code="bad_media"
+        ) from error
+    return Picture(pixels=_turn(pixels, orientation))
 
 
 def _read_orientation(image: Image.Image) -> int:

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from myna.core.errors import InvalidRequest
+from myna.media import child
+from myna.media.jobs import (
+    ArrayInfo,
+    AudioJob,
+    Decoded,
+    ImageJob,
+    Ready,
+    Refused,
+    Task,
+    receive_answer,
+    receive_task,
+    send,
+)
+from myna.media.limits import MediaLimits, Spent
+
+CAGE = """
+import os, socket, sys
+from myna.media import child
+child._leave_network()
+child.warm_up()
+child._restrict(2**30)
+refused = 0
+for attempt in (
+    lambda: open("/etc/passwd"),
+    lambda: socket.socket(),
+    lambda: os.pipe(),
+    lambda: os.dup(1),
+    lambda: open("anything", "w"),
+):
+    try:
+        attempt()
+    except OSError:
+        refused += 1
+os.write(1, str(refused).encode())
+"""
+
+
+def task(job: ImageJob | AudioJob, num_bytes: int = 0) -> Task:
+    return Task(
+        job=job,
+        num_bytes=num_bytes,
+        limits=MediaLimits(),
+        spent=Spent(),
+        cpu_s=20.0,
+        wall_s=20.0,
+    )
+
+
+def start() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "myna.media.child", str(2**30)], stdin=theirs.fileno()
+        )
+    ours.settimeout(20)
+    return process, ours
+
+
+def test_the_child_can_open_nothing() -> None:
+    answer = subprocess.run([sys.executable, "-c", CAGE], stdout=subprocess.PIPE, check=True)
+    assert answer.stdout == b"5"
+
+
+def test_the_child_loads_no_torch() -> None:
+    code = "import sys, myna.media.child; print('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert answer.stdout.split() == [b"False"]
+
+
+def test_the_child_ends_with_its_parent_even_in_the_middle_of_a_file() -> None:
+    process, sock = start()
+    ready = receive_answer(sock)
+    assert ready is not None
+    assert isinstance(ready[0], Ready)
+    send(sock, task(ImageJob(), num_bytes=10), b"half")
+    time.sleep(0.05)
+    sock.close()
+    assert process.wait(5) == 0
+
+
+def test_memory_that_runs_out_is_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(child, "decode_image", decode)
+    answer, arrays = child.run(task(ImageJob()), b"")
+    assert isinstance(answer, Refused)
+    assert "takes more memory than it may" in answer.error.message
+    assert not arrays
+
+
+def test_what_a_library_says_is_not_passed_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def decode(*_: object) -> None:
+        raise KeyError("<_io.BytesIO object at 0x7f8a0000>")
+
+    monkeypatch.setattr(child, "decode_image", decode)
+    answer, _ = child.run(task(ImageJob()), b"")
+    assert isinstance(answer, Refused)
+    assert answer.error.message == "the file is damaged and cannot be decoded; save it again"
+    assert answer.error.code == InvalidRequest("", code="bad_media").code
+    assert "a file of 0 bytes could not be decoded" in caplog.text
+
+
+def test_messages_cross_a_socket_whole() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        send(ours, task(AudioJob(rate_hz=None), num_bytes=3), b"abc")
+        received = receive_task(theirs)
+        assert received is not None
+        assert received[1] == b"abc"
+        array = np.arange(6, dtype=np.float32).reshape(2, 3)
+        info = ArrayInfo(shape=(2, 3), dtype="float32")
+        send(theirs, Decoded(spent=Spent(), arrays=(info,)), array.data.cast("B"))
+        answer = receive_answer(ours)
+        assert answer is not None
+        assert np.array_equal(answer[1][0], array)
+
+
+@pytest.mark.parametrize("shape", [(2**40, 2**40), (-1, -1), (0, 5), (2**30, 2)])
+def test_announced_sizes_without_sense_are_not_believed(shape: tuple[int, ...]) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        info = ArrayInfo(shape=shape, dtype="uint8")
+        send(theirs, Decoded(spent=Spent(), arrays=(info,)))
+        assert receive_answer(ours) is None
+
+
+def test_a_header_of_any_size_is_not_read() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"\xff" * 8)
+        assert receive_answer(ours) is None
+
+
+def test_a_connection_that_ends_early_is_no_message() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        info = ArrayInfo(shape=(100,), dtype="uint8")
+        send(theirs, Decoded(spent=Spent(), arrays=(info,)), b"too few")
+        theirs.close()
+        assert receive_answer(ours) is None
+        assert receive_task(ours) is None
