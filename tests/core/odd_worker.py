@@ -14,7 +14,7 @@ from myna.core.errors import BadCheckpoint
 from myna.core.events import Event, TextDelta
 from myna.core.progress import Progress
 from myna.core.requests import Request
-from myna.core.service import Service
+from myna.core.service import Health, Service
 from myna.core.worker import run_worker
 
 
@@ -37,6 +37,18 @@ class FaultyService(EchoService):
         raise ZeroDivisionError("secret of the inner exception")
 
 
+class SpeechlessService(EchoService):
+    """Tell its health once, and never again."""
+
+    num_asked = 0
+
+    async def health(self) -> Health:
+        self.num_asked += 1
+        if self.num_asked > 1:
+            raise ZeroDivisionError("secret of the inner exception")
+        return await super().health()
+
+
 def load(mode: str, progress: Progress) -> Service:
     match mode:
         case "progress":
@@ -52,7 +64,9 @@ def load(mode: str, progress: Progress) -> Service:
             os.kill(os.getpid(), signal.SIGKILL)
         case "slow":
             time.sleep(60)
-    return {"flood": FloodingService, "faulty": FaultyService}.get(mode, EchoService)()
+    return {"flood": FloodingService, "faulty": FaultyService, "speechless": SpeechlessService}.get(
+        mode, EchoService
+    )()
 
 
 def main(mode: str, *rest: str) -> None:

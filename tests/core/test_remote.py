@@ -195,6 +195,37 @@ async def test_a_worker_that_stays_silent_is_killed_and_started_again() -> None:
         assert service.pid != stopped
 
 
+async def test_a_service_that_cannot_tell_its_health_is_silent() -> None:
+    async with running(odd("speechless"), Supervision(stale_s=0.3, hang_s=0.6)) as service:
+        pid = service.pid
+        assert (await service.health()).ready
+        await until(lambda: service.pid != pid)
+
+
+async def test_deaths_long_ago_are_forgotten() -> None:
+    supervision = Supervision(first_delay_s=0.01, max_deaths=2, window_s=0.01)
+    async with running(echo(), supervision) as service:
+        for _ in range(3):
+            await until_ready(service)
+            os.kill(service.pid or 0, signal.SIGTERM)
+            await until(lambda: not service._channel)
+        await until_ready(service)
+
+
+async def test_a_listener_of_progress_that_fails_ends_the_load(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    service = ProcessService(odd("progress"), on_progress=fail, supervision=HASTY)
+    await service.start()
+    with pytest.raises(RemoteError, match="while the model was loading"):
+        await service.wait_ready()
+    assert "event=listening_failed" in caplog.text
+    await service.close()
+
+
 async def test_after_too_many_deaths_it_stays_down_and_says_so() -> None:
     supervision = Supervision(first_delay_s=0.01, max_deaths=3)
     async with running(echo(), supervision) as service:

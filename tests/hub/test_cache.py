@@ -67,6 +67,12 @@ def test_an_interrupted_download_is_no_model(tmp_path: Path) -> None:
         find("qwq-32b", tmp_path)
 
 
+def test_a_folder_that_holds_no_model_is_none(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "readme.txt").write_text("hello")
+    assert installed(tmp_path) == ()
+
+
 def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "x.gguf").write_bytes(b"")
     assert find(str(tmp_path), tmp_path / "models") == tmp_path

@@ -10,7 +10,7 @@ import typer
 from myna.cli.console import note, progress_bars, size_text
 from myna.core.errors import InvalidRequest, NotFound
 from myna.core.settings import Settings
-from myna.hub.cache import find
+from myna.hub.cache import find, look_up
 from myna.hub.catalogue import catalogue
 from myna.hub.pull import Plan, Source, plan_pull, pull
 
@@ -25,6 +25,10 @@ def fetch_model(
     Raises:
         InvalidRequest: the licence must be agreed to, and was not.
     """
+    here = look_up(name, settings.models_dir)
+    if here is not None and here.source is None:
+        note(f"{name} is yours already: {here.path}")
+        return here.path
     plan = plan_pull(name, settings, source=source)
     if plan.is_complete:
         note(f"{plan.entry.id} is here already")

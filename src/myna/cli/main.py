@@ -12,7 +12,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING
+
+from myna.cli.plain import run_plain
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -76,12 +79,11 @@ def help_text() -> str:
     return HELP.format(commands=commands)
 
 
-def app_of(name: str) -> Typer:
+def app_of(module: ModuleType) -> Typer:
     """Make the application of one command."""
-    # Slow to import, and help needs none of it.
+    # Slow to import, and commands of mere flags need none of it.
     import typer  # noqa: PLC0415
 
-    module = importlib.import_module(f"myna.cli.commands.{name}")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(help=module.command.__doc__)(module.command)
     return app
@@ -92,8 +94,11 @@ def _run_command(name: str, args: Sequence[str]) -> int:
     # The door of the command line needs nothing of ours, so that help comes at once.
     from myna.core.errors import MynaError  # noqa: PLC0415
 
+    module = importlib.import_module(f"myna.cli.commands.{name}")
     try:
-        app_of(name)(args=list(args), prog_name=f"myna {name}")
+        if hasattr(module, "FLAGS"):
+            return run_plain(module, name, args)
+        app_of(module)(args=list(args), prog_name=f"myna {name}")
     except MynaError as error:
         _complain(error.message)
         return error.exit_code

@@ -184,5 +184,9 @@ class _Worker:
 
     async def _beat(self) -> None:
         while True:
-            self._channel.post(Heartbeat(health=await self._service.health()))
+            try:
+                self._channel.post(Heartbeat(health=await self._service.health()))
+            except Exception:
+                # The asker takes silence for what it is, and ends this process in time.
+                log.exception("event=health_failed")
             await asyncio.sleep(HEARTBEAT_S)

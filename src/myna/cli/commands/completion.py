@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from enum import StrEnum
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer.main
 
 from myna.cli.console import answer
 from myna.cli.main import COMMANDS, app_of
+from myna.cli.plain import options_of
 from myna.core.settings import read_settings
 from myna.hub.cache import installed
 from myna.hub.catalogue import catalogue
@@ -68,7 +70,10 @@ def command(
 
 def _options(name: str) -> list[str]:
     """List the long options of a command."""
-    parameters = typer.main.get_command(app_of(name)).params
+    module = importlib.import_module(f"myna.cli.commands.{name}")
+    if hasattr(module, "FLAGS"):
+        return options_of(module)
+    parameters = typer.main.get_command(app_of(module)).params
     return [
         option
         for parameter in parameters

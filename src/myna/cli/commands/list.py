@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
-import typer
 
 from myna.cli.console import answer, answer_json, note, size_text, table
 from myna.core.settings import read_settings
 from myna.hub.cache import installed
 from myna.hub.catalogue import catalogue
+
+FLAGS = {"here": "Only what is on this machine already.", "json": "Answer in JSON."}
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -24,12 +24,7 @@ class Row(msgspec.Struct, kw_only=True):
     path: str | None
 
 
-def command(
-    here: Annotated[
-        bool, typer.Option("--here", help="Only what is on this machine already.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
-) -> None:
+def command(*, here: bool, json: bool) -> None:
     """Show the models one can name, and which are on this machine."""
     models_dir = read_settings().models_dir
     rows = [row for row in _rows(models_dir) if row.path or not here]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from typing import Annotated
-
-import typer
 
 import myna
 from myna.cli.console import answer, answer_json, table
 
+FLAGS = {"json": "Answer in JSON."}
 
-def command(
-    json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
-) -> None:
+
+def command(*, json: bool) -> None:
     """Show the versions of Myna, Python and torch."""
     versions = {
         "myna": myna.__version__,
