@@ -30,8 +30,13 @@ run: .venv/.run  ## Set up, fetch a small model and serve it on 127.0.0.1 (PORT=
 setup: .venv/.test $(TEST_MODEL)  ## Prepare .venv with the test packages (TORCH=wheel-or-requirement TORCH_INDEX=address)
 	@echo "ready: $(BIN)/myna --help"
 
-test: setup lint types layers sizes  ## Run every check (REQUIRE=all: a skip is a failure)
-	@$(PYTEST)
+test: setup  ## Run every check (REQUIRE=all: a skip is a failure)
+	@failed=""; \
+	for gate in lint types layers sizes; do \
+	  echo "--- $$gate"; $(MAKE) --no-print-directory $$gate || failed="$$failed $$gate"; \
+	done; \
+	test -z "$$failed" || echo "failed:$$failed (the tests run all the same)"; \
+	$(PYTEST) && test -z "$$failed"
 
 fmt: .venv/.test  ## Rewrite the code in the house's format
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
