@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors.torch import save_file
@@ -22,6 +23,16 @@ from myna.models.registry import family_for_config
 from myna.models.tiny_tokenizer import num_tokens, special_ids, write_tokenizer
 
 Json = Mapping[str, object]
+
+
+class Draw(Protocol):
+    """Make one tensor of a checkpoint, which depends on its arguments alone."""
+
+    def __call__(self, name: str, shape: tuple[int, ...], *, seed: int) -> Tensor:
+        """Draw it, in float32."""
+        ...
+
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 SHARD_BYTES = 5_000_000_000
 GAIN = 2.0  # of matrices; at 1, answers soon repeat one token
@@ -132,16 +143,7 @@ def write_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     family = family_for_config(config)
     read = family.config_from_hf(config)
-    shards = list(_shards(family.tensors(read), DTYPES[dtype].itemsize, shard_bytes))
-    weight_map: dict[str, str] = {}
-    for number, shard in enumerate(shards, start=1):
-        file_name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        tensors = {name: draw(name, shape, seed=seed).to(DTYPES[dtype]) for name, shape in shard}
-        save_file(tensors, folder / file_name, metadata={"format": "pt"})
-        weight_map |= dict.fromkeys(tensors, file_name)
-    num_values = sum(prod(shape) for shard in shards for _, shape in shard)
-    total_bytes = num_values * DTYPES[dtype].itemsize
-    index = {"metadata": {"total_size": total_bytes}, "weight_map": weight_map}
+    write_weights(folder, family.tensors(read), seed=seed, dtype=dtype, shard_bytes=shard_bytes)
     ids = special_ids()
     generation = {
         "bos_token_id": ids["<|endoftext|>"],
@@ -152,9 +154,8 @@ def write_checkpoint(
         "top_k": 20,
         "top_p": 0.8,
     }
-    _write_json(folder / "config.json", {**config, "torch_dtype": dtype})
-    _write_json(folder / "generation_config.json", generation)
-    _write_json(folder / "model.safetensors.index.json", index)
+    write_json(folder / "config.json", {**config, "torch_dtype": dtype})
+    write_json(folder / "generation_config.json", generation)
     write_tokenizer(folder)
     return folder
 
@@ -169,6 +170,37 @@ def draw(name: str, shape: tuple[int, ...], *, seed: int) -> Tensor:
         return torch.empty(shape).uniform_(0.5, 1.5, generator=generator)
     gain = 1.0 if "embed_tokens" in name else GAIN
     return torch.empty(shape).normal_(0, gain * shape[-1] ** -0.5, generator=generator)
+
+
+def write_weights(
+    folder: Path,
+    tensors: Mapping[str, tuple[int, ...]],
+    *,
+    seed: int,
+    dtype: str,
+    shard_bytes: int,
+    draw: Draw = draw,
+) -> None:
+    """Write random weights and their index, one shard in memory at a time.
+
+    Args:
+        folder: is there.
+        tensors: names and shapes, in file order.
+        seed: equal seeds give equal bytes.
+        dtype: "float32" or "bfloat16".
+        shard_bytes: bytes of weights after which a new shard begins.
+        draw: makes one tensor.
+    """
+    shards = list(_shards(tensors, DTYPES[dtype].itemsize, shard_bytes))
+    weight_map: dict[str, str] = {}
+    for number, shard in enumerate(shards, start=1):
+        file_name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        drawn = {name: draw(name, shape, seed=seed).to(DTYPES[dtype]) for name, shape in shard}
+        save_file(drawn, folder / file_name, metadata={"format": "pt"})
+        weight_map |= dict.fromkeys(drawn, file_name)
+    total_bytes = sum(map(prod, tensors.values())) * DTYPES[dtype].itemsize
+    index = {"metadata": {"total_size": total_bytes}, "weight_map": weight_map}
+    write_json(folder / "model.safetensors.index.json", index)
 
 
 def _shards(
@@ -187,5 +219,6 @@ def _shards(
     yield shard
 
 
-def _write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
+    """Write a file of a folder."""
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ Written in the released files' form, so that whatever reads those reads this. No
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from myna.text.byte_level import ALPHABET, from_bytes
@@ -63,11 +64,11 @@ CHAT_TEMPLATE = """\
 """
 
 
-def vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
+def vocabulary(words: Sequence[str] = WORDS) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Make the plain tokens with their ids, and the merges that build the words."""
     tokens = list(ALPHABET)
     merges: list[tuple[str, str]] = []
-    for word in WORDS:
+    for word in words:
         pieces = _apply(merges, list(from_bytes(word.encode())))
         while len(pieces) > 1:
             merges.append((pieces[0], pieces[1]))
@@ -91,7 +92,10 @@ def num_tokens() -> int:
 def write_tokenizer(folder: Path) -> None:
     """Write tokenizer.json, tokenizer_config.json, vocab.json and merges.txt."""
     vocab, merges = vocabulary()
-    added = [_added_token(token, token_id) for token, token_id in special_ids().items()]
+    added = [
+        added_token(token, token_id, is_special=token in SPECIAL_TOKENS)
+        for token, token_id in special_ids().items()
+    ]
     tokenizer = {
         "version": "1.0",
         "truncation": None,
@@ -125,6 +129,26 @@ def write_tokenizer(folder: Path) -> None:
             "merges": [f"{left} {right}" for left, right in merges],
         },
     }
+    _write_json(folder / "tokenizer.json", tokenizer)
+    write_vocabulary(folder, vocab, merges, added, chat_template=CHAT_TEMPLATE)
+
+
+def write_vocabulary(
+    folder: Path,
+    vocab: Mapping[str, int],
+    merges: Sequence[tuple[str, str]],
+    added: Sequence[Mapping[str, object]],
+    **settings: object,
+) -> None:
+    """Write tokenizer_config.json, vocab.json and merges.txt.
+
+    Args:
+        folder: is there.
+        vocab: the plain tokens.
+        merges: what builds them.
+        added: the others, made by `added_token`.
+        **settings: further keys of tokenizer_config.json.
+    """
     config = {
         "add_bos_token": False,
         "add_prefix_space": False,
@@ -133,7 +157,6 @@ def write_tokenizer(folder: Path) -> None:
             for token in added
         },
         "bos_token": None,
-        "chat_template": CHAT_TEMPLATE,
         "clean_up_tokenization_spaces": False,
         "eos_token": "<|im_end|>",
         "errors": "replace",
@@ -141,12 +164,25 @@ def write_tokenizer(folder: Path) -> None:
         "pad_token": "<|endoftext|>",
         "tokenizer_class": "Qwen2Tokenizer",
         "unk_token": None,
+        **settings,
     }
-    _write_json(folder / "tokenizer.json", tokenizer)
     _write_json(folder / "tokenizer_config.json", config)
     _write_json(folder / "vocab.json", vocab)
     lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def added_token(token: str, token_id: int, *, is_special: bool) -> dict[str, object]:
+    """Describe a token that is no text, as the released files do."""
+    return {
+        "id": token_id,
+        "content": token,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": is_special,
+    }
 
 
 def _apply(merges: list[tuple[str, str]], pieces: list[str]) -> list[str]:
@@ -157,18 +193,6 @@ def _apply(merges: list[tuple[str, str]], pieces: list[str]) -> list[str]:
                 pieces[i : i + 2] = [left + right]
             i += 1
     return pieces
-
-
-def _added_token(token: str, token_id: int) -> dict[str, object]:
-    return {
-        "id": token_id,
-        "content": token,
-        "single_word": False,
-        "lstrip": False,
-        "rstrip": False,
-        "normalized": False,
-        "special": token in SPECIAL_TOKENS,
-    }
 
 
 def _byte_level() -> dict[str, object]:

@@ -50,27 +50,29 @@ def tensors(config: Config) -> dict[str, Shape]:
 def _pieces(parts: nn.ModuleDict, path: str, leaf: str, shape: Shape) -> Listed:
     """List what one parameter is made of."""
     parent, _, own = path.rpartition(".")
+    rows = shape[0]
     if own == "qkv_proj":
         attention = parts.get_submodule(parent)
-        num_heads, num_kv_heads = attention.num_heads, attention.num_kv_heads
-        for name, heads in zip(QKV, (num_heads, num_kv_heads, num_kv_heads), strict=True):
-            yield f"{parent}.{name}.{leaf}", (heads * attention.head_width, *shape[1:])
-    elif own == "gate_up_proj":
-        for name in GATE_UP:
-            yield f"{parent}.{name}.{leaf}", (shape[0] // 2, *shape[1:])
-    elif own == "experts":
-        num_experts, num_rows, num_columns = shape
-        names = GATE_UP if leaf == "gate_up_proj" else (leaf,)
-        for expert in range(num_experts):
-            for name in names:
-                yield f"{path}.{expert}.{name}.weight", (num_rows // len(names), num_columns)
-    elif own == "code_predictor":
-        for book in range(shape[0]):
-            yield f"{path}.{leaf}.{book}.weight", shape[1:]
-    elif isinstance(parts.get_submodule(path), CausalConv | TransposedConv):
-        yield f"{path}.conv.{leaf}", shape
-    else:
-        yield f"{path}.{leaf}", shape
+        k = attention.num_kv_heads * attention.head_width
+        sizes = zip(QKV, (rows - 2 * k, k, k), strict=True)
+        return ((f"{parent}.{name}.{leaf}", (size, *shape[1:])) for name, size in sizes)
+    if own == "gate_up_proj":
+        return ((f"{parent}.{name}.{leaf}", (rows // 2, *shape[1:])) for name in GATE_UP)
+    if own == "experts":
+        return _experts(path, leaf, shape)
+    if own == "code_predictor":
+        return ((f"{path}.{leaf}.{book}.weight", shape[1:]) for book in range(rows))
+    if isinstance(parts.get_submodule(path), CausalConv | TransposedConv):
+        return iter([(f"{path}.conv.{leaf}", shape)])
+    return iter([(f"{path}.{leaf}", shape)])
+
+
+def _experts(path: str, leaf: str, shape: Shape) -> Listed:
+    num_experts, num_rows, num_columns = shape
+    names = GATE_UP if leaf == "gate_up_proj" else (leaf,)
+    for expert in range(num_experts):
+        for name in names:
+            yield f"{path}.{expert}.{name}.weight", (num_rows // len(names), num_columns)
 
 
 def _in_files(name: str) -> str:
