@@ -123,7 +123,7 @@ def slow() -> Iterator[Live]:
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serve() -> Callable[..., Any]:
     """Start further servers."""
     return running
