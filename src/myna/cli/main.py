@@ -94,8 +94,8 @@ def _run_command(name: str, args: Sequence[str]) -> int:
     # The door of the command line needs nothing of ours, so that help comes at once.
     from myna.core.errors import MynaError  # noqa: PLC0415
 
-    module = importlib.import_module(f"myna.cli.commands.{name}")
     try:
+        module = importlib.import_module(f"myna.cli.commands.{name}")
         if hasattr(module, "FLAGS"):
             return run_plain(module, name, args)
         app_of(module)(args=list(args), prog_name=f"myna {name}")
