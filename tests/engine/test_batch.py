@@ -9,6 +9,7 @@ import torch
 from myna.core.requests import RequestId
 from myna.engine.batch import Chunk, in_packing_order, pack
 from myna.engine.sequence import EngineRequest, Sequence
+from myna.layers.cache import PackedBatch, Rows, Tap
 
 
 def make_chunk(token_ids: list[int], blocks: list[int], start: int, stop: int) -> Chunk:
@@ -67,3 +68,35 @@ def test_single_tokens_are_packed_first():
 def test_a_chunk_knows_whether_a_token_follows():
     assert make_chunk([1, 2, 3], [0], 1, 3).is_last
     assert not make_chunk([1, 2, 3], [0], 1, 2).is_last
+
+
+def test_chunks_of_media_prompts_carry_their_rows_positions_and_taps():
+    values = torch.arange(6.0).reshape(3, 2)
+    out = Rows(torch.tensor([1, 2, 3]), torch.zeros(3, 2))
+    prompt = PackedBatch(
+        torch.tensor([5, 6, 6, 6, 7]),
+        torch.arange(15.0).reshape(3, 5),
+        replaced=(Rows(torch.tensor([1, 2, 3]), values),),
+        added=((Rows(torch.tensor([2]), values[:1]),),),
+        taps=(Tap(1, out),),
+    )
+    ids = tuple(prompt.token_ids.tolist())
+    request = EngineRequest(id=RequestId("a"), token_ids=ids, prompt=prompt, advance=-2.5)
+    sequence = Sequence(request, 0, seed=0, arrival=0)
+    sequence.token_ids += [30, 31]
+    sequence.blocks = [0, 1]
+    chunks = [make_chunk([8, 9], [2], 1, 2), Chunk(sequence, 2, 7)]
+    batch, _ = pack(chunks, tokens_per_block=4, dtype=torch.float32)
+    assert batch.token_ids.tolist() == [9, 6, 6, 7, 30, 31]
+    assert batch.positions.tolist() == [
+        [1, 2, 3, 4, 2.5, 3.5],
+        [1, 7, 8, 9, 2.5, 3.5],
+        [1, 12, 13, 14, 2.5, 3.5],
+    ]
+    assert batch.replaced[0].rows.tolist() == [1, 2]
+    assert batch.replaced[0].values.tolist() == values[1:].tolist()
+    assert batch.added[0][0].rows.tolist() == [1]
+    batch.taps[0].out.values.fill_(1.0)
+    assert out.values[:, 0].tolist() == [0, 1, 1]
+    within, _ = pack([Chunk(sequence, 0, 3)], tokens_per_block=4, dtype=torch.float32)
+    assert within.token_ids.tolist() == [5, 6, 6]

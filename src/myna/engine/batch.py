@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from myna.engine.sequence import Sequence
-from myna.layers.cache import PackedBatch
+from myna.layers.cache import PackedBatch, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +100,57 @@ def pack(
         tokens_per_block: the pool's.
         dtype: of the masks; the queries'.
     """
-    token_ids: list[int] = []
-    positions: list[int] = []
+    num_rows = 0
     slots: list[int] = []
     singles: list[Chunk] = []
     spans: list[Span] = []
     for chunk in chunks:
-        first_row = len(token_ids)
+        first_row, num_rows = num_rows, num_rows + chunk.num_tokens
         blocks = chunk.sequence.blocks
-        token_ids += chunk.sequence.token_ids[chunk.start : chunk.stop]
-        token_ids += chunk.guesses
         for position in range(chunk.start, chunk.end):
-            positions.append(position)
             block = blocks[position // tokens_per_block]
             slots.append(block * tokens_per_block + position % tokens_per_block)
         if chunk.num_tokens == 1:
             singles.append(chunk)
         else:
-            rows = slice(first_row, len(token_ids))
+            rows = slice(first_row, num_rows)
             spans.append(_span(chunk, rows, tokens_per_block=tokens_per_block, dtype=dtype))
-    batch = PackedBatch(token_ids=torch.tensor(token_ids), positions=torch.tensor(positions))
     plan = AttentionPlan(
         slots=torch.tensor(slots),
         block_tables=_block_tables(singles),
         lengths=torch.tensor([chunk.stop for chunk in singles], dtype=torch.int32),
         spans=tuple(spans),
     )
-    return batch, plan
+    return _lay(chunks), plan
+
+
+def _lay(chunks: Seq[Chunk]) -> PackedBatch:
+    """Lay the chunks' tokens, and what belongs to them, one after another."""
+    if any(chunk.sequence.request.prompt is not None for chunk in chunks):
+        return join([_rich(chunk) for chunk in chunks])
+    token_ids: list[int] = []
+    positions: list[int] = []
+    for chunk in chunks:
+        token_ids += chunk.sequence.token_ids[chunk.start : chunk.stop]
+        token_ids += chunk.guesses
+        positions += range(chunk.start, chunk.end)
+    return PackedBatch(token_ids=torch.tensor(token_ids), positions=torch.tensor(positions))
+
+
+def _rich(chunk: Chunk) -> PackedBatch:
+    """Lay one chunk: what of the prompt is in it, then what of the answer."""
+    sequence = chunk.sequence
+    prompt, num_prompt = sequence.request.prompt, sequence.num_prompt
+    if prompt is not None and chunk.end <= num_prompt:
+        return prompt.cut(chunk.start, chunk.end)
+    start = chunk.start if prompt is None else max(chunk.start, num_prompt)
+    rest = PackedBatch(
+        token_ids=torch.tensor([*sequence.token_ids[start : chunk.stop], *chunk.guesses]),
+        positions=torch.arange(start, chunk.end) + sequence.request.advance,
+    )
+    if prompt is None or chunk.start >= num_prompt:
+        return rest
+    return join([prompt.cut(chunk.start, num_prompt), rest])
 
 
 def _block_tables(chunks: Seq[Chunk]) -> Tensor:

@@ -18,6 +18,7 @@ from myna.core.requests import RequestId
 from myna.engine.lookup import PromptLookup
 from myna.engine.protocols import TokenMask, TokenOverride
 from myna.engine.tally import TokenTally
+from myna.layers.cache import PackedBatch
 
 FinishReason = Literal["stop", "length"]
 
@@ -97,6 +98,10 @@ class EngineRequest:
             digests); two requests share cached blocks only when these are equal.
         make_mask: make choice `index`'s own constraint.
         make_override: make choice `index`'s own source of forced tokens.
+        prompt: the prompt with its media and positions; `None` stands for plain tokens. Hidden
+            states that it asks for are complete when the first token is chosen; such a request
+            shares no cached blocks with others, so its labels must be its own.
+        advance: how far the positions of the answer's tokens are ahead of counting.
     """
 
     id: RequestId
@@ -107,6 +112,8 @@ class EngineRequest:
     cache_labels: tuple[tuple[str, bytes], ...] = ()
     make_mask: Callable[[int], TokenMask] | None = None
     make_override: Callable[[int], TokenOverride] | None = None
+    prompt: PackedBatch | None = None
+    advance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
