@@ -62,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(help_text(), file=sys.stdout if argv else sys.stderr)
         return 0 if argv else EXIT_USAGE
-    name, *rest = ["version" if word == "--version" else word for word in argv[:1]] + list(argv[1:])
+    name = "version" if argv[0] == "--version" else argv[0]
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         _complain(
@@ -70,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
             f"hint: {f'did you mean `myna {close[0]}`?' if close else '`myna --help` lists them'}"
         )
         return EXIT_USAGE
-    return _run_command(name, rest)
+    return _run_command(name, argv[1:])
 
 
 def help_text() -> str:
