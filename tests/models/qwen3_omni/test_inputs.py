@@ -45,6 +45,11 @@ def test_media_are_described_in_tokens() -> None:
     assert heard == Video(3, 2, 3, 1.0, Sound(13))
 
 
+def test_a_sound_without_a_frame_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="a sound lasts less than a hundredth of a second"):
+        inputs.sound(0, THINKER)
+
+
 def test_placeholders_become_as_many_tokens_as_embeddings() -> None:
     prompt = [7, *HEARD, 7, *SEEN, *WATCHED]
     media = [Sound(2), Picture(1, 3), Video(2, 1, 1, 1.0)]

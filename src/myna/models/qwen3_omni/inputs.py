@@ -37,7 +37,16 @@ NAMES = {Sound: "a sound", Picture: "a picture", Video: "a video"}
 
 
 def sound(num_frames: int, config: ThinkerConfig) -> Sound:
-    """Describe a clip of mel frames."""
+    """Describe a clip of mel frames.
+
+    Raises:
+        InvalidRequest: the clip is too short for a single one.
+    """
+    if num_frames < 1:
+        raise InvalidRequest(
+            "a sound lasts less than a hundredth of a second, which is too short to be heard; "
+            "send a longer one or leave it out."
+        )
     return Sound(config.audio.num_tokens(num_frames))
 
 
