@@ -15,7 +15,8 @@ from myna.core.errors import InvalidRequest, MynaError, Overloaded, TooLarge, Un
 from myna.media.audio import decode_audio
 from myna.media.decoder import Decoder, DecoderLimits
 from myna.media.frame_choice import ClipOptions
-from myna.media.limits import MediaBudget, MediaLimits
+from myna.media.jobs import ArrayInfo, Decoded, Ready
+from myna.media.limits import MediaBudget, MediaLimits, Spent
 from myna.media.video import decode_video
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8)
@@ -30,7 +31,7 @@ def children() -> set[int]:
 
 @pytest.fixture
 def fresh() -> Iterator[Decoder]:
-    decoder = Decoder()
+    decoder = Decoder(num_children=1)
     yield decoder
     decoder.close()
 
@@ -123,7 +124,7 @@ def test_a_child_that_dies_at_work_is_explained(
 
 def test_a_child_that_hangs_is_ended_in_time(write_image, monkeypatch) -> None:
     monkeypatch.setattr("myna.media.decoder.GRACE_S", 0.1)
-    decoder = Decoder(limits=DecoderLimits(wall_s=0.3))
+    decoder = Decoder(num_children=1, limits=DecoderLimits(wall_s=0.3))
     before = children()
     decoder.image(write_image(PIXELS), MediaBudget())
     (pid,) = children() - before
@@ -137,7 +138,7 @@ def test_a_child_that_hangs_is_ended_in_time(write_image, monkeypatch) -> None:
 
 
 def test_work_that_takes_too_long_is_ended_by_the_system(write_sound) -> None:
-    decoder = Decoder(limits=DecoderLimits(wall_s=0.02))
+    decoder = Decoder(num_children=1, limits=DecoderLimits(wall_s=0.02))
     data = write_sound(np.zeros((1, 48_000 * 120)), form="ogg", codec="libopus", rate_hz=48_000)
     with pytest.raises(TooLarge, match=r"or 0\.02 s in all"):
         decoder.audio(data, MediaBudget())
@@ -145,7 +146,7 @@ def test_work_that_takes_too_long_is_ended_by_the_system(write_sound) -> None:
 
 
 def test_memory_is_bounded(write_image) -> None:
-    decoder = Decoder(limits=DecoderLimits(memory_bytes=420 * 2**20))
+    decoder = Decoder(num_children=1, limits=DecoderLimits(memory_bytes=420 * 2**20))
     data = write_image(np.zeros((6_000, 8_000, 3), np.uint8))
     with pytest.raises(MynaError, match="takes more memory than it may") as caught:
         decoder.image(data, MediaBudget())
@@ -162,7 +163,7 @@ def test_a_picture_of_the_largest_size_fits(decoder: Decoder, write_image) -> No
 
 
 def test_files_wait_for_their_turn_only_so_long(write_image) -> None:
-    decoder = Decoder(limits=DecoderLimits(queue_s=0.05))
+    decoder = Decoder(num_children=1, limits=DecoderLimits(queue_s=0.05))
     before = children()
     decoder.image(write_image(PIXELS), MediaBudget())
     (pid,) = children() - before
@@ -185,9 +186,29 @@ def test_a_closed_decoder_refuses_work(write_image) -> None:
 
 
 def test_a_child_that_cannot_start_is_told(write_image) -> None:
-    decoder = Decoder(limits=DecoderLimits(memory_bytes=2**20))
+    decoder = Decoder(num_children=1, limits=DecoderLimits(memory_bytes=2**20))
     with pytest.raises(Unavailable, match="did not start within 30 s; see its memory limit"):
         decoder.image(write_image(PIXELS), MediaBudget())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Ready(has_no_network=True),
+        Decoded(spent=Spent(), arrays=()),
+        Decoded(spent=Spent(), arrays=(ArrayInfo(shape=(1,), dtype="float32"),)),
+    ],
+)
+def test_answers_without_sense_are_not_passed_on(
+    fresh: Decoder, monkeypatch: pytest.MonkeyPatch, answer: Ready | Decoded
+) -> None:
+    starting = iter([(Ready(has_no_network=True), [])])
+    arrays = [np.zeros(1, np.float32)] * (isinstance(answer, Decoded) and len(answer.arrays))
+    monkeypatch.setattr(
+        "myna.media.decoder.receive_answer", lambda _: next(starting, (answer, arrays))
+    )
+    with pytest.raises(Unavailable, match="makes no sense; try again"):
+        fresh.image(b"", MediaBudget())
 
 
 def test_nothing_is_left_behind(write_image, tmp_path: Path, monkeypatch) -> None:

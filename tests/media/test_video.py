@@ -67,6 +67,19 @@ def test_a_stretch_can_be_asked_for(write_video) -> None:
     assert_shows(clip, [30, 40, 50, 60])
 
 
+def test_a_stretch_far_into_a_file_is_sought(write_video) -> None:
+    clip = watch(write_video(600), start_s=15.0, end_s=16.0, num_frames=4)
+    assert_shows(clip, [450, 460, 470, 480])
+
+
+def test_times_count_from_the_first_frame(write_video) -> None:
+    stamps = [5000 + 40 * idx for idx in range(50)]
+    clip = watch(
+        write_video(50, form="matroska", stamps=stamps), start_s=0.4, end_s=0.8, num_frames=2
+    )
+    assert_shows(clip, [10, 20])
+
+
 def test_sound_comes_with_the_same_stretch(write_video) -> None:
     data = write_video(90, with_sound=True)
     whole = watch(data, with_sound=True).sound
@@ -153,3 +166,17 @@ def test_damaged_frames_are_refused(write_video) -> None:
     data[body : body + 3000] = np.random.default_rng(0).bytes(3000)
     with pytest.raises(InvalidRequest, match="the video track is damaged"):
         watch(bytes(data))
+
+
+def test_a_track_whose_frames_lie_elsewhere_has_none(write_video) -> None:
+    data = bytearray(write_video(4))
+    at = data.index(b"stco") + len(b"stco") + 8
+    data[at : at + 4] = b"\xff" * 4
+    with pytest.raises(InvalidRequest, match="the video track has no frames"):
+        watch(bytes(data))
+
+
+def test_frames_beyond_counting_are_refused(write_video, monkeypatch) -> None:
+    monkeypatch.setattr("myna.media.video.MAX_PACKETS", 2)
+    with pytest.raises(InvalidRequest, match="more than 2 frames; cut it"):
+        watch(write_video(4))

@@ -7,6 +7,7 @@ Source: qwen-omni-utils 0.0.9 `process_audio_info` (librosa: mean of channels, s
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 
@@ -27,6 +28,8 @@ MODEL_RATE_HZ = 16_000
 MAX_LEVEL = 1e6
 # One bad packet is a tag at the end of a file; more than this share is damage.
 MAX_BAD_SHARE = 0.01
+# Decoders are in tune again this long after a jump.
+PREROLL_S = 1.0
 
 
 def decode_audio(data: bytes, budget: MediaBudget, *, rate_hz: int | None = MODEL_RATE_HZ) -> Sound:
@@ -53,11 +56,14 @@ def read_sound(
     if not container.streams.audio:
         raise InvalidRequest("the file has no sound track; send one that has", code="bad_media")
     check_codec(container.streams.audio[0])
+    if start_s is not None and start_s > PREROLL_S:
+        # What lies before is passed over where the file can be sought in, and decoded elsewhere.
+        with contextlib.suppress(av.FFmpegError):
+            container.seek(round((start_s - PREROLL_S) * av.time_base))
     pieces: list[Samples] = []
     rate: _Rate | None = None
     for frame in _frames(container):
         budget.check_channels(frame.sample_rate, frame.layout.nb_channels)
-        budget.charge_audio(frame.samples / frame.sample_rate)
         if end_s is not None and frame.time is not None and frame.time >= end_s:
             break
         if rate is None or rate.from_hz != frame.sample_rate:
@@ -65,7 +71,9 @@ def read_sound(
                 pieces.append(rate.finish())
             to_hz = rate_hz or (rate.to_hz if rate else frame.sample_rate)
             rate = _Rate(frame.sample_rate, to_hz)
-        pieces.append(rate.add(_cut(_mono(frame), frame, start_s=start_s, end_s=end_s)))
+        piece = _cut(_mono(frame), frame, start_s=start_s, end_s=end_s)
+        budget.charge_audio(len(piece) / frame.sample_rate)
+        pieces.append(rate.add(piece))
     if rate is None:
         raise InvalidRequest("the sound track is empty; send one with sound", code="bad_media")
     pieces.append(rate.finish())

@@ -54,11 +54,16 @@ MODEL_RATE_HZ = 16_000
 
 
 class DecoderLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bound what decoding one file may take, and how long a file waits for its turn."""
+    """Bound what decoding one file may take, and how long a file waits for its turn.
+
+    Videos have bounds of their own: ten minutes of full HD take about a minute to decode.
+    """
 
     memory_bytes: int = 2**30
     cpu_s: float = 20.0
     wall_s: float = 30.0
+    video_cpu_s: float = 90.0
+    video_wall_s: float = 120.0
     queue_s: float = 30.0
 
 
@@ -73,7 +78,7 @@ class Decoder:
         limits: for each file.
     """
 
-    def __init__(self, *, num_children: int = 1, limits: DecoderLimits | None = None) -> None:
+    def __init__(self, *, num_children: int = 2, limits: DecoderLimits | None = None) -> None:
         self._limits = limits or DecoderLimits()
         # `None` stands for a child that is not started yet.
         self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()
@@ -130,13 +135,14 @@ class Decoder:
         return decoded, arrays
 
     def _task(self, job: Job, data: bytes, budget: MediaBudget) -> Task:
+        limits, is_video = self._limits, isinstance(job, VideoJob)
         return Task(
             job=job,
             num_bytes=len(data),
             limits=budget.limits,
             spent=budget.spent,
-            cpu_s=self._limits.cpu_s,
-            wall_s=self._limits.wall_s,
+            cpu_s=limits.video_cpu_s if is_video else limits.cpu_s,
+            wall_s=limits.video_wall_s if is_video else limits.wall_s,
         )
 
     def _take(self) -> _Child | None:

@@ -49,11 +49,13 @@ class Timeline:
         times_s: (T,) float64, ascending, from 0.
         fps: frames a second, on average.
         is_even: all frames last equally long.
+        origin_s: when the file says that the first frame is shown.
     """
 
     times_s: NDArray[np.float64]
     fps: float
     is_even: bool
+    origin_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +69,17 @@ class Choice:
 
 def make_timeline(times_s: NDArray[np.float64], *, stated_fps: float | None) -> Timeline:
     """Judge whether frames come evenly; the rate that the file states is believed if it fits."""
-    times_s = np.sort(times_s) - times_s.min()
+    origin_s = float(times_s.min())
+    times_s = np.sort(times_s) - origin_s
     num_frames, length_s = len(times_s), float(times_s[-1])
     measured_fps = (num_frames - 1) / length_s if length_s > 0 else None
     for fps in (stated_fps, measured_fps):
         if fps is not None and fps > 0:
             beats = times_s * fps - np.arange(num_frames)
             if np.abs(beats).max() <= MAX_JITTER_FRAMES:
-                return Timeline(times_s=times_s, fps=fps, is_even=True)
+                return Timeline(times_s=times_s, fps=fps, is_even=True, origin_s=origin_s)
     # The last frame is taken to last as long as the others do on average.
-    return Timeline(times_s=times_s, fps=measured_fps or 1.0, is_even=False)
+    return Timeline(times_s=times_s, fps=measured_fps or 1.0, is_even=False, origin_s=origin_s)
 
 
 def choose_frames(timeline: Timeline, options: ClipOptions) -> Choice:

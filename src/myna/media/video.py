@@ -8,6 +8,7 @@ Differs: frames are turned upright; the shape of a pixel is ignored, as there.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import av
@@ -49,7 +50,12 @@ def decode_video(data: bytes, options: ClipOptions, budget: MediaBudget) -> Clip
     sound = None
     if options.with_sound:
         with open_container(data) as container:
-            sound = read_sound(container, budget, start_s=options.start_s, end_s=options.end_s)
+            sound = read_sound(
+                container,
+                budget,
+                start_s=None if options.start_s is None else timeline.origin_s + options.start_s,
+                end_s=None if options.end_s is None else timeline.origin_s + options.end_s,
+            )
     return Clip(
         frames=frames,
         times_s=tuple(float(timeline.times_s[index]) for index in choice.indices),
@@ -113,6 +119,10 @@ def _read_frames(
     # Stamps stand for frames; where there are none, frames are counted.
     wanted = [index if stamps is None else stamps[index] for index in choice.indices]
     stream = _video_stream(container, budget)
+    if stamps is not None and choice.indices[0] > 0:
+        # What lies before is passed over where the file can be sought in, and decoded elsewhere.
+        with contextlib.suppress(av.FFmpegError):
+            container.seek(wanted[0], stream=stream)
     frames: Pixels | None = None
     num_done = 0
     for number, frame in enumerate(_decode(container, stream, None if stamps is None else wanted)):
