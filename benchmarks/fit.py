@@ -42,7 +42,7 @@ def measured(path: Path, dtype: str) -> dict[str, float]:
     model = load_model(path, options, silent)
     engine = Engine(model.decoder, model.engine_config)
     sampling = Sampling(temperature=0.0, max_tokens=ANSWER_TOKENS, ignore_eos=True)
-    prompt = tuple(1 + number % 400 for number in range(PROMPT_TOKENS))
+    prompt = tuple(1 + number % 300 for number in range(PROMPT_TOKENS))
     engine.add(EngineRequest(id=RequestId("bench"), token_ids=prompt, sampling=sampling))
     times = []
     while engine.has_work():

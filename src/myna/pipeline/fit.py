@@ -166,7 +166,7 @@ def _time(blueprint: Blueprint, *, dtype: torch.dtype) -> float:
     _fill_with_noise(decoder, dtype=dtype)
     num_tokens = PROMPT_TOKENS + MEASURED_TOKENS + 1
     engine = Engine(decoder, EngineConfig(max_context=num_tokens, num_kv_tokens=4 * num_tokens))
-    prompt = tuple(range(1, PROMPT_TOKENS + 1))
+    prompt = tuple(idx % decoder.vocab_size for idx in range(PROMPT_TOKENS))
     sampling = Sampling(temperature=0.0, max_tokens=MEASURED_TOKENS, ignore_eos=True)
     engine.add(EngineRequest(id=RequestId("fit"), token_ids=prompt, sampling=sampling))
     times = []

@@ -21,9 +21,11 @@ from myna.core.service import ModelCard
 from myna.engine.config import EngineConfig
 from myna.engine.protocols import Decoder
 from myna.models.family import Blueprint
+from myna.models.qwen3_omni.family import OmniConfig, thinker
 from myna.models.registry import blueprint_for_folder, blueprint_for_gguf
 from myna.pipeline.defaults import SamplingDefaults, defaults_from_folder, defaults_from_gguf
 from myna.pipeline.machine import available_memory_bytes, fast_dtype
+from myna.pipeline.omni import Omni, make_omni
 from myna.text import template_files, tokenizer_files, tokenizer_gguf
 from myna.text.chat_template import ChatTemplate
 from myna.text.template_files import FoundTemplate
@@ -65,7 +67,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """Hold all that answering takes."""
+    """Hold all that answering takes; `omni` is what goes beyond text."""
 
     decoder: Decoder
     tokenizer: Tokenizer
@@ -75,6 +77,7 @@ class LoadedModel:
     engine_config: EngineConfig
     card: ModelCard
     report: LoadReport
+    omni: Omni | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +117,15 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
     keep_packed = _keeps_packed(source.checkpoint, blueprint, options, dtype)
     weight_bytes = _weight_bytes(source.checkpoint, blueprint, dtype, keep_packed=keep_packed)
     _check_memory(weight_bytes, path)
-    decoder = blueprint.build()
+    config = blueprint.config
+    whole = thinker(config) if isinstance(config, OmniConfig) else None
+    decoder = blueprint.build() if whole is None else whole.decoder
+    omni = None
+    if isinstance(config, OmniConfig) and whole is not None:
+        omni = make_omni(path, config.whole, whole, source.tokenizer, dtype=dtype)
+    module = whole or decoder
     report = load_weights(
-        decoder,
+        module,
         source.checkpoint,
         blueprint.rules,
         dtype=dtype,
@@ -124,17 +133,18 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
         progress=lambda done, total: progress("loading weights", done, total),
     )
     log.info("event=loaded model=%s %s", options.model_id, report.summary())
-    decoder.eval()
-    config = _engine_config(blueprint, source.tokenizer, options, dtype)
+    module.eval()
+    engine_config = _engine_config(blueprint, source.tokenizer, options, dtype)
     return LoadedModel(
         decoder=decoder,
         tokenizer=source.tokenizer,
         template=source.template,
         defaults=source.defaults,
         stop_ids=source.stop_ids,
-        engine_config=config,
-        card=_card(source, blueprint, options, report, context=config.max_context),
+        engine_config=engine_config,
+        card=_card(source, blueprint, options, report, omni, context=engine_config.max_context),
         report=report,
+        omni=omni,
     )
 
 
@@ -309,6 +319,7 @@ def _card(
     blueprint: Blueprint,
     options: LoadOptions,
     report: LoadReport,
+    omni: Omni | None,
     *,
     context: int,
 ) -> ModelCard:
@@ -325,4 +336,7 @@ def _card(
         quantization=max(packed, key=lambda name: report.dtypes[name]) if packed else None,
         size_bytes=report.num_bytes,
         has_chat_template=source.template is not None,
+        inputs=("text",) if omni is None else ("text", "image", "audio", "video"),
+        outputs=("text", "audio") if omni is not None and omni.voices else ("text",),
+        voices=() if omni is None else omni.voices,
     )
