@@ -10,9 +10,10 @@ from collections.abc import Collection, Mapping
 from myna.core.errors import BadCheckpoint, Unsupported
 from myna.models import llama, qwen2, qwen3
 from myna.models.family import Blueprint, Family
+from myna.models.qwen3_omni.family import FAMILY as QWEN3_OMNI
 from myna.models.rope_fields import Tensors
 
-FAMILIES: tuple[Family, ...] = (qwen2.FAMILY, qwen3.FAMILY, llama.FAMILY)
+FAMILIES: tuple[Family, ...] = (qwen2.FAMILY, qwen3.FAMILY, llama.FAMILY, QWEN3_OMNI)
 
 
 def family_for_config(config: Mapping[str, object]) -> Family:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 import torch
+from torch import nn
 
 from myna.core.errors import BadCheckpoint, Unavailable
 from myna.core.progress import Progress
@@ -117,13 +118,7 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
     keep_packed = _keeps_packed(source.checkpoint, blueprint, options, dtype)
     weight_bytes = _weight_bytes(source.checkpoint, blueprint, dtype, keep_packed=keep_packed)
     _check_memory(weight_bytes, path)
-    config = blueprint.config
-    whole = thinker(config) if isinstance(config, OmniConfig) else None
-    decoder = blueprint.build() if whole is None else whole.decoder
-    omni = None
-    if isinstance(config, OmniConfig) and whole is not None:
-        omni = make_omni(path, config.whole, whole, source.tokenizer, dtype=dtype)
-    module = whole or decoder
+    module, decoder, omni = _build(path, source, blueprint, dtype)
     report = load_weights(
         module,
         source.checkpoint,
@@ -146,6 +141,18 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
         report=report,
         omni=omni,
     )
+
+
+def _build(
+    path: Path, source: _Source, blueprint: Blueprint, dtype: torch.dtype
+) -> tuple[nn.Module, Decoder, Omni | None]:
+    """Make what the weights are loaded into, the decoder within, and what goes beyond text."""
+    config = blueprint.config
+    if not isinstance(config, OmniConfig):
+        decoder = blueprint.build()
+        return decoder, decoder, None
+    whole = thinker(config)
+    return whole, whole.decoder, make_omni(path, config.whole, whole, source.tokenizer, dtype=dtype)
 
 
 def blueprint_of(path: Path, checkpoint: Checkpoint) -> Blueprint:
