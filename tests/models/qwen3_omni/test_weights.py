@@ -88,5 +88,5 @@ def test_a_missing_tensor_of_speech_is_named() -> None:
         name: (info.dtype, info.shape) for name, info in layout_of("instruct").tensors.items()
     }
     del layout["talker.code_predictor.lm_head.3.weight"]
-    with pytest.raises(BadCheckpoint, match="'talker.code_predictor.lm_head' lacks"):
+    with pytest.raises(BadCheckpoint, match=r"'talker\.code_predictor\.lm_head' lacks"):
         check_layout(hollow_speech(config_of("instruct")), MetaCheckpoint(layout), SPEECH_RULES)

@@ -1,0 +1,165 @@
+"""Tiny Qwen3-Omni twice, in the reference's network and in ours, for parity and speech tests.
+
+The reference's weights are redrawn until nothing is neutral, saved as it would save a release, and
+come to ours through the real loader.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import Qwen3OmniMoeConfig, Qwen3OmniMoeForConditionalGeneration
+from transformers.models.qwen3_omni_moe import modeling_qwen3_omni_moe as reference_code
+from transformers.models.qwen3_omni_moe.configuration_qwen3_omni_moe import (
+    Qwen3OmniMoeCode2WavConfig,
+)
+from transformers.utils import logging as reference_logging
+
+from myna.models.fields import Fields
+from myna.models.qwen3_omni.code2wav import Code2Wav
+from myna.models.qwen3_omni.config import Config
+from myna.models.qwen3_omni.speech_config import Code2WavConfig
+from myna.models.qwen3_omni.thinker import Thinker
+from myna.models.qwen3_omni.weights import SPEECH_RULES, THINKER_RULES, Speech
+from myna.models.tiny_omni import tiny_omni_config
+from myna.weights.checkpoint import MemoryCheckpoint
+from myna.weights.load import load_weights
+from myna.weights.open import open_checkpoint
+
+LAYOUTS = Path(__file__).parents[1] / "models/layouts"
+RELEASED = LAYOUTS / "qwen3-omni-30b-a3b-instruct.config.json"
+RELATIVE_BAR = 1e-4  # of max(1, RMS), in float32
+RMS_RANGE = (0.05, 50.0)
+TRANSPOSED = re.compile(r".*(upsample\.\d+\.0|block\.1)\.conv\.weight")
+# What a residual unit of code2wav adds is kept small, or the network is chaotic: the rounding of
+# float32 would grow a hundred thousandfold from its first unit to its last.
+UNIT_GAIN = 0.2
+
+
+@dataclass(frozen=True)
+class OmniPair:
+    """Hold the same weights twice."""
+
+    reference: Qwen3OmniMoeForConditionalGeneration
+    config: Config
+    thinker: Thinker
+    speech: Speech
+    folder: Path
+
+
+def redraw(network: nn.Module, seed: int) -> None:
+    """Draw all weights anew: matrices keep their input's size, all else is felt."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in network.named_parameters():
+        values = parameter.data
+        if name.endswith("bias"):
+            values.normal_(0, 0.3, generator=generator)
+        elif name.endswith((".alpha", ".beta")):
+            values.normal_(0, 0.5, generator=generator)
+        elif name.endswith((".gamma", "layer_scale.scale")):
+            values.uniform_(0.2, 1, generator=generator)
+        elif values.ndim == 1:
+            values.uniform_(0.5, 1.5, generator=generator)
+        else:
+            values.normal_(0, fan_in(name, values) ** -0.5, generator=generator)
+            if name.endswith("conv2.conv.weight"):
+                values.mul_(UNIT_GAIN)
+
+
+def fan_in(name: str, values: Tensor) -> int:
+    """Count the numbers that are summed into one."""
+    if TRANSPOSED.fullmatch(name):
+        return 2 * values.shape[0]
+    is_convolution = values.ndim > 2 and "experts" not in name
+    return values[0].numel() if is_convolution else values.shape[-1]
+
+
+def make_pair(folder: Path, *, seed: int = 0, **changes: Mapping[str, object]) -> OmniPair:
+    """Build the reference, save it, and load that.
+
+    Args:
+        folder: where it is saved.
+        seed: of the weights.
+        **changes: keys to be set differently, by their section's path, `__` for its dots.
+    """
+    values = tiny_omni_config()
+    for path, keys in changes.items():
+        section = values
+        for name in path.split("__"):
+            section[name] = dict(section[name])
+            section = section[name]
+        section.update(keys)
+    reference_logging.disable_progress_bar()
+    reference_logging.set_verbosity_error()
+    config = Qwen3OmniMoeConfig(**values, attn_implementation="eager")
+    reference = Qwen3OmniMoeForConditionalGeneration(config).eval()
+    redraw(reference, seed)
+    reference.save_pretrained(folder, max_shard_size="400KB")
+    return OmniPair(reference, *load(folder), folder)
+
+
+def load(folder: Path) -> tuple[Config, Thinker, Speech]:
+    """Load a folder through the real loader."""
+    config = Config.from_hf(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    assert config.speech is not None
+    with torch.device("meta"):
+        thinker, speech = Thinker(config.thinker), Speech(config.speech)
+    checkpoint = open_checkpoint(folder)
+    load_weights(thinker, checkpoint, THINKER_RULES, dtype=torch.float32)
+    load_weights(speech, checkpoint, SPEECH_RULES, dtype=torch.float32)
+    return config, thinker, speech
+
+
+def outputs(network: nn.Module, names: Iterable[str], run: Callable[[], None]) -> dict[str, Tensor]:
+    """Run a network and keep what the named modules put out, without an axis of one request."""
+    kept: dict[str, Tensor] = {}
+    hooks = []
+    for name in names:
+
+        def keep(_module: nn.Module, _inputs: object, out: object, name: str = name) -> None:
+            tensor = out[0] if isinstance(out, tuple) else out
+            assert isinstance(tensor, Tensor), name
+            kept[name] = tensor
+
+        hooks.append(network.get_submodule(name).register_forward_hook(keep))
+    with torch.inference_mode():
+        run()
+    for hook in hooks:
+        hook.remove()
+    return kept
+
+
+def compare(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Fail where the two are further apart than the bar, or where the reference is silent."""
+    assert found.keys() == expected.keys()
+    for name, wanted in expected.items():
+        rms = float(wanted.pow(2).mean().sqrt())
+        assert RMS_RANGE[0] < rms < RMS_RANGE[1], f"the reference's {name} has RMS {rms}"
+        assert found[name].numel() == wanted.numel(), f"parity fails at {name}: another shape"
+        error = float((found[name].reshape(wanted.shape) - wanted).abs().max())
+        bar = RELATIVE_BAR * max(1.0, rms)
+        assert error <= bar, f"parity fails at {name}: error {error:.2e}, bar {bar:.2e}"
+
+
+def released_config() -> dict[str, dict[str, object]]:
+    """Read the config.json of the released Instruct checkpoint."""
+    return json.loads(RELEASED.read_text(encoding="utf-8"))
+
+
+def code2wav_pair(values: Mapping[str, object]) -> tuple[nn.Module, Code2Wav]:
+    """Make the reference's code2wav of a configuration, and ours with its weights."""
+    reference = reference_code.Qwen3OmniMoeCode2Wav(Qwen3OmniMoeCode2WavConfig(**values)).eval()
+    redraw(reference, 0)
+    with torch.device("meta"):
+        ours = nn.ModuleDict(
+            {"code2wav": Code2Wav(Code2WavConfig.read(Fields(values, source="x")))}
+        )
+    weights = {f"code2wav.{name}": value for name, value in reference.state_dict().items()}
+    load_weights(ours, MemoryCheckpoint(weights), SPEECH_RULES, dtype=torch.float32)
+    return reference, ours["code2wav"]
