@@ -4,6 +4,7 @@ import io
 import math
 import struct
 
+import av
 import numpy as np
 import pytest
 import soxr
@@ -38,6 +39,19 @@ def wav(
 
 def rms(x: np.ndarray) -> float:
     return math.sqrt(float(np.mean(np.square(x, dtype=np.float64))))
+
+
+def mp3(seconds: float, rate_hz: int) -> bytes:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp3", options={"write_xing": "0"}) as container:
+        stream = container.add_stream("libmp3lame", rate=rate_hz)
+        stream.layout = "mono"
+        wave = tone(seconds, rate_hz)[None]
+        frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+        frame.sample_rate = rate_hz
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file.getvalue()
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 44_100, 48_000, 192_000, 384_000])
@@ -146,6 +160,14 @@ def test_sounds_one_after_another_in_a_file_are_joined(write_sound) -> None:
     ]
     samples = decode_audio(b"".join(parts), MediaBudget()).samples
     assert abs(len(samples) / 16_000 - 1.0) < 0.05
+
+
+def test_a_rate_that_changes_within_a_file_is_followed() -> None:
+    """Join two streams of MP3 frames, which stand alone."""
+    parts = [mp3(0.5, 44_100), mp3(0.5, 48_000)]
+    sound = decode_audio(b"".join(parts), MediaBudget())
+    assert sound.rate_hz == 16_000
+    assert abs(sound.duration_s - 1.0) < 0.2
 
 
 def test_an_empty_file_is_refused() -> None:

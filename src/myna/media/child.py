@@ -130,7 +130,14 @@ def _restrict(memory_bytes: int) -> None:
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, NUM_DESCRIPTORS),
     ):
+        most = _allowed(kind, most)
         resource.setrlimit(kind, (most, most))
+
+
+def _allowed(kind: int, most: int) -> int:
+    """Keep a bound below the one that the process was started with."""
+    _, greatest = resource.getrlimit(kind)
+    return most if greatest == resource.RLIM_INFINITY else min(most, greatest)
 
 
 def _set_timers(task: Task) -> None:
@@ -138,7 +145,7 @@ def _set_timers(task: Task) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     until_s = int(used.ru_utime + used.ru_stime + task.cpu_s) + 1
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (until_s, most))
+    resource.setrlimit(resource.RLIMIT_CPU, (_allowed(resource.RLIMIT_CPU, until_s), most))
     signal.setitimer(signal.ITIMER_REAL, task.wall_s)
 
 
