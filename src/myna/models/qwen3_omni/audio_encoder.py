@@ -132,8 +132,10 @@ class AudioEncoder(nn.Module):
         for x in chunks[:, None].split(CHUNKS_AT_ONCE):
             for convolution in (self.conv2d1, self.conv2d2, self.conv2d3):
                 x = functional.gelu(convolution(x))  # (B, C, M/2, T/2), and so on
-            out.append(self.conv_out(x.permute(0, 3, 1, 2).flatten(-2)))  # (B, T/8, D)
-        tokens = torch.cat(out)
+            out.append(x.permute(0, 3, 1, 2).flatten(-2))  # (B, T/8, C*M/8)
+        rows = torch.cat(out)
+        # As a plain matrix: torch copies the weight for each chunk of a batch of them.
+        tokens = self.conv_out(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])  # (B, T/8, D)
         places = sinusoids(tokens.shape[1], self.config.width)
         return tokens + places.to(tokens.device, tokens.dtype)
 
