@@ -21,7 +21,8 @@ from myna.engine.sampler import adjust, choose, distribution, draw, keep_nucleus
 from myna.engine.sequence import EngineRequest, Sampling, Sequence
 
 NUM_TRIALS = 3
-LARGE_V = 5000  # more than the sampler's first guess at a nucleus
+LARGE_V = 20_000  # wider than the first two guesses at a nucleus
+EDGE_ATOL = 1e-5  # transformers adds a whole vocabulary's probabilities in float32
 PROBABILITY_ATOL = 1e-6  # float32 softmax over a few thousand terms
 
 
@@ -88,7 +89,7 @@ def test_the_distribution_is_that_of_transformers(vocab_size, top_k, top_p, min_
         found = probabilities(adjust(logits, sequence), sequence.sampling)
         torch.testing.assert_close(found, wanted, atol=PROBABILITY_ATOL, rtol=0)
         differ = (found > 0) != (wanted > 0)  # by rounding, at the nucleus' far edge
-        assert (found + wanted)[differ].sum().item() <= PROBABILITY_ATOL
+        assert (found + wanted)[differ].sum().item() <= EDGE_ATOL
 
 
 def test_top_k_keeps_all_that_equal_the_last_kept():

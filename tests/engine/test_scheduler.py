@@ -90,6 +90,7 @@ class World:
         for chunk in chunks:
             sequence = chunk.sequence
             assert chunk.start == sequence.num_computed < chunk.stop <= len(sequence.token_ids)
+            assert chunk.end <= sequence.max_total
             for position in range(chunk.start, chunk.end):
                 slot = self.slot(sequence, position)
                 assert self.pool.num_holders(slot // TOKENS_PER_BLOCK) == 1, "others would see this"

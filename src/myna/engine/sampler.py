@@ -22,8 +22,9 @@ from myna.engine.sequence import Sampling, Sequence, TokenScore
 from myna.engine.tally import TokenTally
 
 UNIFORM_BITS = 48  # few enough that `uniform() * total` can never round up to the total
-# The likeliest tokens looked at before a whole vocabulary is sorted to find its nucleus.
-NUCLEUS_GUESS = 1024
+# How many of the likeliest tokens are ranked first to find a nucleus, and how many times more when
+# it is wider: to sort a whole vocabulary for each token would cost more than a small model's step.
+NUCLEUS_GUESS, NUCLEUS_GROWTH = 1024, 8
 
 
 def choose(logits: Tensor, sequence: Sequence) -> TokenScore:
@@ -128,10 +129,11 @@ def keep_nucleus(probabilities: Tensor, top_p: float) -> Tensor:
         probabilities: (C,)
         top_p: below 1.
     """
-    guess = probabilities.topk(min(NUCLEUS_GUESS, probabilities.shape[0]))
-    ranked, order = guess.values, guess.indices
-    if ranked.sum().item() < top_p and ranked.shape[0] < probabilities.shape[0]:
-        ranked, order = probabilities.sort(descending=True, stable=True)
+    num_all, num_ranked = probabilities.shape[0], NUCLEUS_GUESS
+    ranked, order = probabilities.topk(min(num_ranked, num_all))
+    while num_ranked < num_all and ranked.sum().item() < top_p:
+        num_ranked *= NUCLEUS_GROWTH
+        ranked, order = probabilities.topk(min(num_ranked, num_all))
     before = ranked.cumsum(0, dtype=torch.float64) - ranked  # what all likelier tokens have
     num_kept = int((before < top_p).sum())
     kept = order[:num_kept]
