@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 
 from myna.models.qwen3_omni.audio_encoder import AudioEncoder, sinusoids
+from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.encoder_config import AudioConfig
 from myna.models.qwen3_omni.windows import Run
 
+RELEASED = Path(__file__).parents[1] / "layouts/qwen3-omni-30b-a3b-instruct.config.json"
 CONFIG = AudioConfig(
     num_mels=16,
     width=16,
@@ -47,3 +52,10 @@ def test_positions_are_sines_then_cosines() -> None:
         torch.tensor([2.0, 2.0]).sin() * torch.tensor([1.0, 0])
         + (torch.tensor([2.0, 2.0]).cos() * torch.tensor([0, 1.0])),
     )
+
+
+def test_the_released_encoder_has_its_published_number_of_parameters() -> None:
+    config = Config.from_hf(json.loads(RELEASED.read_text(encoding="utf-8")))
+    with torch.device("meta"):
+        network = AudioEncoder(config.thinker.audio)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 647_927_168

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 
+from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.encoder_config import VisionConfig
 from myna.models.qwen3_omni.vision_encoder import VisionEncoder
 
+RELEASED = Path(__file__).parents[1] / "layouts/qwen3-omni-30b-a3b-instruct.config.json"
 CONFIG = VisionConfig(
     num_layers=1,
     width=8,
@@ -51,3 +56,10 @@ def test_tokens_and_features_have_the_thinkers_width() -> None:
         seen = encoder()(torch.zeros(16, CONFIG.patch_width), grids)
     assert seen.tokens.shape == (4, 12)
     assert [features.shape for features in seen.deepstack] == [(4, 12)]
+
+
+def test_the_released_encoder_has_its_published_number_of_parameters() -> None:
+    config = Config.from_hf(json.loads(RELEASED.read_text(encoding="utf-8")))
+    with torch.device("meta"):
+        network = VisionEncoder(config.thinker.vision)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 538_631_408
