@@ -19,7 +19,7 @@ from myna.core.events import Event
 from myna.core.requests import Request
 from myna.core.service import Health, ModelCard
 
-MAX_FRAME_BYTES = 128 * 2**20
+MAX_FRAME_BYTES = 160 * 2**20  # a request's media at their limit, and room for its words
 LENGTH_BYTES = 4
 
 

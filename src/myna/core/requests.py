@@ -68,7 +68,16 @@ class TokenInput(msgspec.Struct, frozen=True, kw_only=True, tag="tokens"):
     echo: bool = False
 
 
-Input = ChatInput | TextInput | TokenInput
+class SayInput(msgspec.Struct, frozen=True, kw_only=True, tag="say"):
+    """Ask for exactly this text to be spoken; the request's `speech` says by whom.
+
+    The answer is sound alone: the model writes nothing of its own.
+    """
+
+    text: str
+
+
+Input = ChatInput | TextInput | TokenInput | SayInput
 
 
 class Constraint(msgspec.Struct, frozen=True, kw_only=True):
