@@ -15,6 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from myna.core.progress import silent
+from myna.engine.stats import EngineStats
 from myna.models.tiny import write_tiny_checkpoint
 from myna.pipeline.load import LoadOptions
 from myna.pipeline.service import LocalService, load_local_service
@@ -22,7 +23,7 @@ from myna.server.settings import ServerSettings
 from random_schemas import SchemaMaker
 
 CONTEXT = 2048
-LEAVE_S = 0.25  # from a client's leaving to the engine's knowing
+LEAVE_S = 10.0  # a busy machine's time for all clients to be missed; the figure is in steps
 NUM_SCHEMAS, NUM_AT_ONCE = 200, 16
 WEATHER: Any = {
     "type": "function",
@@ -146,11 +147,10 @@ class TestAnswers:
 
 @dataclass
 class Watch:
-    """Record at which of the engine's steps requests were given up, and were gone."""
+    """Record at which of the engine's steps requests were given up, and what was left then."""
 
     asked: list[int] = field(default_factory=list)
-    gone: list[int] = field(default_factory=list)
-    used_blocks: list[int] = field(default_factory=list)
+    gone: list[EngineStats] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -165,9 +165,7 @@ def watch(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> Watch:
 
     def gone(request_id: Any) -> bool:
         is_open = engine_cancel(request_id)
-        stats = engine.stats()
-        watch.gone.append(stats.num_steps)
-        watch.used_blocks.append(stats.used_blocks)
+        watch.gone.append(engine.stats())
         return is_open
 
     monkeypatch.setattr(thread, "cancel", asked)
@@ -177,16 +175,15 @@ def watch(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 def check_gone(service: LocalService, watch: Watch, *, num_requests: int) -> None:
     """Check that all requests were given up, each within a step, and left nothing behind."""
-    deadline_s = time.monotonic() + LEAVE_S * num_requests + 5
+    deadline_s = time.monotonic() + LEAVE_S
     while len(watch.gone) < num_requests:
         assert time.monotonic() < deadline_s, "a request is still running"
         time.sleep(0.001)
     assert len(watch.asked) == num_requests
     for asked, gone in zip(watch.asked, watch.gone, strict=True):
-        assert gone - asked <= 1
-    assert watch.used_blocks[-1] == 0
-    stats = service._thread.stats
-    assert (stats.num_running, stats.num_waiting) == (0, 0)
+        assert gone.num_steps - asked <= 1
+    last = watch.gone[-1]
+    assert (last.num_running, last.num_waiting, last.used_blocks) == (0, 0, 0)
     pool = service._thread._engine.pool
     assert pool.num_free + pool.num_cached == service._thread._engine.config.num_blocks
 
