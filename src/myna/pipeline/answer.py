@@ -126,6 +126,7 @@ class RequestAnswer:
             completion_tokens=account.completion_tokens,
             cached_tokens=account.cached_tokens,
             reasoning_tokens=parser.num_reasoning_tokens,
+            media_tokens=self._prepared.num_media_tokens,
         )
         return Finished(
             index=index,

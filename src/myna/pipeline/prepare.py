@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,6 +19,7 @@ from myna.engine.protocols import TokenMask, TokenOverride
 from myna.engine.sequence import EngineRequest, Sampling
 from myna.pipeline.defaults import SamplingDefaults, fill
 from myna.pipeline.load import LoadedModel
+from myna.pipeline.media_prompt import MediaPart, MediaPrompt, MediaReader, media_of
 from myna.pipeline.thinking import ThinkingGuard, ThinkingTokens
 from myna.text.chat_template import THINK_CLOSE, THINK_OPEN, ends_in_thinking
 from myna.text.reasoning import drop_old_reasoning
@@ -40,6 +41,7 @@ class Prepared:
         may_call_tools: the answer may hold tool calls.
         stops: texts that end the answer.
         echo_text: the prompt, if it is to be part of the answer.
+        num_media_tokens: how many of the prompt's tokens stand for media.
     """
 
     engine_request: EngineRequest
@@ -48,11 +50,13 @@ class Prepared:
     may_call_tools: bool
     stops: tuple[str, ...]
     echo_text: str | None
+    num_media_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Prompt:
     token_ids: tuple[int, ...]
+    media: MediaPrompt | None = None
     starts_thinking: bool = False
     is_chat: bool = False
 
@@ -72,6 +76,9 @@ class Preparer:
         written = model.template.source if model.template else ""
         self._knows_thinking = THINK_CLOSE in written
         self._think_tokens = _think_tokens(tokenizer)
+        self._reader: MediaReader | None = None
+        if model.omni is not None:
+            self._reader = MediaReader(model.omni, context=model.engine_config.max_total_tokens)
 
     def prepare(self, request: Request) -> Prepared:
         """Turn a request into an engine request.
@@ -80,7 +87,7 @@ class Preparer:
             InvalidRequest: something in it is wrong.
         """
         prompt = self._prompt(request)
-        asked = request.input
+        asked, media = request.input, prompt.media
         tools = asked.tools if isinstance(asked, ChatInput) and asked.tool_choice != "none" else ()
         echo_text = self._echo_text(request)
         grammar = self._grammar(request, starts_thinking=prompt.starts_thinking)
@@ -93,6 +100,9 @@ class Preparer:
             engine_request=EngineRequest(
                 id=request.id,
                 token_ids=prompt.token_ids,
+                prompt=None if media is None else media.batch,
+                advance=0.0 if media is None else media.layout.advance,
+                cache_labels=() if media is None else media.labels,
                 sampling=sampling,
                 num_choices=request.num_choices,
                 deadline_s=deadline_s,
@@ -104,20 +114,31 @@ class Preparer:
             may_call_tools=bool(tools),
             stops=request.sampling.stop,
             echo_text=echo_text,
+            num_media_tokens=0 if media is None else media.num_media_tokens,
         )
 
     def close(self) -> None:
-        """End the process that proves grammars."""
+        """End the processes that prove grammars and decode media."""
         self._grammars.close()
+        if self._reader is not None:
+            self._reader.close()
 
     def _prompt(self, request: Request) -> _Prompt:
         asked, tokenizer = request.input, self._model.tokenizer
         if isinstance(asked, ChatInput):
             return self._chat_prompt(asked)
         if isinstance(asked, TokenInput):
-            return _Prompt(token_ids=asked.token_ids)
+            return self._with_media(asked.token_ids, [])
         head = [tokenizer.bos_id] if tokenizer.adds_bos and tokenizer.bos_id is not None else []
-        return _Prompt(token_ids=(*head, *tokenizer.encode(asked.prompt)))
+        return self._with_media([*head, *tokenizer.encode(asked.prompt)], [])
+
+    def _with_media(self, token_ids: Sequence[int], parts: Sequence[MediaPart]) -> _Prompt:
+        """Put media into their places; a place without one is refused."""
+        reader = self._reader
+        if reader is None or not (parts or reader.has_places(token_ids)):
+            return _Prompt(token_ids=tuple(token_ids))
+        media = reader.prompt(token_ids, reader.decode(parts))
+        return _Prompt(token_ids=media.token_ids, media=media)
 
     def _echo_text(self, request: Request) -> str | None:
         asked = request.input
@@ -135,14 +156,22 @@ class Preparer:
                 "use /v1/completions, or a model tuned for conversation",
                 param="messages",
             )
+        messages = drop_old_reasoning(asked.messages)
+        parts = media_of(messages)
+        if parts and self._reader is None:
+            raise InvalidRequest(
+                "the messages hold pictures, sounds or videos, but this model reads text only; "
+                "leave them out, or ask another model",
+                param="messages",
+            )
         rendered = template.render(
-            drop_old_reasoning(asked.messages),
+            messages,
             tools=asked.tools if asked.tool_choice != "none" else (),
             thinking=asked.thinking,
             escape=tokenizer.escape_control_tokens,
         )
-        return _Prompt(
-            token_ids=tuple(tokenizer.encode_rendered(rendered)),
+        return replace(
+            self._with_media(tokenizer.encode_rendered(rendered), parts),
             starts_thinking=ends_in_thinking(rendered),
             is_chat=True,
         )

@@ -16,7 +16,15 @@ import jinja2
 from jinja2 import nodes
 
 from myna.core.errors import BadCheckpoint, InvalidRequest
-from myna.core.messages import Message, Tool
+from myna.core.messages import (
+    AudioPart,
+    ImagePart,
+    Message,
+    Part,
+    TextPart,
+    Tool,
+    VideoPart,
+)
 from myna.text import sandbox
 
 MAX_TEMPLATE_BYTES = 256 * 2**10
@@ -130,7 +138,9 @@ class ChatTemplate:
         keep = (THINK_OPEN, THINK_CLOSE) if message.role == "assistant" else ()
         text = escape(message.text, keep=keep)
         form: dict[str, object] = {"role": message.role, "content": text}
-        if self.wants_parts:
+        if any(not isinstance(part, TextPart) for part in message.content):
+            form["content"] = [_part_form(part, escape, keep) for part in message.content]
+        elif self.wants_parts:
             form["content"] = [{"type": "text", "text": text}] if text else []
         if message.name is not None:
             form["name"] = escape(message.name)
@@ -153,6 +163,19 @@ class ChatTemplate:
             if not text and self._has_null_content:
                 form["content"] = None
         return form
+
+
+def _part_form(part: Part, escape: Escape, keep: tuple[str, ...]) -> dict[str, str]:
+    """Write a part; of media only the kind, for which the template writes a placeholder."""
+    match part:
+        case TextPart(text=text):
+            return {"type": "text", "text": escape(text, keep=keep)}
+        case ImagePart():
+            return {"type": "image"}
+        case AudioPart():
+            return {"type": "audio"}
+        case VideoPart():
+            return {"type": "video"}
 
 
 def ends_in_thinking(prompt: str) -> bool:
