@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import Qwen3OmniMoeProcessor
 from transformers.models.qwen3_omni_moe import modeling_qwen3_omni_moe as reference_code
 
-from myna.models.qwen3_omni import inputs, positions
+from myna.models.qwen3_omni import inputs
 from myna.models.qwen3_omni.inputs import Layout
 from myna.models.qwen3_omni.positions import Medium
 
@@ -184,10 +184,12 @@ def test_the_talkers_positions_equal_the_reference() -> None:
         layout = prompt.layout
         assert inputs.locate(layout.token_ids.tolist(), prompt.media, IDS) == layout.spans
         expected, _ = prompt.reference(layout.token_ids, with_sound=False)
-        spans = positions.spans_of_talker(layout.spans)
-        found = positions.positions(len(layout.token_ids), spans, positions_per_s=RATE)
+        rows = torch.arange(len(layout.token_ids))
+        found = inputs.talker_positions(
+            layout, user_rows=rows, token_ids=layout.token_ids, config=CONFIG
+        )
         assert torch.equal(found, expected.float()), seed
-        compared += len(spans) < len(layout.spans)
+        compared += not torch.equal(found, layout.positions)
     assert compared > 10
 
 

@@ -93,6 +93,16 @@ def test_media_are_found_again_in_a_part_of_the_prompt() -> None:
     assert [(span.start, span.stop) for span in late] == [(0, 9), (10, 13)]
 
 
+def test_the_talker_counts_only_the_turns_it_reads() -> None:
+    """A picture in the first turn is not read; one in the second is, then text."""
+    layout = inputs.expand([*SEEN, 7, *SEEN], [Picture(1, 9), Picture(1, 2)], THINKER)
+    rows = torch.arange(11, 16)  # a text token, start, two of the picture, end
+    tokens = torch.cat((layout.token_ids[rows], torch.tensor([7, 7])))
+    found = inputs.talker_positions(layout, user_rows=rows, token_ids=tokens, config=THINKER)
+    height = [0, 1, 2, 2, 4, 5, 6]
+    assert found.tolist() == [height, height, [0, 1, 2, 3, 4, 5, 6]]
+
+
 @pytest.mark.parametrize(
     ("prompt", "media", "message"),
     [

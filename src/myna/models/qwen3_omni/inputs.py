@@ -30,6 +30,7 @@ from myna.models.qwen3_omni.positions import (
     advance,
     num_edges,
     positions,
+    spans_of_talker,
     video_first,
 )
 
@@ -201,6 +202,23 @@ def locate(token_ids: Sequence[int], media: Sequence[Medium], ids: MediaIds) -> 
         spans.append(Span(medium, row - edges, stop + edges))
         row = stop
     return tuple(spans)
+
+
+def talker_positions(
+    layout: Layout, *, user_rows: Tensor, token_ids: Tensor, config: ThinkerConfig
+) -> Tensor:
+    """Give the talker's tokens their places: (3, N) float32.
+
+    Args:
+        layout: of the thinker's prompt.
+        user_rows: which of its tokens the talker reads; a medium comes whole or not at all.
+        token_ids: (N,) int64 of the talker: those, then others that are text.
+        config: of the thinker.
+    """
+    read = set(user_rows.tolist())
+    media = [span.medium for span in layout.spans if span.start in read]
+    spans = spans_of_talker(locate(token_ids.tolist(), media, layout.media))
+    return positions(len(token_ids), spans, positions_per_s=config.positions_per_s)
 
 
 def check_tokens(config: Config, id_of: Callable[[str], int | None]) -> None:
