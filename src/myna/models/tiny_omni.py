@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ SPECIAL_TOKENS = (
 CODEBOOK_SIZE = 64
 NUM_CODEBOOKS = 4
 LAST_CONV = "code2wav.decoder.6.conv.weight"
-UNIT_GAIN = 0.2
+UNIT_GAIN = 0.1
 LAST_GAIN = 0.1
 NUM_CONTROLS = 1024  # the talker's code counts on so many codes that are no sound
 
@@ -301,10 +302,9 @@ def draw(name: str, shape: tuple[int, ...], *, seed: int) -> Tensor:
         return torch.empty(shape).normal_(0, 0.5, generator=generator)
     if name.endswith((".gamma", ".scale")):
         return torch.empty(shape).uniform_(0.2, 1, generator=generator)
-    if len(shape) >= 3:
-        gain = _conv_gain(name)
-        fan_in = shape[0] * 2 if _is_transposed(name) else torch.Size(shape[1:]).numel()
-        return torch.empty(shape).normal_(0, gain * fan_in**-0.5, generator=generator)
+    if len(shape) >= 3 or (name.startswith("code2wav.") and len(shape) == 2):
+        fan_in = shape[0] * 2 if _is_transposed(name) else prod(shape[1:])
+        return torch.empty(shape).normal_(0, _gain(name) * fan_in**-0.5, generator=generator)
     return draw_text(name, shape, seed=seed)
 
 
@@ -313,7 +313,7 @@ def _is_transposed(name: str) -> bool:
     return re.fullmatch(pattern, name) is not None
 
 
-def _conv_gain(name: str) -> float:
+def _gain(name: str) -> float:
     """Keep small what residual units add, or errors would grow from one to the next; and the last
     convolution, or the wave would be clipped.
     """
