@@ -18,13 +18,15 @@ from transformers import Qwen3OmniMoeConfig, Qwen3OmniMoeForConditionalGeneratio
 from transformers.models.qwen3_omni_moe import modeling_qwen3_omni_moe as reference_code
 from transformers.models.qwen3_omni_moe.configuration_qwen3_omni_moe import (
     Qwen3OmniMoeCode2WavConfig,
+    Qwen3OmniMoeTalkerCodePredictorConfig,
 )
 from transformers.utils import logging as reference_logging
 
 from myna.models.fields import Fields
 from myna.models.qwen3_omni.code2wav import Code2Wav
+from myna.models.qwen3_omni.code_predictor import CodePredictor
 from myna.models.qwen3_omni.config import Config
-from myna.models.qwen3_omni.speech_config import Code2WavConfig
+from myna.models.qwen3_omni.speech_config import Code2WavConfig, CodePredictorConfig
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import SPEECH_RULES, THINKER_RULES, Speech
 from myna.models.tiny_omni import tiny_omni_config
@@ -98,7 +100,7 @@ def make_pair(folder: Path, *, seed: int = 0, **changes: Mapping[str, object]) -
     reference_logging.disable_progress_bar()
     reference_logging.set_verbosity_error()
     config = Qwen3OmniMoeConfig(**values, attn_implementation="eager")
-    reference = Qwen3OmniMoeForConditionalGeneration(config).eval()
+    reference = Qwen3OmniMoeForConditionalGeneration(config).eval().requires_grad_(False)
     redraw(reference, seed)
     reference.save_pretrained(folder, max_shard_size="400KB")
     return OmniPair(reference, *load(folder), folder)
@@ -163,3 +165,20 @@ def code2wav_pair(values: Mapping[str, object]) -> tuple[nn.Module, Code2Wav]:
     weights = {f"code2wav.{name}": value for name, value in reference.state_dict().items()}
     load_weights(ours, MemoryCheckpoint(weights), SPEECH_RULES, dtype=torch.float32)
     return reference, ours["code2wav"]
+
+
+def predictor_pair(*, num_layers: int) -> tuple[nn.Module, CodePredictor]:
+    """Make the reference's code predictor at the released widths, and ours with its weights."""
+    values = dict(released_config()["talker_config"]["code_predictor_config"])
+    values |= {"num_hidden_layers": num_layers, "layer_types": ["full_attention"] * num_layers}
+    config = Qwen3OmniMoeTalkerCodePredictorConfig(**values)
+    reference = reference_code.Qwen3OmniMoeTalkerCodePredictorModelForConditionalGeneration(config)
+    redraw(reference.eval(), 0)
+    with torch.device("meta"):
+        read = CodePredictorConfig.read(Fields(values, source="config.json"))
+        ours = nn.ModuleDict({"talker": nn.ModuleDict({"code_predictor": CodePredictor(read)})})
+    weights = {
+        f"talker.code_predictor.{name}": value for name, value in reference.state_dict().items()
+    }
+    load_weights(ours, MemoryCheckpoint(weights), SPEECH_RULES, dtype=torch.float32)
+    return reference, ours["talker"]["code_predictor"]
