@@ -9,6 +9,8 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 # REQUIRE=all turns every skipped check into a failure.
 REQUIRE ?=
+# Names of bars and their options; see docs/bars.md.
+BARS ?=
 # Words for pytest, as in: make parity ARGS="-k llama -x"
 ARGS ?=
 
@@ -21,7 +23,7 @@ PYTEST = $(TEST_ENV) $(BIN)/python -m pytest $(ARGS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run setup test fmt lint types layers sizes unit parity golden docs reference bench wheel clean help
+.PHONY: run setup test fmt lint types layers sizes unit parity golden docs reference bench bars wheel clean help
 
 run: .venv/.run  ## Set up, fetch a small model and serve it on 127.0.0.1 (PORT=8000 MODEL=smollm2-135m)
 	@$(BIN)/myna pull $(MODEL)
@@ -70,6 +72,9 @@ reference: .venv/.test  ## Write docs/reference/cli.md from the command line's o
 
 bench: .venv/.test  ## Measure the compiled kernels on this machine
 	@$(BIN)/python benchmarks/kernels.py
+
+bars: setup  ## Show that bars hold (BARS="startup kill"; without names, list them)
+	@$(BIN)/python benchmarks/bars.py $(BARS)
 
 wheel: .venv/.test  ## Build the wheel into dist/
 	@$(PIP) wheel --no-deps -w dist .

@@ -1,0 +1,305 @@
+"""Show that a bar holds: run what it takes, print the figure last, exit non-zero below the bar.
+
+    python benchmarks/bars.py --list
+    python benchmarks/bars.py NAME [NAME …] [--model SMOLLM2.gguf] [--qwen QWEN.gguf] [--moe FOLDER]
+
+docs/bars.md lists the bars with what was measured. Speed and memory need a machine that does
+nothing else; nothing here downloads anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SMOLLM2 = ROOT / ".venv/models/SmolLM2-135M-Instruct.Q4_1.gguf"
+COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed)")
+STARTUP_S, STARTUP_REPEATS = 0.4, 5
+STARTUP_COMMANDS = (["--help"], ["list"], ["version"])
+
+
+class Missed(Exception):
+    """Say why a bar was not reached."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Name the models that some bars need, as the command line gives them."""
+
+    model: Path = SMOLLM2
+    qwen: Path | None = None
+    moe: Path | None = None
+
+    def need(self, name: str) -> str:
+        """Give the path of a model.
+
+        Raises:
+            Missed: it was not given, or is not there.
+        """
+        path: Path | None = getattr(self, name)
+        if path is None or not path.exists():
+            raise Missed(f"it needs --{name}, and {path or 'nothing'} was given")
+        return str(path.resolve())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """Describe one bar.
+
+    Attributes:
+        must: what has to hold, in words.
+        show: runs what shows it; returns the figure, or raises `Missed`.
+        needs: the models it needs.
+    """
+
+    must: str
+    show: Callable[[Files], str]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tests:
+    """Show a bar by tests.
+
+    Attributes:
+        proves: what is known when all of them pass.
+        paths: files and tests, as pytest takes them.
+        keyword: only the tests whose names match, as pytest's -k.
+    """
+
+    proves: str
+    paths: tuple[str, ...]
+    keyword: str = ""
+
+    def __call__(self, files: Files) -> str:
+        """Run them; a skipped test is a failed one."""
+        command = [sys.executable, "-m", "pytest", "-q", *self.paths, "-p", "no:cacheprovider"]
+        command += ["-k", self.keyword] if self.keyword else []
+        environment = {**os.environ, "MYNA_REQUIRE": "all"}
+        if files.model.exists():
+            environment["MYNA_TEST_SMOLLM2"] = str(files.model.resolve())
+        started_s = time.monotonic()
+        output = run(command, environment)
+        seconds = time.monotonic() - started_s
+        counts = {word: int(count) for count, word in COUNTS.findall(output.splitlines()[-1])}
+        if set(counts) != {"passed"}:
+            raise Missed(output.splitlines()[-1])
+        return f"{self.proves} ({counts['passed']} tests, {seconds:.0f} s)"
+
+
+@dataclass(frozen=True)
+class Script:
+    """Show a bar by one of the other files here; its last line is the figure.
+
+    Attributes:
+        words: the command line; a word in braces is a model.
+    """
+
+    words: tuple[str, ...]
+
+    def __call__(self, files: Files) -> str:
+        """Run it; its exit code decides."""
+        words = [
+            files.need(word.strip("{}")) if word.startswith("{") else word for word in self.words
+        ]
+        output = run([sys.executable, str(ROOT / "benchmarks" / words[0]), *words[1:]], os.environ)
+        return output.splitlines()[-1]
+
+
+def run(command: list[str], environment: Mapping[str, str]) -> str:
+    """Run a command in the repository, showing what it prints; returns it.
+
+    Raises:
+        Missed: it fails.
+    """
+    lines: list[str] = []
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE
+    ) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line.rstrip("\n"))
+    lines = [line for line in lines if line.strip()] or ["nothing was printed"]
+    if process.returncode != 0:
+        raise Missed(lines[-1])
+    return "\n".join(lines)
+
+
+def startup(_files: Files) -> str:
+    """Time short commands, each at its best, and look for torch in what they have loaded."""
+    best_s: dict[str, float] = {}
+    for words in STARTUP_COMMANDS:
+        code = (
+            "import sys\n"
+            "from myna.cli.main import run\n"
+            f"code = run({words!r})\n"
+            "sys.exit('torch was loaded' if 'torch' in sys.modules else code)\n"
+        )
+        looked = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+        if looked.returncode != 0:
+            raise Missed(f"myna {words[0]}: {looked.stderr.decode().strip()}")
+        durations_s = []
+        for _ in range(STARTUP_REPEATS):
+            started_s = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "myna", *words], capture_output=True, check=True)
+            durations_s.append(time.perf_counter() - started_s)
+        best_s[words[0]] = min(durations_s)
+    figure = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in best_s.items())
+    if max(best_s.values()) > STARTUP_S:
+        raise Missed(f"{figure}; at most {STARTUP_S} s are allowed")
+    return f"{figure}, without torch"
+
+
+PARITY = "tests/parity"
+BARS: Mapping[str, Bar] = {
+    # A model answers.
+    "parity": Bar(
+        must="equal to transformers, relative 1e-4, all families through the real loader",
+        show=Tests(
+            "every stage within 1e-4", (f"{PARITY}/test_stages.py", f"{PARITY}/test_gguf.py")
+        ),
+    ),
+    "mutants": Bar(
+        must="every mutant fails parity",
+        show=Tests("every mutant fails", (f"{PARITY}/test_mutants.py",)),
+    ),
+    "greedy": Bar(
+        must="64 greedy tokens equal on 20 seeds",
+        show=Tests("20 seeds, 64 tokens each, 0 differ", (f"{PARITY}/test_greedy.py",)),
+    ),
+    "layouts": Bar(
+        must="QwQ-32B at full size on the meta device: every tensor used, every parameter filled",
+        show=Tests("no tensor left, no parameter empty", ("tests/models/test_layouts.py",)),
+    ),
+    "smollm2": Bar(
+        must="SmolLM2 in float32: greedy text equals transformers, 10 prompts of 64 tokens",
+        show=Tests("10 prompts of 64 tokens, 0 differ", (f"{PARITY}/test_smollm2.py",)),
+        needs=("model",),
+    ),
+    "speed": Bar(
+        must="bfloat16, 0.5B, beside transformers: decode >= 1.1x, prefill of 512 >= 1.0x",
+        show=Script(("speed.py", "{qwen}", "--min-decode", "1.1", "--min-prefill", "1.0")),
+        needs=("qwen",),
+    ),
+    "startup": Bar(must="`--help`, `list`, `version` <= 0.4 s, no torch", show=startup),
+    "bad-input": Bar(
+        must="one clear error for each damage; the next request byte-identical",
+        show=Tests(
+            "every damage is named",
+            (
+                "tests/pipeline/test_bad_models.py",
+                "tests/protocol/test_bad_bodies.py",
+                "tests/weights",
+                "tests/pipeline/test_service.py",
+            ),
+        ),
+    ),
+    "kill": Bar(
+        must="kill -9 of the engine mid-stream: typed error within 2 s, ready again, nothing left",
+        show=Tests(
+            "typed error within 2 s, ready again",
+            (
+                "tests/core/test_remote.py",
+                "tests/cli/test_serve.py",
+                "tests/pipeline/test_worker.py",
+            ),
+            keyword="kill or death or left or worker",
+        ),
+    ),
+    # An engine that can be trusted.
+    "concurrency": Bar(
+        must="batch 1 against 2 to 32, prefix hit against miss, preemption at every step: 0 differ",
+        show=Tests(
+            "0 differing tokens in 500 / 200 / 300 trials", ("tests/engine/test_equal_answers.py",)
+        ),
+    ),
+    "invariants": Bar(
+        must="free + cached + used = total after each of 20,000 random steps; nothing leaks",
+        show=Tests(
+            "20,000 steps, 0 violations",
+            ("tests/engine/test_scheduler.py", "tests/engine/test_block_pool.py"),
+        ),
+    ),
+    "throughput": Bar(
+        must="bfloat16, 0.5B, 16 requests at once: >= 3x transformers one after another",
+        show=Script(("throughput.py", "{qwen}", "--min", "3")),
+        needs=("qwen",),
+    ),
+    "openai-client": Bar(
+        must="streams, cancels, tools, valid JSON on 200 random schemas; blocks freed in one step",
+        show=Tests(
+            "200 of 200 schemas valid; blocks freed within one step",
+            (
+                "tests/protocol/test_engine_client.py",
+                "tests/protocol/test_engine_client_reasoning.py",
+                "tests/protocol/test_openai_client.py",
+            ),
+        ),
+    ),
+    "bombs": Bar(
+        must="150 schema and regex bombs: typed error or answer within 3 s, engine alive",
+        show=Tests(
+            "every bomb within 3 s, and the canary equal",
+            ("tests/protocol/test_engine_client_bombs.py", "tests/engine/test_grammar_bombs.py"),
+        ),
+    ),
+    "gguf": Bar(
+        must="every type equal to the gguf package to the bit; 200 mutated files, no crash",
+        show=Tests(
+            "all types equal; 200 mutated files and 200 headers, 0 crashes",
+            (
+                "tests/kernels/test_blocks.py",
+                "tests/weights/test_gguf.py",
+                f"{PARITY}/test_gguf.py",
+            ),
+        ),
+    ),
+    "fit": Bar(
+        must="foretold memory within 10 %, speed within 25 %: SmolLM2, 0.5B, 6 layers of 30B-A3B",
+        show=Script(
+            ("fit.py", "{model}", "{qwen}", "{moe}", "--memory", "0.10", "--speed", "0.25")
+        ),
+        needs=("model", "qwen", "moe"),
+    ),
+}
+
+
+def main() -> int:
+    """Show the bars that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="; ".join(BARS))
+    parser.add_argument("--list", action="store_true", help="name the bars and stop")
+    parser.add_argument("--model", type=Path, default=SMOLLM2, help="SmolLM2, a GGUF file")
+    parser.add_argument("--qwen", type=Path, help="a Qwen2 of 0.5B, a GGUF file")
+    parser.add_argument("--moe", type=Path, help="the folder that random_moe.py wrote")
+    args = parser.parse_args()
+    if args.list or not args.names:
+        for name, bar in BARS.items():
+            needs = "".join(f" --{need}" for need in bar.needs)
+            print(f"{name + needs:34} {bar.must}")
+        return 0
+    unknown = [name for name in args.names if name not in BARS]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(BARS)}")
+    files = Files(model=args.model, qwen=args.qwen, moe=args.moe)
+    figures = []
+    for name in args.names:
+        try:
+            figures.append((name, True, BARS[name].show(files)))
+        except Missed as missed:
+            figures.append((name, False, str(missed)))
+    for name, holds, figure in figures:
+        print(f"{name}: {'' if holds else 'BELOW THE BAR: '}{figure}")
+    return 0 if all(holds for _, holds, _ in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
