@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 
+import msgspec
 import pytest
 
-from myna.core.echo import EchoService
+from myna.core.echo import BEEP_SAMPLES, EchoService, beep
 from myna.core.events import (
     Accepted,
+    AudioDelta,
     Event,
     Failed,
     Finished,
@@ -18,12 +20,22 @@ from myna.core.events import (
     TextDelta,
     ToolCallDelta,
 )
-from myna.core.messages import Tool, text_message
+from myna.core.messages import (
+    AudioPart,
+    ImagePart,
+    Message,
+    TextPart,
+    Tool,
+    VideoPart,
+    text_message,
+)
 from myna.core.requests import (
     ChatInput,
     Request,
     RequestId,
     SamplingParams,
+    SayInput,
+    Speech,
     TextInput,
     TokenInput,
 )
@@ -176,3 +188,64 @@ async def test_every_word_has_a_token_id() -> None:
     service = EchoService(model="parrot")
     assert len(await service.tokenize("a b a ")) == 3
     assert [card.id for card in await service.models()] == ["parrot"]
+
+
+async def test_media_are_told_apart_and_weighed() -> None:
+    content = (
+        ImagePart(b"12"),
+        AudioPart(b"123"),
+        VideoPart(data=b"1", has_sound=True),
+        VideoPart(frames=(b"1", b"2"), fps=0.5),
+        TextPart("hm"),
+    )
+    events = await run(
+        Request(
+            id=RequestId("req_1"),
+            input=ChatInput(messages=(Message(role="user", content=content),)),
+        )
+    )
+    assert text_of(events) == (
+        "image 2 bytes\naudio 3 bytes\nvideo 1 bytes with sound\nvideo 2 frames at 0.5 fps\nhm"
+    )
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.usage.media_tokens == 17
+
+
+async def test_speech_is_a_beep_for_each_word() -> None:
+    asked = msgspec.structs.replace(chat("two words"), speech=Speech(voice="aiden"))
+    events = await run(asked)
+    sound = b"".join(event.pcm for event in events if isinstance(event, AudioDelta))
+    assert sound == beep("two ") + beep("words")
+    assert len(sound) == 2 * 2 * BEEP_SAMPLES
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.usage.audio_tokens == 2
+
+
+async def test_a_given_text_is_spoken_and_not_written() -> None:
+    asked = Request(id=RequestId("r"), input=SayInput(text="two words"), speech=Speech())
+    accepted, *sounds, finished = await run(asked)
+    assert isinstance(accepted, Accepted)
+    assert [event.pcm for event in sounds if isinstance(event, AudioDelta)] == [
+        beep("two "),
+        beep("words"),
+    ]
+    assert isinstance(finished, Finished)
+
+
+@pytest.mark.parametrize(
+    ("is_omni", "speech", "message"),
+    [
+        (True, None, "needs `speech`"),
+        (True, Speech(voice="nobody"), "no voice 'nobody'; there are ethan"),
+        (False, Speech(), "does not speak; ask for text alone"),
+    ],
+)
+async def test_what_cannot_be_spoken_is_refused(
+    is_omni: bool, speech: Speech | None, message: str
+) -> None:
+    asked = Request(id=RequestId("r"), input=SayInput(text="x"), speech=speech)
+    (failed,) = [event async for event in EchoService(is_omni=is_omni).generate(asked)]
+    assert isinstance(failed, Failed)
+    assert message in failed.error.message

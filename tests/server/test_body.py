@@ -17,7 +17,7 @@ from myna.server.errors import ClientGone, Refused
 from myna.server.limits import Gate
 from myna.server.settings import Limits, ServerSettings
 
-SMALL = Limits(max_body_bytes=1000)
+SMALL = Limits(max_body_bytes=1000, max_media_body_bytes=1000)
 
 
 def post(limits: Limits) -> httpx.AsyncClient:
@@ -79,7 +79,7 @@ async def test_a_body_that_stalls_is_given_up() -> None:
 
     gate = Gate(Limits(body_grace_s=0.02))
     with gate.admit() as ticket, pytest.raises(Refused, match=r"arrived too slowly") as error:
-        await read_body(request(receive), ticket)
+        await read_body(request(receive), ticket, max_bytes=1000)
     assert (error.value.status, gate.held_bytes) == (408, 0)
 
 
@@ -91,4 +91,4 @@ async def test_a_hang_up_within_a_body_is_told_from_its_end() -> None:
         Gate(Limits()).admit() as ticket,
         pytest.raises(ClientGone, match=r"hung up before its request was read"),
     ):
-        await read_body(request(receive), ticket)
+        await read_body(request(receive), ticket, max_bytes=1000)

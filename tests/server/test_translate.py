@@ -150,10 +150,11 @@ def test_a_model_without_a_template_takes_no_chat() -> None:
         chat_input(wire_chat(), card)
 
 
-def test_sound_is_refused_by_a_model_that_only_writes() -> None:
-    with pytest.raises(Unsupported, match=r"'m' answers with text only"):
-        chat_input(wire_chat(modalities=["text", "audio"]), CARD)
-    assert chat_input(wire_chat(modalities=["text"]), CARD).messages
+def test_an_earlier_spoken_turn_needs_its_transcript() -> None:
+    spoken = {"role": "assistant", "audio": {"id": "audio_1"}}
+    with pytest.raises(Unsupported, match="Spoken turns are not kept; send the transcript"):
+        chat_input(wire_chat(spoken), CARD)
+    assert chat_input(wire_chat({**spoken, "content": "hi"}), CARD).messages[0].text == "hi"
 
 
 def test_what_is_not_said_is_left_to_the_model() -> None:

@@ -7,19 +7,24 @@ A token is a word with the white space after it. Lines that start with a slash a
     /fail WORDS           the answer breaks off with an error after what was written so far
     /refuse WORDS         the request is refused as overloaded
 
+Media are told apart and weighed, not looked at. Speech is a beep a word.
 Not here: sampling, templates, constraints, limits of a context.
 """
 
 from __future__ import annotations
 
+import array
 import asyncio
+import math
 import re
+import sys
 import zlib
 from collections.abc import AsyncGenerator, Iterator
 
-from myna.core.errors import InternalError, Overloaded, Unavailable
+from myna.core.errors import InternalError, InvalidRequest, Overloaded, Unavailable
 from myna.core.events import (
     Accepted,
+    AudioDelta,
     Event,
     Failed,
     Finished,
@@ -31,11 +36,16 @@ from myna.core.events import (
     ToolCallDelta,
     Usage,
 )
-from myna.core.requests import ChatInput, Request, TextInput
+from myna.core.messages import Part, TextPart, VideoPart
+from myna.core.requests import ChatInput, Request, SayInput, TextInput, TokenInput
 from myna.core.service import Health, ModelCard
 
 WORD = re.compile(r"\s*\S+\s*|\s+")
 COMMAND = re.compile(r"/(think|call|fail|refuse)(?: (.*))?")
+VOICES = ("ethan", "chelsie", "aiden")
+RATE_HZ = 24_000
+BEEP_SAMPLES = 1920
+BEEP_LEVEL = 8000
 
 
 class EchoService:
@@ -44,10 +54,19 @@ class EchoService:
     Args:
         model: the id to be served under.
         delay_s: time between two words.
+        is_omni: take media and speak, as an omni model does.
     """
 
-    def __init__(self, *, model: str = "echo", delay_s: float = 0.0) -> None:
-        self.card = ModelCard(id=model, family="echo", context_length=1_000_000, created_s=0)
+    def __init__(self, *, model: str = "echo", delay_s: float = 0.0, is_omni: bool = True) -> None:
+        self.card = ModelCard(
+            id=model,
+            family="echo",
+            context_length=1_000_000,
+            created_s=0,
+            inputs=("text", "image", "audio", "video") if is_omni else ("text",),
+            outputs=("text", "audio") if is_omni else ("text",),
+            voices=VOICES if is_omni else (),
+        )
         self.delay_s = delay_s
         self.num_running = 0
         self.num_cancelled = 0
@@ -75,8 +94,8 @@ class EchoService:
         self.num_running += 1
         ended = False
         try:
-            for event in _answer(request):
-                if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta):
+            for event in _answer(request, self.card.voices):
+                if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | AudioDelta):
                     await self._pause()
                 if self.closed.is_set():
                     event = Failed(error=Unavailable("The echo service was closed.").info())
@@ -100,8 +119,14 @@ class EchoService:
             return
 
 
-def _answer(request: Request) -> Iterator[Event]:
+def _answer(request: Request, voices: tuple[str, ...]) -> Iterator[Event]:
     """Write down all events of a request."""
+    if (refusal := _refusal_to_speak(request, voices)) is not None:
+        yield Failed(error=refusal.info())
+        return
+    if isinstance(request.input, SayInput):
+        yield from _say(request.input.text)
+        return
     prompt = _prompt(request)
     lines = prompt.splitlines(keepends=True)
     commands = [match for line in lines if (match := COMMAND.fullmatch(line.rstrip("\r\n")))]
@@ -113,7 +138,7 @@ def _answer(request: Request) -> Iterator[Event]:
     num_prompt_tokens = len(WORD.findall(prompt))
     yield Accepted(prompt_tokens=num_prompt_tokens)
     for index in range(request.num_choices):
-        if not isinstance(request.input, ChatInput) and request.input.echo:
+        if isinstance(request.input, TextInput | TokenInput) and request.input.echo:
             logprobs = _logprobs(WORD.findall(prompt), request, first=None)
             yield PromptEcho(index=index, text=prompt, logprobs=logprobs or None)
         reasoning = WORD.findall(arguments.get("think", ""))
@@ -121,6 +146,8 @@ def _answer(request: Request) -> Iterator[Event]:
         words, reason = _cut(text, request)
         for word in words:
             yield TextDelta(index=index, text=word, logprobs=_logprobs([word], request))
+            if request.speech is not None:
+                yield AudioDelta(index=index, pcm=beep(word), rate_hz=RATE_HZ)
         if "fail" in arguments:
             yield Failed(error=InternalError(arguments["fail"]).info())
             return
@@ -134,6 +161,8 @@ def _answer(request: Request) -> Iterator[Event]:
             prompt_tokens=num_prompt_tokens,
             completion_tokens=len(reasoning) + len(words),
             reasoning_tokens=len(reasoning),
+            media_tokens=_num_media_tokens(request),
+            audio_tokens=len(words) if request.speech is not None else 0,
         )
         yield Finished(index=index, reason=reason, usage=usage)
 
@@ -141,11 +170,72 @@ def _answer(request: Request) -> Iterator[Event]:
 def _prompt(request: Request) -> str:
     match request.input:
         case ChatInput(messages=messages):
-            return next((turn.text for turn in reversed(messages) if turn.role == "user"), "")
+            turn = next((turn for turn in reversed(messages) if turn.role == "user"), None)
+            return "".join(_part_text(part) for part in turn.content) if turn else ""
         case TextInput(prompt=prompt):
             return prompt
+        case SayInput(text=text):
+            return text
         case tokens:
             return " ".join(str(token_id) for token_id in tokens.token_ids)
+
+
+def _part_text(part: Part) -> str:
+    """Tell what a part is: a text itself, a line for anything else."""
+    if isinstance(part, TextPart):
+        return part.text
+    name = type(part).__name__.removesuffix("Part").lower()
+    if not isinstance(part, VideoPart):
+        return f"{name} {len(part.data)} bytes\n"
+    size = f"{len(part.frames)} frames" if part.frames else f"{len(part.data)} bytes"
+    fps = "" if part.fps is None else f" at {part.fps:g} fps"
+    return f"{name} {size}{fps}{' with sound' if part.has_sound else ''}\n"
+
+
+def _num_media_tokens(request: Request) -> int:
+    """Count the words that stand for media."""
+    if not isinstance(request.input, ChatInput):
+        return 0
+    parts = [part for turn in request.input.messages[-1:] for part in turn.content]
+    return sum(len(_part_text(part).split()) for part in parts if not isinstance(part, TextPart))
+
+
+def _refusal_to_speak(request: Request, voices: tuple[str, ...]) -> InvalidRequest | None:
+    if request.speech is None:
+        if isinstance(request.input, SayInput):
+            return InvalidRequest("a text to be spoken needs `speech`; say by which voice")
+        return None
+    if not voices:
+        return InvalidRequest("this echo does not speak; ask for text alone")
+    voice = request.speech.voice
+    if voice is not None and voice not in voices:
+        return InvalidRequest(f"there is no voice {voice!r}; there are {', '.join(voices)}")
+    return None
+
+
+def _say(text: str) -> Iterator[Event]:
+    """Beep once for each word of a text, and write nothing."""
+    words = WORD.findall(text)
+    yield Accepted(prompt_tokens=len(words))
+    for word in words:
+        yield AudioDelta(index=0, pcm=beep(word), rate_hz=RATE_HZ)
+    usage = Usage(prompt_tokens=len(words), completion_tokens=0, audio_tokens=len(words))
+    yield Finished(index=0, reason="stop", usage=usage)
+
+
+def beep(word: str) -> bytes:
+    """Make the sound of a word: a short tone, the same for the same word.
+
+    Returns:
+        Mono samples, 16-bit signed little-endian.
+    """
+    step = 2 * math.pi * (300 + _token_id(word) % 600) / RATE_HZ
+    samples = array.array(
+        "h", (round(BEEP_LEVEL * math.sin(step * t)) for t in range(BEEP_SAMPLES))
+    )
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return samples.tobytes()
 
 
 def _cut(text: str, request: Request) -> tuple[list[str], FinishReason]:

@@ -13,32 +13,34 @@ from myna.server.context import context_of, ticket_of
 from myna.server.errors import ClientGone, Refused
 from myna.server.limits import Ticket
 from myna.server.schemas.parse import Wire, parse
-from myna.server.settings import Limits
 
 DISCARD_S = 1.0
 LARGE_BYTES = 256 * 1024
 
 
-async def read_wire(request: Request, decoder: msgspec.json.Decoder[Wire]) -> Wire:
+async def read_wire(
+    request: Request, decoder: msgspec.json.Decoder[Wire], *, may_hold_media: bool = False
+) -> Wire:
     """Read and validate a JSON body; a large one is decoded beside the event loop."""
     limits = context_of(request).settings.limits
-    body = await read_body(request, ticket_of(request))
+    max_bytes = limits.max_media_body_bytes if may_hold_media else limits.max_body_bytes
+    body = await read_body(request, ticket_of(request), max_bytes=max_bytes)
     if len(body) > LARGE_BYTES:
         return await asyncio.to_thread(parse, body, decoder, limits=limits)
     return parse(body, decoder, limits=limits)
 
 
-async def read_body(request: Request, ticket: Ticket) -> bytes:
+async def read_body(request: Request, ticket: Ticket, *, max_bytes: int) -> bytes:
     """Read a body piece by piece, refusing it as soon as a limit is passed."""
     limits = ticket.gate.limits
     if request.headers.get("content-encoding", "identity") != "identity":
         message = "Compressed bodies are not taken; send the JSON as it is."
         raise Refused(message, status=415, code="unsupported_encoding")
     declared = request.headers.get("content-length", "0")
-    if int(declared) > limits.max_body_bytes:
+    if int(declared) > max_bytes:
         if "expect" not in request.headers:
             await _discard(request)
-        raise _too_large(limits)
+        raise _too_large(max_bytes)
     pieces: list[bytes] = []
     size = 0
     started_s = time.monotonic()
@@ -46,10 +48,10 @@ async def read_body(request: Request, ticket: Ticket) -> bytes:
         allowed_s = limits.body_grace_s + size / limits.min_body_bytes_per_s
         piece, is_last = await _receive(request, timeout_s=started_s + allowed_s - time.monotonic())
         size += len(piece)
-        if size > limits.max_body_bytes:
+        if size > max_bytes:
             pieces.clear()
             await _discard(request)
-            raise _too_large(limits)
+            raise _too_large(max_bytes)
         ticket.hold(len(piece))
         pieces.append(piece)
         if is_last:
@@ -80,5 +82,5 @@ async def _discard(request: Request) -> None:
             return
 
 
-def _too_large(limits: Limits) -> TooLarge:
-    return TooLarge(f"The body is larger than {limits.max_body_bytes} bytes; send less at once.")
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {max_bytes} bytes; send less at once.")

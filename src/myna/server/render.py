@@ -6,7 +6,7 @@ Not here: how chunks travel (sse).
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from msgspec import UNSET
 from myna.core.errors import InternalError, RemoteError
 from myna.core.events import (
     Accepted,
+    AudioDelta,
     Event,
     Failed,
     Finished,
@@ -28,6 +29,7 @@ from myna.core.events import (
 )
 from myna.core.requests import Request
 from myna.core.service import Service
+from myna.server.render_speech import SpeechWriter, metadata, whole_sound
 from myna.server.schemas.answers import (
     AssistantMessage,
     ChatChoice,
@@ -44,6 +46,7 @@ from myna.server.schemas.answers import (
     TopLogprob,
     UsageObject,
 )
+from myna.server.speech import Spoken
 
 encode = msgspec.json.Encoder().encode
 MIN_LOGPROB = -9999.0  # What OpenAI sends for a token that cannot be.
@@ -58,7 +61,12 @@ class Heading:
     num_choices: int = 1
     has_logprobs: bool = False
     has_usage: bool = False
+    spoken: Spoken | None = None
     created: int = field(default_factory=lambda: int(time.time()))
+
+    def audio_id(self, index: int) -> str:
+        """Name the sound of one choice."""
+        return f"audio_{self.id.removeprefix('chatcmpl-')}_{index}"
 
 
 async def events_of(service: Service, request: Request) -> AsyncGenerator[Event, None]:
@@ -85,19 +93,25 @@ async def _close(events: AsyncIterator[Event]) -> None:
 
 
 def usage_object(prompts: Sequence[Sequence[Usage]]) -> UsageObject:
-    """Add up the choices of each prompt; the prompt itself counts once."""
+    """Add up the choices of each prompt; the prompt itself counts once.
+
+    Frames of speech count as tokens of the answer, as OpenAI counts them.
+    """
     usages = [usage for choices in prompts for usage in choices]
     prompt_tokens = sum(choices[0].prompt_tokens for choices in prompts)
-    completion_tokens = sum(usage.completion_tokens for usage in usages)
+    audio_tokens = sum(usage.audio_tokens for usage in usages)
+    completion_tokens = sum(usage.completion_tokens for usage in usages) + audio_tokens
     return UsageObject(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         total_tokens=prompt_tokens + completion_tokens,
         prompt_tokens_details=PromptDetails(
-            cached_tokens=sum(choices[0].cached_tokens for choices in prompts)
+            cached_tokens=sum(choices[0].cached_tokens for choices in prompts),
+            media_tokens=sum(choices[0].media_tokens for choices in prompts) or UNSET,
         ),
         completion_tokens_details=CompletionDetails(
-            reasoning_tokens=sum(usage.reasoning_tokens for usage in usages)
+            reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
+            audio_tokens=audio_tokens or UNSET,
         ),
     )
 
@@ -119,44 +133,62 @@ async def chat_chunks(
         )
 
     usages: list[Usage] = []
-    first = Delta(role="assistant", content="")
+    voices = _voices(heading)
     async with aclosing(events):
         async for event in events:
-            match event:
-                case Accepted():
-                    for index in range(heading.num_choices):
-                        yield chunk(ChunkChoice(index=index, delta=first))
-                case Finished(index=index, reason=reason, usage=usage):
-                    usages.append(usage)
-                    yield chunk(ChunkChoice(index=index, delta=Delta(), finish_reason=reason))
-                case TextDelta() | ReasoningDelta() | ToolCallDelta():
-                    yield chunk(_chunk_choice(event, heading))
+            if isinstance(event, Finished):
+                usages.append(event.usage)
+            for choice in _chunk_choices(event, heading, voices):
+                yield chunk(choice)
     if heading.has_usage:
         yield chunk(usage=usage_object([usages]))
 
 
-def _chunk_choice(
-    event: TextDelta | ReasoningDelta | ToolCallDelta, heading: Heading
-) -> ChunkChoice:
+def _voices(heading: Heading) -> list[SpeechWriter]:
+    """Make a writer for the sound of each choice; none if the answer is not spoken."""
+    if heading.spoken is None:
+        return []
+    return [
+        SpeechWriter(heading.spoken, audio_id=heading.audio_id(index), created=heading.created)
+        for index in range(heading.num_choices)
+    ]
+
+
+def _chunk_choices(
+    event: Event, heading: Heading, voices: list[SpeechWriter]
+) -> Iterator[ChunkChoice]:
+    """Translate one event; it becomes a chunk for each choice that this yields."""
     match event:
-        case TextDelta(text=text):
+        case Accepted():
+            for index in range(heading.num_choices):
+                delta = Delta(role="assistant", content="")
+                yield ChunkChoice(index=index, delta=voices[index].first() if voices else delta)
+        case TextDelta(index=index, text=text):
             logprobs = chat_logprobs(event.logprobs) if heading.has_logprobs else None
-            return ChunkChoice(index=event.index, delta=Delta(content=text), logprobs=logprobs)
-        case ReasoningDelta(text=text):
-            return ChunkChoice(
-                index=event.index, delta=Delta(reasoning=text, reasoning_content=text)
-            )
-        case ToolCallDelta():
-            call = ToolCallObject(
-                index=event.call_idx,
-                id=event.id if event.id is not None else UNSET,
-                type="function" if event.id is not None else UNSET,
-                function=FunctionText(
-                    name=event.name if event.name is not None else UNSET,
-                    arguments=event.arguments,
-                ),
-            )
-            return ChunkChoice(index=event.index, delta=Delta(tool_calls=[call]))
+            delta = voices[index].text(text) if voices else Delta(content=text)
+            yield ChunkChoice(index=index, delta=delta, logprobs=logprobs)
+        case ReasoningDelta(index=index, text=text):
+            yield ChunkChoice(index=index, delta=Delta(reasoning=text, reasoning_content=text))
+        case ToolCallDelta(index=index):
+            yield ChunkChoice(index=index, delta=Delta(tool_calls=[_call_delta(event)]))
+        case AudioDelta(index=index) if voices:
+            yield ChunkChoice(index=index, delta=voices[index].sound(event))
+        case Finished(index=index, reason=reason):
+            if voices:
+                yield ChunkChoice(index=index, delta=voices[index].last())
+            yield ChunkChoice(index=index, delta=Delta(), finish_reason=reason)
+
+
+def _call_delta(event: ToolCallDelta) -> ToolCallObject:
+    return ToolCallObject(
+        index=event.call_idx,
+        id=event.id if event.id is not None else UNSET,
+        type="function" if event.id is not None else UNSET,
+        function=FunctionText(
+            name=event.name if event.name is not None else UNSET,
+            arguments=event.arguments,
+        ),
+    )
 
 
 @dataclass
@@ -167,6 +199,8 @@ class ChatAnswer:
     reasoning: list[str] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     calls: dict[int, ToolCallObject] = field(default_factory=dict)
+    pcm: list[bytes] = field(default_factory=list)
+    rate_hz: int = 0
     reason: FinishReason = "stop"
 
     def add(self, event: Event) -> None:
@@ -186,24 +220,45 @@ class ChatAnswer:
                 if event.name is not None:
                     call.function.name = event.name
                 call.function.arguments += event.arguments
+            case AudioDelta(pcm=pcm, rate_hz=rate_hz):
+                self.pcm.append(pcm)
+                self.rate_hz = rate_hz
             case Finished(reason=reason):
                 self.reason = reason
 
-    def choice(self, index: int, *, has_logprobs: bool) -> ChatChoice:
+    def choice(self, index: int, heading: Heading) -> ChatChoice:
         """Return the finished choice."""
         reasoning = "".join(self.reasoning) or UNSET
         text = "".join(self.text)
+        message = AssistantMessage(
+            content=None if self.calls and not text else text,
+            reasoning=reasoning,
+            reasoning_content=reasoning,
+            tool_calls=[self.calls[idx] for idx in sorted(self.calls)] or UNSET,
+        )
+        if heading.spoken is not None and self.rate_hz:
+            self._add_sound(message, text, index, heading=heading, spoken=heading.spoken)
         return ChatChoice(
             index=index,
-            message=AssistantMessage(
-                content=None if self.calls and not text else text,
-                reasoning=reasoning,
-                reasoning_content=reasoning,
-                tool_calls=[self.calls[idx] for idx in sorted(self.calls)] or UNSET,
-            ),
-            logprobs=chat_logprobs(self.logprobs) if has_logprobs else None,
+            message=message,
+            logprobs=chat_logprobs(self.logprobs) if heading.has_logprobs else None,
             finish_reason=self.reason,
         )
+
+    def _add_sound(
+        self, message: AssistantMessage, text: str, index: int, *, heading: Heading, spoken: Spoken
+    ) -> None:
+        message.audio = whole_sound(
+            spoken,
+            audio_id=heading.audio_id(index),
+            created=heading.created,
+            pcm=b"".join(self.pcm),
+            rate_hz=self.rate_hz,
+            transcript=text,
+        )
+        message.audio_metadata = metadata(self.rate_hz, file_format=spoken.format)
+        if spoken.dialect == "openai":
+            message.content = None
 
 
 async def whole_chat(heading: Heading, events: AsyncGenerator[Event, None]) -> bytes:
@@ -221,10 +276,7 @@ async def whole_chat(heading: Heading, events: AsyncGenerator[Event, None]) -> b
             id=heading.id,
             created=heading.created,
             model=heading.model,
-            choices=[
-                answer.choice(index, has_logprobs=heading.has_logprobs)
-                for index, answer in enumerate(answers)
-            ],
+            choices=[answer.choice(index, heading) for index, answer in enumerate(answers)],
             usage=usage_object([usages]),
         )
     )

@@ -11,11 +11,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     `max_requests` counts generations, `max_held_bytes` their bodies; above, the answer is 429.
     JSON nests at most `max_depth` levels and holds at most `max_values` values, which bounds what
     decoding it takes; the marks between values are counted, even those inside texts.
+    A request that may hold media has `max_media_body_bytes`: what its media may take, as base64.
     Headers have `header_s` to arrive, a body `body_grace_s` and its size at `min_body_bytes_per_s`;
     a reader that takes nothing for `stall_s` is dropped.
     """
 
     max_body_bytes: int = 64 * 2**20
+    max_media_body_bytes: int = 176 * 2**20
     max_held_bytes: int = 256 * 2**20
     max_values: int = 1_000_000
     max_depth: int = 64

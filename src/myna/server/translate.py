@@ -8,17 +8,13 @@ from __future__ import annotations
 import msgspec
 
 from myna.core.errors import InvalidRequest, Unsupported
-from myna.core.messages import Message, TextPart, Tool, ToolCall
+from myna.core.messages import Message, Part, TextPart, Tool, ToolCall
 from myna.core.requests import ChatInput, Constraint, SamplingParams, TextInput, TokenInput
 from myna.core.service import ModelCard
-from myna.server.schemas.chat import (
-    ChatMessage,
-    ChatRequest,
-    ContentPart,
-    ResponseFormat,
-    ToolChoice,
-)
+from myna.server.media import PartReader
+from myna.server.schemas.chat import ChatMessage, ChatRequest, ResponseFormat, ToolChoice
 from myna.server.schemas.completions import CompletionRequest
+from myna.server.schemas.media import ContentPart
 from myna.server.schemas.sampling import SamplingFields, StructuredOutputs
 
 ROLES = {"developer": "system", "function": "tool"}
@@ -30,13 +26,11 @@ def chat_input(wire: ChatRequest, card: ModelCard) -> ChatInput:
         raise Unsupported(
             f"The model {card.id!r} has no chat template; use /v1/completions.", param="messages"
         )
-    if "audio" in (wire.modalities or ()) and "audio" not in card.outputs:
-        outputs = ", ".join(card.outputs)
-        raise Unsupported(f"{card.id!r} answers with {outputs} only.", param="modalities")
     tools, tool_choice = _tools(wire)
+    reader = PartReader(card, wire.mm_processor_kwargs)
     return ChatInput(
         messages=tuple(
-            _message(message, card, param=f"messages[{idx}]")
+            _message(message, reader, param=f"messages[{idx}]")
             for idx, message in enumerate(wire.messages)
         ),
         tools=tools,
@@ -129,7 +123,7 @@ def _response_format(wire: ResponseFormat) -> Constraint:
     return Constraint(kind="json_schema", source=_json_text(schema))
 
 
-def _message(wire: ChatMessage, card: ModelCard, *, param: str) -> Message:
+def _message(wire: ChatMessage, reader: PartReader, *, param: str) -> Message:
     role = ROLES.get(wire.role, wire.role)
     calls = wire.tool_calls or ()
     if role == "tool" and wire.tool_call_id is None and wire.role != "function":
@@ -138,10 +132,15 @@ def _message(wire: ChatMessage, card: ModelCard, *, param: str) -> Message:
             param=f"{param}.tool_call_id",
             code="missing_required_parameter",
         )
+    if wire.audio is not None and not wire.content:
+        raise Unsupported(
+            "Spoken turns are not kept; send the transcript as the message's `content`.",
+            param=f"{param}.audio",
+        )
     return msgspec.convert(
         {
             "role": role,
-            "content": _content(wire.content, card, param=f"{param}.content"),
+            "content": _content(wire.content, reader, param=f"{param}.content"),
             "name": wire.name,
             "reasoning": wire.reasoning or wire.reasoning_content,
             "tool_calls": tuple(
@@ -155,30 +154,13 @@ def _message(wire: ChatMessage, card: ModelCard, *, param: str) -> Message:
 
 
 def _content(
-    wire: str | list[ContentPart] | None, card: ModelCard, *, param: str
-) -> tuple[TextPart, ...]:
+    wire: str | list[ContentPart] | None, reader: PartReader, *, param: str
+) -> tuple[Part, ...]:
     if wire is None:
         return ()
     if isinstance(wire, str):
         return (TextPart(wire),)
-    return tuple(
-        TextPart(_part_text(part, card, param=f"{param}[{idx}]")) for idx, part in enumerate(wire)
-    )
-
-
-def _part_text(part: ContentPart, card: ModelCard, *, param: str) -> str:
-    if part.type not in ("text", "input_text"):
-        inputs = ", ".join(card.inputs)
-        raise Unsupported(
-            f"{card.id!r} takes {inputs}, not a part of type {part.type!r}.", param=param
-        )
-    if part.text is None:
-        raise InvalidRequest(
-            f"`{param}.text` is missing; it is required.",
-            param=f"{param}.text",
-            code="missing_required_parameter",
-        )
-    return part.text
+    return tuple(reader.read(part, param=f"{param}[{idx}]") for idx, part in enumerate(wire))
 
 
 def _tools(wire: ChatRequest) -> tuple[tuple[Tool, ...], str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,9 +15,11 @@ from myna.server.body import read_wire
 from myna.server.context import context_of, request_key
 from myna.server.render import Heading, chat_chunks, events_of, whole_chat
 from myna.server.schemas.chat import ChatRequest
+from myna.server.speech import spoken_chat
 from myna.server.sse import EventStream, WholeAnswer
 from myna.server.translate import chat_input, constraint, sampling_params
 
+TEXT_ALONE = ("text",)
 DECODER = msgspec.json.Decoder(ChatRequest)
 
 
@@ -23,13 +27,17 @@ async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation, whole or as a stream."""
     context = context_of(request)
     settings = context.settings
-    wire = await read_wire(request, DECODER)
+    may_hold_media = any(card.inputs != TEXT_ALONE for card in await context.service.models())
+    wire = await read_wire(request, DECODER, may_hold_media=may_hold_media)
     card = await context.model(wire.model)
     key = request_key(request)
+    spoken = spoken_chat(wire, card)
+    # Media are decoded from base64, which takes a while for a long clip.
+    question = await asyncio.to_thread(chat_input, wire, card)
     asked = core.Request(
         id=core.RequestId(f"req_{key}"),
         model=card.id,
-        input=chat_input(wire, card),
+        input=question,
         sampling=sampling_params(
             wire,
             logprobs=_logprobs(wire),
@@ -39,6 +47,7 @@ async def create_chat_completion(request: Request) -> Response:
         constraint=constraint(wire.response_format, wire.structured_outputs),
         thinking_budget=wire.thinking_budget,
         deadline_s=settings.deadline_s,
+        speech=spoken.speech if spoken else None,
     )
     heading = Heading(
         id=f"chatcmpl-{key}",
@@ -46,6 +55,7 @@ async def create_chat_completion(request: Request) -> Response:
         num_choices=asked.num_choices,
         has_logprobs=asked.sampling.logprobs is not None,
         has_usage=wire.stream_options is not None and wire.stream_options.include_usage is True,
+        spoken=spoken,
     )
     events = events_of(context.service, asked)
     if wire.stream:

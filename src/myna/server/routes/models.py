@@ -34,6 +34,7 @@ def model_object(card: ModelCard, *, name: str | None = None) -> ModelObject:
         modalities=Modalities(input=card.inputs, output=card.outputs),
         context_length=card.context_length,
         capabilities=card.capabilities,
+        voices=card.voices,
         quantization=card.quantization,
         size_bytes=card.size_bytes,
     )

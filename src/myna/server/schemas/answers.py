@@ -9,15 +9,17 @@ from myna.core.events import FinishReason
 
 
 class PromptDetails(msgspec.Struct, kw_only=True):
-    """Details of the prompt's tokens."""
+    """Details of the prompt's tokens; without media, nothing is said of them."""
 
     cached_tokens: int = 0
+    media_tokens: int | UnsetType = UNSET
 
 
 class CompletionDetails(msgspec.Struct, kw_only=True):
-    """Details of the answer's tokens."""
+    """Details of the answer's tokens; without speech, nothing is said of it."""
 
     reasoning_tokens: int = 0
+    audio_tokens: int | UnsetType = UNSET
 
 
 class UsageObject(msgspec.Struct, kw_only=True):
@@ -67,6 +69,32 @@ class ToolCallObject(msgspec.Struct, kw_only=True):
     function: FunctionText
 
 
+class AudioMetadata(msgspec.Struct, kw_only=True):
+    """What sound is made of."""
+
+    format: str
+    sample_rate_hz: int
+    channels: int
+
+
+class AudioObject(msgspec.Struct, kw_only=True):
+    """The sound of a spoken answer, in base64."""
+
+    id: str
+    data: str
+    expires_at: int
+    transcript: str
+
+
+class AudioDeltaObject(msgspec.Struct, kw_only=True):
+    """What a chunk adds to the sound."""
+
+    id: str | UnsetType = UNSET
+    transcript: str | UnsetType = UNSET
+    data: str | UnsetType = UNSET
+    expires_at: int | UnsetType = UNSET
+
+
 class AssistantMessage(msgspec.Struct, kw_only=True):
     """The whole answer of one choice; reasoning is given under both names that clients read."""
 
@@ -77,6 +105,8 @@ class AssistantMessage(msgspec.Struct, kw_only=True):
     reasoning: str | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
     tool_calls: list[ToolCallObject] | UnsetType = UNSET
+    audio: AudioObject | UnsetType = UNSET
+    audio_metadata: AudioMetadata | UnsetType = UNSET
 
 
 class ChatChoice(msgspec.Struct, kw_only=True):
@@ -108,6 +138,8 @@ class Delta(msgspec.Struct, kw_only=True):
     reasoning: str | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
     tool_calls: list[ToolCallObject] | UnsetType = UNSET
+    audio: AudioDeltaObject | UnsetType = UNSET
+    audio_metadata: AudioMetadata | UnsetType = UNSET
 
 
 class ChunkChoice(msgspec.Struct, kw_only=True):
@@ -178,6 +210,7 @@ class ModelObject(msgspec.Struct, kw_only=True):
     modalities: Modalities
     context_length: int
     capabilities: tuple[str, ...]
+    voices: tuple[str, ...]
     quantization: str | None
     size_bytes: int | None
     status: str = "loaded"

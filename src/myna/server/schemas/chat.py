@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from myna.server.schemas.media import (
+    AudioWish,
+    ContentPart,
+    Dialect,
+    MediaOptions,
+    SpokenTurn,
+)
 from myna.server.schemas.sampling import Count, JsonObject, Name, SamplingFields
 
 FunctionName = Annotated[str, Meta(min_length=1, max_length=128)]
-
-
-class ContentPart(msgspec.Struct, kw_only=True):
-    """One piece of a message; what `type` does not name is ignored."""
-
-    type: Annotated[str, Meta(max_length=64)]
-    text: str | None = None
 
 
 class FunctionCall(msgspec.Struct, kw_only=True):
@@ -44,6 +44,7 @@ class ChatMessage(msgspec.Struct, kw_only=True):
     reasoning_content: str | None = None
     tool_calls: Annotated[list[AssistantToolCall], Meta(max_length=128)] | None = None
     tool_call_id: Name | None = None
+    audio: SpokenTurn | None = None
 
 
 class Function(msgspec.Struct, kw_only=True):
@@ -122,6 +123,9 @@ class ChatRequest(SamplingFields, kw_only=True):
     tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     modalities: Annotated[list[Literal["text", "audio"]], Meta(max_length=2)] | None = None
+    audio: AudioWish | None = None
+    audio_dialect: Dialect | None = None
+    mm_processor_kwargs: MediaOptions | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
         None
     )
