@@ -22,6 +22,7 @@ from myna.core.events import FinishReason as EventReason
 from myna.engine.sequence import Account, StepOutput, TokenScore
 from myna.pipeline.engine_thread import Finish
 from myna.pipeline.prepare import Prepared
+from myna.pipeline.speaking import SpokenTrack
 from myna.text.answer import AnswerParser, Reasoning
 from myna.text.tokenizer import Tokenizer
 
@@ -29,10 +30,20 @@ Deliver = Callable[[list[Event]], None]
 
 
 class RequestAnswer:
-    """Turn one request's outputs into events; satisfies `engine_thread.Listener`."""
+    """Turn one request's outputs into events; satisfies `engine_thread.Listener`.
 
-    def __init__(self, prepared: Prepared, tokenizer: Tokenizer, deliver: Deliver) -> None:
+    An answer that is spoken is handed on to its track, which ends it.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        tokenizer: Tokenizer,
+        deliver: Deliver,
+        track: SpokenTrack | None = None,
+    ) -> None:
         self._prepared = prepared
+        self._track = track
         self._tokenizer = tokenizer
         self._deliver = deliver
         request = prepared.engine_request
@@ -60,6 +71,8 @@ class RequestAnswer:
         """Tell that the request is queued."""
         prompt = self._prepared.engine_request.token_ids
         self._deliver([Accepted(prompt_tokens=len(prompt))])
+        if self._track is not None:
+            self._track.start()
 
     def on_output(self, output: StepOutput, finish: Finish) -> None:
         """Take one output of one choice."""
@@ -72,21 +85,32 @@ class RequestAnswer:
             self._unechoed.remove(output.index)
             events.append(self._echo(self._prepared.echo_text, index=output.index))
         if output.token is not None and not self._is_stop(output):
-            events += parser.feed(output.token.token_id, self._logprob(output.token))
+            token_id = output.token.token_id
+            found = parser.feed(token_id, self._logprob(output.token))
+            events += found
+            if self._track is not None:
+                self._track.take(token_id, found)
         account, reason = output.account, output.finish_reason
         if parser.stop is not None and account is None:
             account, reason = finish(output.index), "stop"
         if account is not None and reason is not None:
-            events += parser.finish()
+            found = parser.finish()
             ended = "stop" if parser.stop is not None else reason
-            events.append(self._finished(parser, account, ended, index=output.index))
+            finished = self._finished(parser, account, ended, index=output.index)
             del self._open[output.index]
-        if events:
+            if self._track is None:
+                self._deliver([*events, *found, finished])
+            else:
+                self._deliver([*events, *found])
+                self._track.finish(found, finished)
+        elif events:
             self._deliver(events)
 
     def on_error(self, error: MynaError) -> None:
         """End the request with an error."""
         self._open.clear()
+        if self._track is not None:
+            self._track.cancel()
         self._deliver([Failed(error=error.info())])
 
     def _is_stop(self, output: StepOutput) -> bool:

@@ -12,14 +12,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from myna.core.errors import InvalidRequest
-from myna.core.requests import ChatInput, Input, Request, SamplingParams, TextInput, TokenInput
+from myna.core.messages import text_message
+from myna.core.requests import (
+    ChatInput,
+    Input,
+    Request,
+    SamplingParams,
+    SayInput,
+    TextInput,
+    TokenInput,
+)
 from myna.engine.grammar import Grammar, GrammarCompiler, Thinking
 from myna.engine.grammar_source import GrammarSource, constraint_source, tool_call_source
 from myna.engine.protocols import TokenMask, TokenOverride
 from myna.engine.sequence import EngineRequest, Sampling
+from myna.models.qwen3_omni.inputs import Layout, expand
 from myna.pipeline.defaults import SamplingDefaults, fill
 from myna.pipeline.load import LoadedModel
 from myna.pipeline.media_prompt import MediaPart, MediaPrompt, MediaReader, media_of
+from myna.pipeline.speaking import Speaking, Spoken
 from myna.pipeline.thinking import ThinkingGuard, ThinkingTokens
 from myna.text.chat_template import THINK_CLOSE, THINK_OPEN, ends_in_thinking
 from myna.text.reasoning import drop_old_reasoning
@@ -28,6 +39,7 @@ from myna.text.tokenizer import Tokenizer
 log = logging.getLogger("myna.prepare")
 
 TOOL_OPEN, TOOL_CLOSE = "<tool_call>", "</tool_call>"
+SAY_PROMPT = "Read this text aloud, word for word:\n"
 CLOSE_TEXT = f"\n{THINK_CLOSE}\n\n"
 
 
@@ -42,6 +54,7 @@ class Prepared:
         stops: texts that end the answer.
         echo_text: the prompt, if it is to be part of the answer.
         num_media_tokens: how many of the prompt's tokens stand for media.
+        spoken: how the answer is spoken, if it is.
     """
 
     engine_request: EngineRequest
@@ -51,6 +64,15 @@ class Prepared:
     stops: tuple[str, ...]
     echo_text: str | None
     num_media_tokens: int = 0
+    spoken: Spoken | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedText:
+    """Hold a text that is to be spoken as it is, of `num_tokens` tokens."""
+
+    spoken: Spoken
+    num_tokens: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +99,9 @@ class Preparer:
         self._knows_thinking = THINK_CLOSE in written
         self._think_tokens = _think_tokens(tokenizer)
         self._reader: MediaReader | None = None
+        self._speaking: Speaking | None = None
         if model.omni is not None:
+            self._speaking = Speaking(model.omni)
             self._reader = MediaReader(model.omni, context=model.engine_config.max_total_tokens)
 
     def prepare(self, request: Request) -> Prepared:
@@ -86,13 +110,18 @@ class Preparer:
         Raises:
             InvalidRequest: something in it is wrong.
         """
-        prompt = self._prompt(request)
-        asked, media = request.input, prompt.media
+        speaking = None if request.speech is None else self._speaking_for(request)
+        prompt = self._prompt(request, speaking)
+        asked, media, deadline_s = request.input, prompt.media, _deadline_s(request)
         tools = asked.tools if isinstance(asked, ChatInput) and asked.tool_choice != "none" else ()
         echo_text = self._echo_text(request)
         grammar = self._grammar(request, starts_thinking=prompt.starts_thinking)
         thinking = self._thinking(asked, prompt)
-        deadline_s = None if request.deadline_s is None else time.monotonic() + request.deadline_s
+        spoken = None
+        if speaking is not None:
+            layout = self._layout(prompt.token_ids) if media is None else media.layout
+            states = None if media is None else media.states
+            spoken = speaking.plan(request, layout, states, deadline_s=deadline_s)
         sampling = self._sampling(request.sampling, echoes=echo_text is not None)
         if grammar is not None:  # when it is complete, nothing but the end may follow
             sampling = replace(sampling, min_tokens=0, ignore_eos=False)
@@ -102,7 +131,7 @@ class Preparer:
                 token_ids=prompt.token_ids,
                 prompt=None if media is None else media.batch,
                 advance=0.0 if media is None else media.layout.advance,
-                cache_labels=() if media is None else media.labels,
+                cache_labels=() if media is None else _labels(media, request),
                 sampling=sampling,
                 num_choices=request.num_choices,
                 deadline_s=deadline_s,
@@ -115,40 +144,80 @@ class Preparer:
             stops=request.sampling.stop,
             echo_text=echo_text,
             num_media_tokens=0 if media is None else media.num_media_tokens,
+            spoken=spoken,
         )
 
+    def prepare_text(self, request: Request, asked: SayInput) -> PreparedText:
+        """Turn a request for a given text into what speaks it.
+
+        Raises:
+            InvalidRequest: something in it is wrong.
+        """
+        speaking = self._speaking_for(request)
+        tokenizer = self._model.tokenizer
+        token_ids = tokenizer.encode(asked.text, special=False)
+        if not token_ids:
+            raise InvalidRequest("the text to be spoken is empty; send some", param="input")
+        asking = ChatInput(messages=(text_message("user", SAY_PROMPT + asked.text),))
+        prompt = self._chat_prompt(asking, None)
+        layout = self._layout([*prompt.token_ids, *token_ids])
+        spoken = speaking.plan(request, layout, None, deadline_s=_deadline_s(request))
+        return PreparedText(spoken=spoken, num_tokens=len(token_ids))
+
     def close(self) -> None:
-        """End the processes that prove grammars and decode media."""
+        """Fall silent; end the processes that prove grammars and decode media."""
         self._grammars.close()
         if self._reader is not None:
             self._reader.close()
+        if self._speaking is not None:
+            self._speaking.close()
 
-    def _prompt(self, request: Request) -> _Prompt:
+    def _prompt(self, request: Request, speaking: Speaking | None) -> _Prompt:
         asked, tokenizer = request.input, self._model.tokenizer
+        assert not isinstance(asked, SayInput), "a given text is not prepared for the engine"
         if isinstance(asked, ChatInput):
-            return self._chat_prompt(asked)
+            return self._chat_prompt(asked, speaking)
         if isinstance(asked, TokenInput):
-            return self._with_media(asked.token_ids, [])
+            return self._with_media(asked.token_ids, [], speaking)
         head = [tokenizer.bos_id] if tokenizer.adds_bos and tokenizer.bos_id is not None else []
-        return self._with_media([*head, *tokenizer.encode(asked.prompt)], [])
+        return self._with_media([*head, *tokenizer.encode(asked.prompt)], [], speaking)
 
-    def _with_media(self, token_ids: Sequence[int], parts: Sequence[MediaPart]) -> _Prompt:
+    def _with_media(
+        self, token_ids: Sequence[int], parts: Sequence[MediaPart], speaking: Speaking | None
+    ) -> _Prompt:
         """Put media into their places; a place without one is refused."""
         reader = self._reader
         if reader is None or not (parts or reader.has_places(token_ids)):
             return _Prompt(token_ids=tuple(token_ids))
-        media = reader.prompt(token_ids, reader.decode(parts))
+        depth = None if speaking is None else speaking.states_depth
+        media = reader.prompt(token_ids, reader.decode(parts), states_depth=depth)
         return _Prompt(token_ids=media.token_ids, media=media)
+
+    def _speaking_for(self, request: Request) -> Speaking:
+        """Refuse a request that cannot be spoken, before any work is done."""
+        if self._speaking is None:
+            raise InvalidRequest(
+                "speech was asked for, but this model only writes; ask for text, or take a model "
+                "that speaks",
+                param="modalities",
+            )
+        self._speaking.check(request)
+        return self._speaking
+
+    def _layout(self, token_ids: Sequence[int]) -> Layout:
+        """Lay out a prompt without media."""
+        assert self._model.omni is not None, "only omni models speak"
+        return expand(token_ids, (), self._model.omni.config.thinker)
 
     def _echo_text(self, request: Request) -> str | None:
         asked = request.input
-        if isinstance(asked, ChatInput) or not asked.echo:
+        if isinstance(asked, ChatInput | SayInput) or not asked.echo:
             return None
         if isinstance(asked, TextInput):
             return asked.prompt
         return self._model.tokenizer.decode(asked.token_ids, skip_special=False)
 
-    def _chat_prompt(self, asked: ChatInput) -> _Prompt:
+    def _chat_prompt(self, asked: ChatInput, speaking: Speaking | None) -> _Prompt:
         template, tokenizer = self._model.template, self._model.tokenizer
         if template is None:
             raise InvalidRequest(
@@ -171,7 +240,7 @@ class Preparer:
             escape=tokenizer.escape_control_tokens,
         )
         return replace(
-            self._with_media(tokenizer.encode_rendered(rendered), parts),
+            self._with_media(tokenizer.encode_rendered(rendered), parts, speaking),
             starts_thinking=ends_in_thinking(rendered),
             is_chat=True,
         )
@@ -259,6 +328,16 @@ def resolve_sampling(
         logprobs=params.logprobs,
         prompt_logprobs=prompt_logprobs,
     )
+
+
+def _deadline_s(request: Request) -> float | None:
+    return None if request.deadline_s is None else time.monotonic() + request.deadline_s
+
+
+def _labels(media: MediaPrompt, request: Request) -> tuple[tuple[str, bytes], ...]:
+    """Name what cached blocks depend on; hidden states are written only where they are computed."""
+    own = () if media.states is None else (("request", request.id.encode()),)
+    return (*media.labels, *own)
 
 
 def _think_tokens(tokenizer: Tokenizer) -> ThinkingTokens:

@@ -14,13 +14,14 @@ from pathlib import Path
 from myna.core.errors import InternalError, MynaError
 from myna.core.events import Event, Failed, Finished
 from myna.core.progress import Progress
-from myna.core.requests import Request
+from myna.core.requests import Request, SayInput
 from myna.core.service import Health, ModelCard
 from myna.engine.engine import Engine
 from myna.pipeline.answer import RequestAnswer
 from myna.pipeline.engine_thread import EngineThread
 from myna.pipeline.load import LoadedModel, LoadOptions, load_model
-from myna.pipeline.prepare import Prepared, Preparer
+from myna.pipeline.prepare import Prepared, PreparedText, Preparer
+from myna.pipeline.speaking import SpokenTrack
 
 log = logging.getLogger("myna.service")
 
@@ -42,7 +43,7 @@ class LocalService:
     async def generate(self, request: Request) -> AsyncIterator[Event]:
         """Answer one request; see `core.service.Service.generate`."""
         try:
-            prepared = await asyncio.to_thread(self._preparer.prepare, request)
+            prepared = await asyncio.to_thread(self._prepare, request)
         except MynaError as error:
             yield Failed(error=error.info())
             return
@@ -55,7 +56,12 @@ class LocalService:
             async for event in events:
                 yield event
 
-    async def _run(self, prepared: Prepared) -> AsyncGenerator[Event, None]:
+    def _prepare(self, request: Request) -> Prepared | PreparedText:
+        if isinstance(request.input, SayInput):
+            return self._preparer.prepare_text(request, request.input)
+        return self._preparer.prepare(request)
+
+    async def _run(self, prepared: Prepared | PreparedText) -> AsyncGenerator[Event, None]:
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[list[Event]] = asyncio.Queue()
 
@@ -63,21 +69,27 @@ class LocalService:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(arrived.put_nowait, events)
 
-        request = prepared.engine_request
-        self._thread.start(request, RequestAnswer(prepared, self._model.tokenizer, deliver))
-        num_open = request.num_choices
+        track = None if prepared.spoken is None else SpokenTrack(prepared.spoken, deliver)
+        num_open = 1
+        if isinstance(prepared, Prepared):
+            num_open = prepared.engine_request.num_choices
+            answer = RequestAnswer(prepared, self._model.tokenizer, deliver, track)
+            self._thread.start(prepared.engine_request, answer)
+        elif track is not None:
+            track.speak(num_tokens=prepared.num_tokens)
         try:
-            while num_open:
+            while num_open > 0:
                 for event in await arrived.get():
-                    if isinstance(event, Failed):
-                        num_open = 0
                     num_open -= isinstance(event, Finished)
                     yield event
-                    if num_open <= 0:
+                    if isinstance(event, Failed):
                         return
         finally:
-            if num_open > 0:
-                self._thread.cancel(request.id)
+            # Whatever still works for this request, such as the text of a failed voice.
+            if isinstance(prepared, Prepared):
+                self._thread.cancel(prepared.engine_request.id)
+            if track is not None:
+                track.cancel()
 
     async def tokenize(self, text: str) -> tuple[int, ...]:
         """Encode text as token ids, without special tokens added."""

@@ -1,0 +1,151 @@
+"""What speaking asks of the networks that it is handed, and of those who listen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from myna.core.errors import MynaError
+from myna.layers.cache import LayerCache, PackedBatch
+
+
+class CodeDecoder(Protocol):
+    """Choose the first code of each frame; what it reads comes as replaced rows."""
+
+    @property
+    def num_layers(self) -> int:
+        """Count the layers, and so the caches `forward` wants."""
+        ...
+
+    @property
+    def num_kv_heads(self) -> int:
+        """Count the key/value heads of each layer."""
+        ...
+
+    @property
+    def head_width(self) -> int:
+        """Give the width K of a head."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Give the dtype of activations, keys and values."""
+        ...
+
+    def forward(self, batch: PackedBatch, caches: Sequence[LayerCache]) -> Tensor:
+        """Run the layers; returns (N, D), after the final norm."""
+        ...
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Score the first codes: (B, D) -> (B, V) float32."""
+        ...
+
+
+class Talker(Protocol):
+    """Turn text and past frames into the next frame."""
+
+    @property
+    def decoder(self) -> CodeDecoder:
+        """Give what chooses the first codes."""
+        ...
+
+    def read(self, token_ids: Tensor) -> Tensor:
+        """Make vectors of text: (n,) int64 -> (n, D)."""
+        ...
+
+    def predict(self, hidden: Tensor, first: Tensor, points: Tensor | None) -> Tensor:
+        """Choose the other codes of frames.
+
+        Args:
+            hidden: (B, D), the decoder's states that chose the first codes.
+            first: (B,) int64, those codes.
+            points: (B, Q-1) from [0, 1), one for each draw; None takes the likeliest codes.
+
+        Returns:
+            (B, Q-1) int64.
+        """
+        ...
+
+    def embed_frames(self, codes: Tensor) -> Tensor:
+        """Make vectors of whole frames: (B, Q) int64 -> (B, D)."""
+        ...
+
+
+class Vocoder(Protocol):
+    """Turn frames into samples, piece by piece; what it keeps between them is its own affair."""
+
+    def fresh(self) -> object:
+        """Make the state of one stream that has not begun."""
+        ...
+
+    def decode(self, codes: Tensor, states: Sequence[object]) -> tuple[Tensor, list[object]]:
+        """Decode the next piece of B streams, all of which have begun, or none.
+
+        Args:
+            codes: (B, Q, T) int64.
+            states: where the streams stand; they stay as they are.
+
+        Returns:
+            (B, W) samples, and where the streams then stand.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """Hold the numbers that a family's speech goes by.
+
+    Attributes:
+        num_codebooks: Q, codes of a frame.
+        end_code: a first code that ends the speech and is no sound.
+        suppressed: first codes that must never be chosen.
+        end_token: the text token that says that no text follows.
+        pad_token: the text token that is read from then on.
+        rate_hz: samples a second.
+        frame_s: seconds a frame lasts.
+        max_positions: the most that the decoder can tell apart.
+    """
+
+    num_codebooks: int
+    end_code: int
+    suppressed: tuple[int, ...]
+    end_token: int
+    pad_token: int
+    rate_hz: int
+    frame_s: float
+    max_positions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """Hold what the decoder reads before its first frame.
+
+    Attributes:
+        inputs: (N, D), up to the first token of the answer.
+        positions: (N,) or (3, N).
+        advance: how far later positions are ahead of counting.
+    """
+
+    inputs: Tensor
+    positions: Tensor
+    advance: float
+
+
+class Listener(Protocol):
+    """Receive one voice's sound, on the thread that speaks."""
+
+    def on_sound(self, samples: Tensor) -> None:
+        """Take the next samples, (W,) float32."""
+        ...
+
+    def on_end(self, num_frames: int) -> None:
+        """Learn that all is said, in so many frames."""
+        ...
+
+    def on_error(self, error: MynaError) -> None:
+        """Learn that the voice has failed; nothing follows."""
+        ...

@@ -1,0 +1,225 @@
+"""Let many voices speak at once: one frame of each that has text, then their sound.
+
+Every step takes all voices that can go on, so one joins or leaves at any frame. Not here: threads
+(loop), what the networks are (models).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from myna.core.errors import DeadlineExceeded, InternalError, MynaError
+from myna.core.requests import RequestId
+from myna.layers.cache import PackedBatch, Rows, join
+from myna.speech.cache import VoiceCache, joined
+from myna.speech.codes import choose
+from myna.speech.protocols import Rules, Talker, Vocoder
+from myna.speech.voice import Voice, VoiceRequest
+
+log = logging.getLogger("myna.speech")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceOutput:
+    """Report a piece of sound, the end of a voice, or its failure.
+
+    Attributes:
+        samples: (W,) float32.
+        num_frames: set when all is said.
+        error: set when the voice failed.
+    """
+
+    id: RequestId
+    samples: Tensor | None = None
+    num_frames: int | None = None
+    error: MynaError | None = None
+
+
+Stage = Callable[[Sequence[Voice]], list[VoiceOutput]]
+
+
+class Speaker:
+    """Run a talker and a vocoder for all voices. All methods belong to one thread."""
+
+    def __init__(self, talker: Talker, vocoder: Vocoder, rules: Rules) -> None:
+        self._talker = talker
+        self._vocoder = vocoder
+        self._rules = rules
+        self._voices: dict[RequestId, Voice] = {}
+
+    @property
+    def num_voices(self) -> int:
+        """Count the voices that have not ended."""
+        return len(self._voices)
+
+    def add(self, request: VoiceRequest) -> None:
+        """Begin a voice, which waits for text."""
+        cache = VoiceCache(self._talker.decoder)
+        self._voices[request.id] = Voice(request, cache, self._vocoder.fresh(), self._rules)
+
+    def say(self, request_id: RequestId, token_ids: list[int]) -> None:
+        """Give a voice more text; unknown ids are ignored."""
+        if request_id in self._voices:
+            self._voices[request_id].say(token_ids)
+
+    def end_text(self, request_id: RequestId) -> None:
+        """Tell a voice that no text follows; unknown ids are ignored."""
+        if request_id in self._voices:
+            self._voices[request_id].end_text()
+
+    def cancel(self, request_id: RequestId) -> None:
+        """Forget a voice; unknown ids are ignored."""
+        self._voices.pop(request_id, None)
+
+    def has_work(self) -> bool:
+        """Tell whether any voice can go on."""
+        return any(voice.is_ready for voice in self._voices.values())
+
+    @torch.inference_mode()
+    def step(self) -> list[VoiceOutput]:
+        """Let every voice that can go on speak one frame."""
+        ready = [voice for voice in self._voices.values() if voice.is_ready]
+        late = [voice for voice in ready if _is_late(voice)]
+        outputs = [self._fail(voice, _too_late(voice)) for voice in late]
+        speaking = [voice for voice in ready if voice not in late and not voice.is_mute]
+        for is_sampled in (True, False):  # drawn voices and others choose differently
+            alike = [voice for voice in speaking if voice.is_sampled is is_sampled]
+            outputs += self._guarded(self._advance, alike)
+        while groups := self._due(speaking):
+            for group in groups:
+                outputs += self._guarded(self._sound, group)
+        ended = [voice for voice in ready if voice.is_mute or voice.is_over]
+        return outputs + [self._end(voice) for voice in ended if voice.request.id in self._voices]
+
+    def _guarded(self, stage: Stage, voices: Sequence[Voice]) -> list[VoiceOutput]:
+        """Run a stage for voices together; if that fails, one by one, to find out whose fault it
+        is.
+        """
+        try:
+            return stage(voices) if voices else []
+        except Exception as exception:  # noqa: BLE001  # the boundary between voices
+            if len(voices) > 1:
+                return [output for voice in voices for output in self._guarded(stage, [voice])]
+            return [self._fail(voices[0], _as_error(voices[0], exception))]
+
+    def _advance(self, voices: Sequence[Voice]) -> list[VoiceOutput]:
+        """Choose a frame for each voice; none is changed before all is computed."""
+        batch, sizes = self._batch(voices)
+        decoder = self._talker.decoder
+        caches = joined([voice.cache for voice in voices], sizes, num_layers=decoder.num_layers)
+        hidden = decoder.forward(batch, caches)  # (N, D)
+        last = hidden[torch.tensor(sizes).cumsum(0) - 1]  # (B, D)
+        drawn = [points for voice in voices if (points := voice.points()) is not None]
+        points = torch.stack(drawn) if drawn else None  # (B, Q)
+        first = self._first_codes(decoder.logits(last), voices, points)  # (B,)
+        others = self._talker.predict(last, first, None if points is None else points[:, 1:])
+        frames = torch.cat((first[:, None], others), 1)  # (B, Q)
+        vectors = self._talker.embed_frames(frames)  # (B, D)
+        for voice, size, codes, vector in zip(voices, sizes, frames, vectors, strict=True):
+            voice.commit(size)
+            if int(codes[0]) == self._rules.end_code:
+                voice.is_over = True
+            else:
+                voice.add_frame(codes, vector)
+                self._check(voice)
+        return []
+
+    def _batch(self, voices: Sequence[Voice]) -> tuple[PackedBatch, list[int]]:
+        """Lay what the voices read next one after another; count the rows of each."""
+        tokens = torch.tensor([voice.next_token() for voice in voices])
+        texts = self._talker.read(tokens)  # (B, D)
+        parts = []
+        for voice, text in zip(voices, texts, strict=True):
+            beginning = voice.beginning()
+            if beginning is not None:
+                inputs, positions = beginning.inputs, beginning.positions
+            else:
+                assert voice.frame is not None, "a voice that has begun has a frame"
+                inputs = (voice.frame + text)[None]
+                positions = torch.tensor([voice.position()])
+            rows = Rows(torch.arange(len(inputs)), inputs)
+            nothing = torch.zeros(len(inputs), dtype=torch.int64)
+            parts.append(PackedBatch(nothing, positions, replaced=(rows,)))
+        return join(parts), [len(part.token_ids) for part in parts]
+
+    def _first_codes(
+        self, logits: Tensor, voices: Sequence[Voice], points: Tensor | None
+    ) -> Tensor:
+        if not bool(logits.amax(-1).isfinite().all()):
+            raise InternalError(
+                "the talker's scores are not finite numbers; the weights may be damaged"
+            )
+        seen = torch.zeros(logits.shape, dtype=torch.bool)
+        for row, voice in zip(seen, voices, strict=True):
+            row[voice.first_codes] = True
+        suppressed = torch.zeros(logits.shape[-1], dtype=torch.bool)
+        suppressed[list(self._rules.suppressed)] = True
+        drawn = None if points is None else points[:, 0]
+        return choose(logits, seen=seen, suppressed=suppressed, points=drawn)
+
+    def _check(self, voice: Voice) -> None:
+        """End a voice that will not end by itself."""
+        trouble = voice.trouble()
+        if trouble is not None:
+            log.warning(
+                "request=%s event=speech_ended frames=%d reason=%r",
+                voice.request.id,
+                voice.num_frames,
+                trouble,
+            )
+            voice.is_over = True
+
+    def _due(self, voices: Sequence[Voice]) -> list[list[Voice]]:
+        """Gather the voices whose frames are to become sound: equal pieces, all first or none."""
+        groups: dict[tuple[int, bool], list[Voice]] = {}
+        for voice in voices:
+            size = voice.piece_size()
+            if size is not None and voice.request.id in self._voices:
+                is_first = len(voice.unheard) == voice.num_frames
+                groups.setdefault((size, is_first), []).append(voice)
+        return list(groups.values())
+
+    def _sound(self, voices: Sequence[Voice]) -> list[VoiceOutput]:
+        """Make the next piece of each voice; none is changed before all is computed."""
+        size = voices[0].piece_size()
+        codes = torch.stack([torch.stack(voice.unheard[:size], -1) for voice in voices])
+        waves, states = self._vocoder.decode(codes, [voice.state for voice in voices])
+        outputs = []
+        for voice, wave, state in zip(voices, waves.float(), states, strict=True):
+            voice.take_piece(codes.shape[-1], state)
+            outputs.append(VoiceOutput(id=voice.request.id, samples=wave))
+        return outputs
+
+    def _end(self, voice: Voice) -> VoiceOutput:
+        del self._voices[voice.request.id]
+        return VoiceOutput(id=voice.request.id, num_frames=voice.num_frames)
+
+    def _fail(self, voice: Voice, error: MynaError) -> VoiceOutput:
+        self._voices.pop(voice.request.id, None)
+        return VoiceOutput(id=voice.request.id, error=error)
+
+
+def _is_late(voice: Voice) -> bool:
+    deadline_s = voice.request.deadline_s
+    return deadline_s is not None and time.monotonic() >= deadline_s
+
+
+def _too_late(voice: Voice) -> MynaError:
+    return DeadlineExceeded(
+        f"the deadline passed after {voice.num_frames} frames of speech; allow more time, ask for "
+        "less, or try when the server is less busy"
+    )
+
+
+def _as_error(voice: Voice, exception: Exception) -> MynaError:
+    """Log a failed voice with its cause, and make the error that its caller sees."""
+    log.error("request=%s event=speech_failed", voice.request.id, exc_info=exception)
+    if isinstance(exception, MynaError):
+        return exception
+    return InternalError("speaking the answer failed; the server's log has the cause")
