@@ -103,6 +103,8 @@ def make_pair(folder: Path, *, seed: int = 0, **changes: Mapping[str, object]) -
     reference = Qwen3OmniMoeForConditionalGeneration(config).eval().requires_grad_(False)
     redraw(reference, seed)
     reference.save_pretrained(folder, max_shard_size="400KB")
+    # transformers 5.23 looks this up when a talker hears sound beside pictures, and fails.
+    reference.config.talker_config.audio_config = reference.config.thinker_config.audio_config
     return OmniPair(reference, *load(folder), folder)
 
 

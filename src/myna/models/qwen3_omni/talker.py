@@ -64,6 +64,7 @@ class Talker(nn.Module):
 
     def __init__(self, config: TalkerConfig) -> None:
         super().__init__()
+        self.config = config
         self.decoder = OmniDecoder(config.text)
         self.text_projection = Projection(config)
         self.hidden_projection = Projection(config)
