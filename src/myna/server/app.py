@@ -20,7 +20,7 @@ from myna.server.auth import check_browser, check_key, cors_headers, is_prefligh
 from myna.server.context import Context
 from myna.server.errors import error_response, internal_error, route_error
 from myna.server.limits import Gate, check_headers
-from myna.server.routes import chat, completions, health, models, page
+from myna.server.routes import audio, chat, completions, health, models, page, transcriptions
 from myna.server.settings import ServerSettings
 
 log = logging.getLogger("myna.server")
@@ -31,7 +31,7 @@ POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 def create_app(service: Service, *, settings: ServerSettings | None = None) -> App:
     """Make the ASGI application that serves `service`; whoever made the service closes it."""
     settings = settings or ServerSettings()
-    modules = (page, models, chat, completions, health)
+    modules = (page, models, chat, completions, audio, transcriptions, health)
     router = Router(routes=[route for module in modules for route in module.routes])
     context = Context(service=service, settings=settings, gate=Gate(settings.limits))
     return App(router, context)

@@ -66,11 +66,18 @@ async def _hang_up(receive: Receive) -> None:
 
 
 class WholeAnswer(Response):
-    """Answer with a JSON body once it is ready; its errors still have their own status."""
+    """Answer with a body, usually JSON, once it is ready; errors still have their own status."""
 
-    def __init__(self, body: Callable[[], Awaitable[bytes]], *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        body: Callable[[], Awaitable[bytes]],
+        *,
+        timeout_s: float,
+        media_type: str = "application/json",
+    ) -> None:
         self.make_body = body
         self.timeout_s = timeout_s
+        self.body_type = media_type
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +85,7 @@ class WholeAnswer(Response):
 
         async def work() -> None:
             body = await self.make_body()
-            await Response(body, media_type="application/json")(scope, receive, send)
+            await Response(body, media_type=self.body_type)(scope, receive, send)
 
         await until_gone(work(), receive, timeout_s=self.timeout_s)
 
@@ -149,6 +156,52 @@ class EventStream(Response):
         except Exception as error:  # noqa: BLE001 - the boundary: logged, and the client is told
             return frame(error_body(internal_error(error, request_id=self.request_id)))
         return DONE
+
+
+class ByteStream(Response):
+    """Answer with bytes as they come, such as a sound.
+
+    Nothing is sent before the first piece, so a refusal has its own status. Later there is no place
+    for an error: the connection breaks off, which clients tell from an end.
+
+    Args:
+        pieces: the bytes.
+        media_type: what they are.
+        timeout_s: time that all of it may take.
+        request_id: names this request in the log.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        *,
+        media_type: str,
+        timeout_s: float,
+        request_id: str,
+    ) -> None:
+        self.pieces = pieces
+        self.body_type = media_type
+        self.timeout_s = timeout_s
+        self.request_id = request_id
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run as an ASGI application."""
+        await until_gone(self._stream(send), receive, timeout_s=self.timeout_s)
+
+    async def _stream(self, send: Send) -> None:
+        headers = [(b"content-type", self.body_type.encode("ascii"))]
+        async with aclosing(self.pieces) as pieces:
+            first = await anext(pieces)
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            try:
+                await send({"type": "http.response.body", "body": first, "more_body": True})
+                async for piece in pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            except MynaError as error:
+                log.warning("event=cut_off request_id=%s code=%s", self.request_id, error.code)
+                raise
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _Writer:

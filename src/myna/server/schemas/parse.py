@@ -39,6 +39,14 @@ def parse(body: bytes, decoder: msgspec.json.Decoder[Wire], *, limits: Limits) -
         raise InvalidRequest(message, code="invalid_json") from None
 
 
+def from_form(fields: dict[str, str], kind: type[Wire]) -> Wire:
+    """Validate the fields of a form, where numbers are written as text."""
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _field_error(str(error)) from None
+
+
 def _flatten(body: bytes) -> bytes:
     extra = ENVELOPE.decode(body).extra_body
     if extra is None:
