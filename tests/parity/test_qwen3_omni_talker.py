@@ -249,6 +249,28 @@ def test_every_stage_equals_the_reference(pair) -> None:
     omni_pair.compare(found, expected)
 
 
+def test_true_widths_equal_the_reference() -> None:
+    """Build both at the released widths: two layers, with fewer experts."""
+    changes = {"num_hidden_layers": 2, "num_experts": 16}
+    reference, head, ours = omni_pair.decoder_pair("talker", **changes)
+    inputs = torch.randn(30, 1024, generator=torch.manual_seed(0))
+    places = torch.rand(3, 30, generator=torch.manual_seed(1)).mul(9).cumsum(-1)
+    expected: dict[str, Tensor] = {}
+    found: dict[str, Tensor] = {}
+
+    def run_reference() -> None:
+        out = reference(inputs_embeds=inputs[None], position_ids=places[:, None])
+        expected["logits"] = head(out.last_hidden_state)[0]
+
+    def run_ours() -> None:
+        hidden = ours(replaced(inputs, places), [DenseCache() for _ in range(ours.num_layers)])
+        found["logits"] = ours.logits(hidden)
+
+    expected |= omni_pair.outputs(reference, NAMES, run_reference)
+    found |= omni_pair.outputs(ours, NAMES, run_ours)
+    omni_pair.compare(found, expected)
+
+
 def halve_theta(speech: Speech) -> None:
     config = speech.talker.config.text
     rope = replace(config.rope, theta=config.rope.theta / 2)

@@ -19,6 +19,8 @@ from transformers.models.qwen3_omni_moe import modeling_qwen3_omni_moe as refere
 from transformers.models.qwen3_omni_moe.configuration_qwen3_omni_moe import (
     Qwen3OmniMoeCode2WavConfig,
     Qwen3OmniMoeTalkerCodePredictorConfig,
+    Qwen3OmniMoeTalkerTextConfig,
+    Qwen3OmniMoeTextConfig,
 )
 from transformers.utils import logging as reference_logging
 
@@ -26,6 +28,8 @@ from myna.models.fields import Fields
 from myna.models.qwen3_omni.code2wav import Code2Wav
 from myna.models.qwen3_omni.code_predictor import CodePredictor
 from myna.models.qwen3_omni.config import Config
+from myna.models.qwen3_omni.decoder import OmniDecoder
+from myna.models.qwen3_omni.decoder_config import DecoderConfig
 from myna.models.qwen3_omni.speech_config import Code2WavConfig, CodePredictorConfig
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import SPEECH_RULES, THINKER_RULES, Speech
@@ -184,3 +188,49 @@ def predictor_pair(*, num_layers: int) -> tuple[nn.Module, CodePredictor]:
     }
     load_weights(ours, MemoryCheckpoint(weights), SPEECH_RULES, dtype=torch.float32)
     return reference, ours["talker"]["code_predictor"]
+
+
+def decoder_pair(part: str, **changes: object) -> tuple[nn.Module, nn.Module, OmniDecoder]:
+    """Make the reference's decoder at the released widths, its head, and ours with its weights.
+
+    Args:
+        part: "thinker" or "talker".
+        **changes: keys of its `text_config` to be set differently.
+    """
+    values = released_config()[f"{part}_config"]["text_config"] | changes
+    if part == "thinker":
+        config = Qwen3OmniMoeTextConfig(**values, attn_implementation="eager")
+        reference = reference_code.Qwen3OmniMoeThinkerTextModel(config)
+        head_name, rules = "thinker.lm_head.weight", THINKER_RULES
+    else:
+        config = Qwen3OmniMoeTalkerTextConfig(**values, attn_implementation="eager")
+        reference = reference_code.Qwen3OmniMoeTalkerModel(config)
+        head_name, rules = "talker.codec_head.weight", SPEECH_RULES
+    reference.eval().requires_grad_(False)
+    head = nn.Linear(config.hidden_size, config.vocab_size, bias=False).requires_grad_(False)
+    redraw(reference, 0)
+    redraw(head, 1)
+    weights = {head_name: head.weight}
+    for name, value in reference.state_dict().items():
+        weights |= released_experts(f"{part}.model.{name}", value)
+    fields = Fields(values, source="config.json")
+    with torch.device("meta"):
+        decoder = OmniDecoder(DecoderConfig.read(fields, has_shared_expert=part == "talker"))
+    ours = nn.ModuleDict({"decoder": decoder})
+    if part == "talker":
+        ours = nn.ModuleDict({"talker": ours})
+    load_weights(ours, MemoryCheckpoint(weights), rules, dtype=torch.float32)
+    return reference, head, decoder
+
+
+def released_experts(name: str, value: Tensor) -> dict[str, Tensor]:
+    """Give experts that the reference stacks their released names."""
+    path, _, leaf = name.rpartition(".")
+    if not path.endswith(".experts"):
+        return {name: value}
+    out: dict[str, Tensor] = {}
+    for expert, matrix in enumerate(value):
+        parts = ("gate_proj", "up_proj") if leaf == "gate_up_proj" else (leaf,)
+        for part, rows in zip(parts, matrix.chunk(len(parts)), strict=True):
+            out[f"{path}.{expert}.{part}.weight"] = rows.contiguous()
+    return out
