@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from myna.kernels.blocks import FORMATS, decode_rows
+from myna.kernels import fused
+from myna.kernels.blocks import FORMATS
+from myna.kernels.blocks import decode_rows as decode_rows_twin
 from myna.kernels.linear import linear_bf16
 
 SLAB_BYTES = 4 << 20
@@ -119,12 +121,30 @@ def linear(x: Tensor, weight: Weight, bias: Tensor | None = None) -> Tensor:
     out = x.new_empty(*x.shape[:-1], weight.shape[-2])
     start = 0
     for part in _parts(weight):
-        for slab in _slabs(part):
-            stop = start + slab.shape[-2]
-            values = decode_rows(slab.kind, slab.data).to(x.dtype)
-            out[..., start:stop] = F.linear(x, values, None if bias is None else bias[start:stop])
-            start = stop
+        stop = start + part.shape[-2]
+        part_bias = None if bias is None else bias[start:stop]
+        few = fused.packed_linear(x, part.kind, part.data, bias=part_bias)
+        out[..., start:stop] = _slab_linear(x, part, part_bias) if few is None else few
+        start = stop
     return out
+
+
+def _slab_linear(x: Tensor, weight: PackedWeight, bias: Tensor | None) -> Tensor:
+    """Multiply by a packed matrix, slab by slab of decoded rows."""
+    out = x.new_empty(*x.shape[:-1], weight.shape[-2])
+    start = 0
+    for slab in _slabs(weight):
+        stop = start + slab.shape[-2]
+        values = decode_rows(slab.kind, slab.data, x.dtype)
+        out[..., start:stop] = F.linear(x, values, None if bias is None else bias[start:stop])
+        start = stop
+    return out
+
+
+def decode_rows(kind: str, data: Tensor, dtype: torch.dtype) -> Tensor:
+    """Decode packed rows (..., row_bytes) to (..., columns) of `dtype`, natively if possible."""
+    values = fused.decode_rows(kind, data, dtype)
+    return decode_rows_twin(kind, data).to(dtype) if values is None else values
 
 
 def embedding(ids: Tensor, weight: Weight, dtype: torch.dtype) -> Tensor:
@@ -132,7 +152,7 @@ def embedding(ids: Tensor, weight: Weight, dtype: torch.dtype) -> Tensor:
     if isinstance(weight, Tensor):
         return F.embedding(ids, weight).to(dtype)
     assert isinstance(weight, PackedWeight), "an embedding is one matrix"
-    return decode_rows(weight.kind, weight.data[ids]).to(dtype)
+    return decode_rows(weight.kind, weight.data[ids], dtype)
 
 
 def dequantize(weight: Packed, dtype: torch.dtype) -> Tensor:
@@ -152,7 +172,7 @@ def dequantize_into(weight: Packed, out: Tensor) -> None:
     for part in _parts(weight):
         for slab in _slabs(part):
             stop = start + slab.shape[-2]
-            out[start:stop] = decode_rows(slab.kind, slab.data)
+            out[start:stop] = decode_rows(slab.kind, slab.data, out.dtype)
             start = stop
 
 
