@@ -110,7 +110,13 @@ def running(service: EchoService, settings: ServerSettings, **options: Any) -> I
 @pytest.fixture(scope="session")
 def live() -> Iterator[Live]:
     """Answer at once, with small limits."""
-    limits = Limits(max_body_bytes=2**20, max_media_body_bytes=2**20, header_s=0.5, body_grace_s=0.5, stall_s=0.5)
+    limits = Limits(
+        max_body_bytes=2**20,
+        max_media_body_bytes=2**20,
+        header_s=0.5,
+        body_grace_s=0.5,
+        stall_s=0.5,
+    )
     settings = ServerSettings(aliases={"gpt-4o": "echo"}, limits=limits)
     with running(EchoService(), settings) as server:
         yield server
