@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "Answer one prompt",
     "chat": "Talk with a model",
+    "transcribe": "Write down what is said in a file",
+    "say": "Speak a text",
+    "caption": "Describe a picture, a sound or a clip",
     "serve": "Serve a model over HTTP, to OpenAI clients",
     "list": "Show the models one can name, and which are here",
     "pull": "Fetch a model",
+    "quantize": "Write a model anew in fewer bits",
     "show": "Tell what is known about a model",
     "fit": "Tell whether a model will run here, and how fast",
     "rm": "Delete a model from this machine",

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from myna.core.errors import BadCheckpoint
+from myna.kernels.blocks import FORMATS, has_finite_scales
+from myna.kernels.packed import PackedWeight
 from myna.weights.checkpoint import DTYPES, TensorInfo
 from myna.weights.report import some_names
 from myna.weights.safetensors_header import AGAIN, Entry, read_header
@@ -49,11 +51,23 @@ class SafetensorsCheckpoint:
                 _check_names(shard, found=entries.keys(), promised=promised)
             for name, entry in entries.items():
                 self._entries[name] = entry
-                infos[name] = TensorInfo(entry.dtype, entry.shape, shard)
+                infos[name] = _info(name, entry, shard)
         self.tensors: Mapping[str, TensorInfo] = infos
 
-    def read(self, name: str) -> Tensor:
+    def read(self, name: str) -> Tensor | PackedWeight:
         """Read one tensor into memory of its own."""
+        data, info = self._read_bytes(name), self.tensors[name]
+        if not info.is_packed:
+            return data
+        if not has_finite_scales(info.dtype, data):
+            raise BadCheckpoint(
+                f"{info.file} is damaged: {name!r} has scales that are infinite or not numbers; "
+                f"{AGAIN}"
+            )
+        return PackedWeight(info.dtype, data, None, info.shape)
+
+    def _read_bytes(self, name: str) -> Tensor:
+        """Read a tensor as its file's header describes it: blocks are bytes."""
         entry, info = self._entries[name], self.tensors[name]
         if entry.num_bytes == 0:
             return torch.empty(entry.shape, dtype=DTYPES[entry.dtype])
@@ -76,6 +90,21 @@ class SafetensorsCheckpoint:
 def has_safetensors(folder: Path) -> bool:
     """Tell whether a folder holds weights in safetensors form."""
     return any(folder.glob("*.safetensors")) or any(folder.glob("*.safetensors.index.json"))
+
+
+def _info(name: str, entry: Entry, shard: str) -> TensorInfo:
+    """Describe a tensor; blocks by the matrix that they stand for."""
+    if entry.blocks is None:
+        return TensorInfo(entry.dtype, entry.shape, shard)
+    block = FORMATS.get(entry.blocks)
+    *rows, row_bytes = entry.shape
+    if block is None or block.name in DTYPES or row_bytes % block.num_bytes:
+        raise BadCheckpoint(
+            f"{shard} says that {name!r}, in rows of {row_bytes} bytes, is blocks of "
+            f"{entry.blocks!r:.80}; known are {', '.join(sorted(FORMATS.keys() - DTYPES))}; {AGAIN}"
+        )
+    columns = row_bytes // block.num_bytes * block.num_values
+    return TensorInfo(block.name, (*rows, columns), shard)
 
 
 def _find_index(folder: Path) -> Path | None:

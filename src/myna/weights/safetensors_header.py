@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeGuard
 
@@ -33,16 +33,23 @@ ITEM_BYTES = {
     "BOOL": 1,
 }
 AGAIN = "download it again"
+# Our own key of a file's metadata: which tensors of bytes are blocks, as {"version", "formats"}.
+BLOCKS_KEY = "myna.blocks"
+BLOCKS_VERSION = 1
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Place one tensor: its dtype, its shape, and its bytes from `start` of the file on."""
+    """Place one tensor: its dtype, its shape, and its bytes from `start` of the file on.
+
+    Where the bytes are quantized blocks, `blocks` is their format.
+    """
 
     dtype: str
     shape: tuple[int, ...]
     start: int
     num_bytes: int
+    blocks: str | None = None
 
 
 def read_header(path: Path) -> dict[str, Entry]:
@@ -79,7 +86,32 @@ def read_header(path: Path) -> dict[str, Entry]:
         for name, value in header.items()
         if name != "__metadata__"
     }
+    for name, kind in _block_formats(path, header.get("__metadata__")).items():
+        if name not in entries or entries[name].dtype != "U8" or not entries[name].shape:
+            raise _bad(path, f"its metadata call {name!r:.80} blocks, but it holds no such bytes")
+        entries[name] = replace(entries[name], blocks=kind)
     return _ordered(path, entries, data_start=data_start, file_bytes=file_bytes)
+
+
+def _block_formats(path: Path, metadata: object) -> dict[str, str]:
+    """Read which tensors are blocks, and in which format; files of others have none."""
+    if not isinstance(metadata, dict) or BLOCKS_KEY not in metadata:
+        return {}
+    text = metadata[BLOCKS_KEY]
+    try:
+        found = json.loads(text, object_pairs_hook=_unique) if isinstance(text, str) else None
+    except (ValueError, RecursionError) as error:
+        raise _bad(path, f"{BLOCKS_KEY} of its metadata is not JSON: {error}") from error
+    version = found.get("version") if isinstance(found, dict) else None
+    if not isinstance(found, dict) or version != BLOCKS_VERSION:
+        raise BadCheckpoint(
+            f"{path.name} holds blocks of version {version!r:.80}, but this program reads version "
+            f"{BLOCKS_VERSION}; quantize the model again, or take a newer program"
+        )
+    formats = found.get("formats")
+    if not isinstance(formats, dict) or not all(isinstance(kind, str) for kind in formats.values()):
+        raise _bad(path, f"{BLOCKS_KEY} of its metadata has no formats by the names of tensors")
+    return formats
 
 
 def _bad(path: Path, found: str) -> BadCheckpoint:

@@ -1,0 +1,71 @@
+"""Which tensor becomes which blocks: a table of names, each with its reason, read top to bottom.
+
+Not here: how blocks are made (encode) and written (folder).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Literal
+
+from myna.kernels.blocks import FORMATS
+from myna.weights.checkpoint import TensorInfo
+
+Bits = Literal[4, 8]
+KINDS: Mapping[Bits, str] = MappingProxyType({4: "Q4_0", 8: "Q8_0"})
+FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+@dataclass(frozen=True)
+class Exempt:
+    """Treat the matrices whose names match `pattern` with more care than all others.
+
+    Attributes:
+        pattern: of whole names; `*` stands for any text.
+        kind: the block format instead; None keeps the matrix as it is.
+        reason: why.
+    """
+
+    pattern: str
+    kind: str | None
+    reason: str
+
+
+EXEMPT: tuple[Exempt, ...] = (
+    Exempt("*.mlp.gate.weight", None, "a router: a small error sends a token to other experts"),
+    Exempt("*.shared_expert_gate.weight", None, "one row that weighs a whole network"),
+    Exempt("*pos_embed*", None, "positions: small, and part of every patch"),
+    Exempt("code2wav.*", None, "makes sound, where errors are heard; a hundredth of the model"),
+    Exempt("*.code_predictor.*", "Q8_0", "its errors add up over a frame's codes and spoil speech"),
+    Exempt("*.visual.*", "Q8_0", "runs once a picture, and every answer about it depends on it"),
+    Exempt("*.audio_tower.*", "Q8_0", "runs once a sound, and every answer about it depends on it"),
+    Exempt("*embed_tokens.weight", "Q8_0", "every token is read by it; often it is the head too"),
+    Exempt("*lm_head.weight", "Q8_0", "every token is chosen by it"),
+    Exempt("*codec_embedding*", "Q8_0", "every frame is read through it"),
+    Exempt("*codec_head.weight", "Q8_0", "every frame is chosen by it"),
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Say what becomes of a tensor, and why: the block format, or None if it is kept as it is."""
+
+    kind: str | None
+    reason: str
+
+
+def choose(name: str, info: TensorInfo, bits: Bits) -> Choice:
+    """Choose the format of a tensor."""
+    if len(info.shape) != 2 or info.dtype not in FLOATS or not info.num_values:
+        return Choice(None, "no matrix of floats: small, or a convolution")
+    usual = Exempt("*", KINDS[bits], f"{bits} bits were asked for")
+    found = next((item for item in EXEMPT if fnmatchcase(name, item.pattern)), usual)
+    if found.kind is None:
+        return Choice(None, found.reason)
+    block = FORMATS[found.kind].num_values
+    if info.shape[-1] % block:
+        return Choice(None, f"its rows are not made of whole blocks of {block}")
+    return Choice(found.kind, found.reason)
