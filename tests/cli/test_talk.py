@@ -109,7 +109,7 @@ def test_an_interrupted_answer_keeps_what_was_written(
 
 
 def test_run_that_is_interrupted_exits_with_130(myna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(*_: object) -> Generator[Event]:
+    def answer(*_: object, **__: object) -> Generator[Event]:
         return events(TextDelta(index=0, text="so far"), KeyboardInterrupt())
 
     monkeypatch.setattr(LocalTalker, "answer", answer)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from myna.cli.client_media import read_sound, read_wav, wire_clip_options, wire_message
 from myna.core.errors import ErrorInfo, InvalidRequest, RemoteError, Unavailable
 from myna.core.events import (
     Accepted,
@@ -23,7 +24,7 @@ from myna.core.events import (
     TextDelta,
     Usage,
 )
-from myna.core.requests import ChatInput, Input, SamplingParams
+from myna.core.requests import ChatInput, Input, SamplingParams, SayInput, Speech
 from myna.core.settings import Settings
 
 PROBE_S = 0.5
@@ -44,7 +45,12 @@ class _Refusal(msgspec.Struct):
     error: _Error
 
 
+class _Sound(msgspec.Struct):
+    data: str | None = None
+
+
 class _Delta(msgspec.Struct):
+    audio: _Sound | None = None
     content: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
@@ -116,14 +122,18 @@ class HttpTalker:
         api_key = settings.api_keys[0] if settings.api_keys else None
         return cls(url, api_key=api_key, model_id=model_id)
 
-    def answer(self, question: Input, sampling: SamplingParams) -> Generator[Event]:
+    def answer(
+        self, question: Input, sampling: SamplingParams, *, speech: Speech | None = None
+    ) -> Generator[Event]:
         """Stream the events of one answer; closing the stream closes the connection."""
-        body = msgspec.json.encode(_body(question, sampling, self.model_id))
+        is_said = isinstance(question, SayInput)
+        path = "/v1/audio/speech" if is_said else "/v1/chat/completions"
+        body = msgspec.json.encode(_body(question, sampling, speech, self.model_id))
         connection = self._connect(TIMEOUT_S)
         try:
-            response = self._ask(connection, "POST", "/v1/chat/completions", body)
+            response = self._ask(connection, "POST", path, body)
             yield Accepted(prompt_tokens=0)
-            yield from _events(_payloads(response))
+            yield from read_wav(response) if is_said else _events(_payloads(response))
         except (OSError, http.client.HTTPException) as error:
             yield Failed(
                 error=Unavailable(f"the connection to {self.url} broke off ({error})").info()
@@ -166,8 +176,13 @@ class HttpTalker:
         return response
 
 
-def _body(question: Input, sampling: SamplingParams, model_id: str) -> dict[str, object]:
+def _body(
+    question: Input, sampling: SamplingParams, speech: Speech | None, model_id: str
+) -> dict[str, object]:
     """Write the request; wishes that are not there are left out."""
+    voice = {"voice": speech.voice} if speech is not None and speech.voice else {}
+    if isinstance(question, SayInput):
+        return {"model": model_id, "input": question.text, "response_format": "wav", **voice}
     if not isinstance(question, ChatInput):
         raise InvalidRequest("raw text can only be continued by a model in this process")
     wishes = {
@@ -178,11 +193,14 @@ def _body(question: Input, sampling: SamplingParams, model_id: str) -> dict[str,
         "max_completion_tokens": sampling.max_tokens,
         "enable_thinking": question.thinking,
     }
+    spoken: dict[str, object] = {}
+    if speech is not None:
+        spoken = {"modalities": ["text", "audio"], "audio": {**voice, "format": "pcm16"}}
     return {
         "model": model_id,
-        "messages": [
-            {"role": message.role, "content": message.text} for message in question.messages
-        ],
+        "messages": [wire_message(message) for message in question.messages],
+        **wire_clip_options(question.messages),
+        **spoken,
         "stream": True,
         "stream_options": {"include_usage": True},
         **{name: wish for name, wish in wishes.items() if wish is not None},
@@ -221,6 +239,8 @@ def _events(payloads: Iterator[bytes]) -> Iterator[Event]:
                 yield ReasoningDelta(index=0, text=thought)
             if choice.delta.content:
                 yield TextDelta(index=0, text=choice.delta.content)
+            if choice.delta.audio is not None and choice.delta.audio.data:
+                yield read_sound(choice.delta.audio.data)
             if choice.finish_reason in ("length", "tool_calls"):
                 reason = "length" if choice.finish_reason == "length" else "tool_calls"
     yield Finished(index=0, reason=reason, usage=usage)

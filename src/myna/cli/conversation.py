@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from myna.cli.compose import ModelChoice, load_here
-from myna.cli.console import progress_bars
+from myna.cli.console import note, progress_bars
+from myna.cli.sound import SoundFile
 from myna.cli.talker import LocalTalker, Talker
 from myna.core.errors import RemoteError
 from myna.core.events import Event, Failed, Finished, ReasoningDelta, TextDelta, Usage
@@ -51,8 +52,14 @@ def load_talker(choice: ModelChoice) -> Talker:
         return LocalTalker(load_here(choice, progress))
 
 
-def show_answer(events: Generator[Event], *, settings: Settings, is_quiet: bool = False) -> Answer:
-    """Write an answer as it comes; Ctrl-C stops it and keeps what was written.
+def show_answer(
+    events: Generator[Event],
+    *,
+    settings: Settings,
+    is_quiet: bool = False,
+    sound: SoundFile | None = None,
+) -> Answer:
+    """Write an answer as it comes; Ctrl-C stops it and keeps what was written and spoken.
 
     Raises:
         RemoteError: the answer failed.
@@ -60,6 +67,8 @@ def show_answer(events: Generator[Event], *, settings: Settings, is_quiet: bool 
     screen = _Screen(is_quiet=is_quiet, is_dim=settings.has_color and sys.stderr.isatty())
     started_s = time.monotonic()
     finished = None
+    if sound is not None:
+        events = sound.listen(events)
     try:
         with closing(events):
             for event in events:
@@ -70,6 +79,8 @@ def show_answer(events: Generator[Event], *, settings: Settings, is_quiet: bool 
         finished = None
     finally:
         screen.end()
+    if sound is not None:
+        note(sound.write())
     return Answer(
         text="".join(screen.text),
         reasoning="".join(screen.reasoning),

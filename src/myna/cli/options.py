@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -44,6 +45,20 @@ EchoOption = Annotated[
 ]
 UrlOption = Annotated[
     str | None, typer.Option(help="Ask the server at this address instead.", metavar="URL")
+]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", "-m", help="A name of `myna list`, or a folder.")
+]
+AttachOption = Annotated[
+    list[Path] | None,
+    typer.Option("--attach", "-a", help="A picture, sound or clip to send along; repeatable."),
+]
+ListenOption = Annotated[bool, typer.Option("--listen", help="Listen to the sound of clips, too.")]
+VoiceOption = Annotated[
+    str | None, typer.Option(help="Who speaks, such as aiden; default: the model's usual voice.")
+]
+LanguageOption = Annotated[
+    str | None, typer.Option(help="What is spoken, by its code or name, such as de or German.")
 ]
 SystemOption = Annotated[str | None, typer.Option(help="System message to begin with.")]
 MaxTokensOption = Annotated[int | None, typer.Option(min=1, help="Most tokens of an answer.")]

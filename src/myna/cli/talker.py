@@ -16,7 +16,7 @@ from typing import Protocol
 
 from myna.core.errors import InternalError
 from myna.core.events import Event, Failed
-from myna.core.requests import Input, Request, RequestId, SamplingParams
+from myna.core.requests import Input, Request, RequestId, SamplingParams, Speech
 from myna.core.service import Service
 
 CLOSE_S = 10.0
@@ -28,7 +28,9 @@ class Talker(Protocol):
     model_id: str
     has_chat_template: bool
 
-    def answer(self, question: Input, sampling: SamplingParams) -> Generator[Event]:
+    def answer(
+        self, question: Input, sampling: SamplingParams, *, speech: Speech | None = None
+    ) -> Generator[Event]:
         """Stream the events of one answer; closing the stream cancels the request."""
         ...
 
@@ -50,9 +52,16 @@ class LocalTalker:
         self.model_id = card.id
         self.has_chat_template = card.has_chat_template
 
-    def answer(self, question: Input, sampling: SamplingParams) -> Generator[Event]:
+    def answer(
+        self, question: Input, sampling: SamplingParams, *, speech: Speech | None = None
+    ) -> Generator[Event]:
         """Stream the events of one answer."""
-        request = Request(id=RequestId(f"cli-{next(self._ids)}"), input=question, sampling=sampling)
+        request = Request(
+            id=RequestId(f"cli-{next(self._ids)}"),
+            input=question,
+            sampling=sampling,
+            speech=speech,
+        )
         arrived: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
 
         async def listen() -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from myna.cli.attachments import read_attachments
 from myna.cli.client import HttpTalker
 from myna.cli.compose import choose
 from myna.cli.console import answer_json, note
 from myna.cli.conversation import EXIT_INTERRUPTED, load_talker, show_answer
 from myna.cli.options import (
+    AttachOption,
     Dtype,
     DtypeOption,
     EchoOption,
     JsonOption,
     KeepPackedOption,
     KvMemoryOption,
+    ListenOption,
     MaxContextOption,
     MaxTokensOption,
     SeedOption,
@@ -27,12 +31,14 @@ from myna.cli.options import (
     TopKOption,
     TopPOption,
     UrlOption,
+    VoiceOption,
     YarnOption,
 )
+from myna.cli.sound import SoundFile
 from myna.cli.talker import Talker
 from myna.core.errors import InvalidRequest
-from myna.core.messages import text_message
-from myna.core.requests import ChatInput, Input, SamplingParams, TextInput
+from myna.core.messages import Message, Part, TextPart, text_message
+from myna.core.requests import ChatInput, Input, SamplingParams, Speech, TextInput
 from myna.core.settings import read_settings
 from myna.hub.cache import path_of
 from myna.hub.catalogue import catalogue
@@ -43,6 +49,12 @@ def command(
     prompt: Annotated[
         str | None, typer.Argument(help="What to say; read from stdin if left out or -.")
     ] = None,
+    attach: AttachOption = None,
+    listen: ListenOption = False,
+    speak: Annotated[
+        Path | None, typer.Option(help="Speak the answer, too, into this WAV file.")
+    ] = None,
+    voice: VoiceOption = None,
     url: UrlOption = None,
     system: SystemOption = None,
     raw: Annotated[
@@ -68,7 +80,12 @@ def command(
     """
     settings = read_settings()
     name, prompt = _sort_arguments(model, prompt, settings.default_model)
-    question = _question(prompt, system=system, is_raw=raw, thinking=thinking)
+    parts = read_attachments(attach or (), is_listening=listen)
+    question = _question(prompt, parts, system=system, is_raw=raw, thinking=thinking)
+    if voice is not None and speak is None:
+        raise InvalidRequest("--voice needs --speak: say into which file to speak")
+    sound = None if speak is None else SoundFile(speak)
+    speech = None if speak is None else Speech(voice=voice.lower() if voice else None)
     sampling = SamplingParams(
         temperature=temperature, top_p=top_p, top_k=top_k, seed=seed, max_tokens=max_tokens
     )
@@ -88,7 +105,8 @@ def command(
         )
         talker = load_talker(choice)
     try:
-        result = show_answer(talker.answer(question, sampling), settings=settings, is_quiet=json)
+        events = talker.answer(question, sampling, speech=speech)
+        result = show_answer(events, settings=settings, is_quiet=json, sound=sound)
     finally:
         talker.close()
     if json:
@@ -115,11 +133,20 @@ def _names_a_model(word: str, default: str) -> bool:
     return word == default or word in catalogue() or path_of(word) is not None
 
 
-def _question(prompt: str, *, system: str | None, is_raw: bool, thinking: bool | None) -> Input:
+def _question(
+    prompt: str,
+    parts: tuple[Part, ...],
+    *,
+    system: str | None,
+    is_raw: bool,
+    thinking: bool | None,
+) -> Input:
+    if is_raw and parts:
+        raise InvalidRequest("--raw takes no --attach: raw text has no place for media")
     if is_raw:
         if system is not None:
             raise InvalidRequest("--raw takes no --system: there is no conversation to put it in")
         return TextInput(prompt=prompt)
-    user = text_message("user", prompt)
+    user = Message(role="user", content=(*parts, TextPart(prompt)))
     messages = (user,) if system is None else (text_message("system", system), user)
     return ChatInput(messages=messages, thinking=thinking)
