@@ -8,14 +8,22 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from transformers.generation.logits_process import TopKLogitsWarper, TopPLogitsWarper
 
 import omni_pair
 from myna.layers.norm import RmsNorm
 from myna.layers.rope import RopeTable
-from myna.models.qwen3_omni.code_predictor import CodePredictor, FrameCache
+from myna.models.qwen3_omni.code_predictor import (
+    TOP_K,
+    TOP_P,
+    CodePredictor,
+    FrameCache,
+    choose,
+)
 
 NUM_STREAMS = 5
 NUM_GREEDY = 20
+NUM_POINTS = 4096
 LAYER_STAGES = ("", ".input_layernorm", ".self_attn", ".self_attn.q_norm", ".mlp")
 NAMES = (*(f"layers.{i}{stage}" for i in range(2) for stage in LAYER_STAGES), "norm")
 
@@ -118,6 +126,17 @@ def test_embeddings_of_a_frame_add_up_as_the_reference_adds_them(pair) -> None:
     tables = [reference.model.codec_embedding, *reference.code_predictor.model.codec_embedding]
     expected = sum(table(codes[:, i]) for i, table in enumerate(tables))
     omni_pair.compare({"frame": talker.embed_frames(codes)}, {"frame": expected})
+
+
+def test_draws_follow_the_references_shares() -> None:
+    """Sweep the points, and count how many fall to each code."""
+    scores = torch.randn(1, 300, generator=torch.manual_seed(0)) * 2
+    kept = TopPLogitsWarper(TOP_P)(None, TopKLogitsWarper(TOP_K)(None, scores))
+    expected = kept.softmax(-1)[0]
+    points = torch.arange(NUM_POINTS) / NUM_POINTS
+    found = choose(scores.expand(NUM_POINTS, -1), points).bincount(minlength=300) / NUM_POINTS
+    assert (expected > 0).sum() > 10
+    assert float((found - expected).abs().max()) <= 1.5 / NUM_POINTS
 
 
 def halve_theta(network: CodePredictor) -> None:
