@@ -81,6 +81,32 @@ def test_uneven_videos_are_watched_by_time() -> None:
     assert timeline.times_s[max(part.indices)] <= 10.5
 
 
+def slow_choice_by_time(times_s: list[float], options: ClipOptions) -> list[int]:
+    """Write the choice a second time, for videos of an uneven rate: what is on screen when."""
+    length_s = times_s[-1] - times_s[0]
+    duration_s = length_s * len(times_s) / (len(times_s) - 1)
+    most = min(options.max_frames, len(times_s)) // 2 * 2
+    count = int(min(max(duration_s * options.fps, options.min_frames), most)) // 2 * 2
+    chosen = [0]
+    for step in range(1, count - 1):
+        wanted_s = times_s[0] + length_s * step / (count - 1)
+        chosen.append(max(i for i, time_s in enumerate(times_s) if time_s <= wanted_s))
+    return [*chosen, len(times_s) - 1]
+
+
+def test_uneven_videos_are_watched_as_the_formula_says() -> None:
+    draw, rng = random.Random(2), np.random.default_rng(2)
+    for _ in range(200):
+        gaps_s = rng.exponential(1 / draw.choice([3.0, 24.0, 30.0]), draw.randint(9, 400))
+        gaps_s[len(gaps_s) // 2 :] *= 10
+        times_s = np.cumsum(gaps_s)
+        timeline = make_timeline(times_s, stated_fps=draw.choice([None, 24.0, 30.0]))
+        assert not timeline.is_even
+        options = ClipOptions(factor=32, fps=draw.choice([0.5, 1.0, 2.0, 3.7]))
+        choice = choose_frames(timeline, options)
+        assert list(choice.indices) == slow_choice_by_time(timeline.times_s.tolist(), options)
+
+
 def test_one_frame_is_watched_twice() -> None:
     timeline = make_timeline(np.zeros(1), stated_fps=30.0)
     assert choose_frames(timeline, ClipOptions(factor=32)).indices == (0, 0)

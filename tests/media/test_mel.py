@@ -90,6 +90,16 @@ def test_a_clip_of_several_blocks_is_whole(reference: WhisperFeatureExtractor) -
     assert np.abs(mel([clip]).features - in_numpy(reference, [clip])).max() <= ATOL
 
 
+def test_ten_minutes_are_heard_to_the_end(reference: WhisperFeatureExtractor) -> None:
+    """Compare a clip twenty times as long as the reference keeps unless it is told."""
+    rng = np.random.default_rng(1)
+    swell = np.sin(np.arange(600 * 16_000) / 5e5) ** 2
+    clip = (rng.normal(0, 0.1, len(swell)) * swell).astype(np.float32)
+    batch = mel([clip])
+    assert batch.features.shape == (1, 128, 60_000)
+    assert np.abs(batch.features - in_numpy(reference, [clip])).max() <= ATOL
+
+
 @pytest.mark.parametrize("length", [1, 100, 160, 200])
 def test_clips_too_short_for_the_reference_are_heard(length: int) -> None:
     batch = mel([np.full(length, 0.1, np.float32)])
