@@ -159,6 +159,8 @@ def startup(_files: Files) -> str:
 
 
 PARITY = "tests/parity"
+OMNI = f"{PARITY}/test_qwen3_omni"
+OMNI_CONFIG = "tests/models/layouts/qwen3-omni-30b-a3b-instruct.config.json"
 BARS: Mapping[str, Bar] = {
     # A model answers.
     "parity": Bar(
@@ -268,6 +270,76 @@ BARS: Mapping[str, Bar] = {
             ("fit.py", "{model}", "{qwen}", "{moe}", "--memory", "0.10", "--speed", "0.25")
         ),
         needs=("model", "qwen", "moe"),
+    ),
+    # Qwen3-Omni, whole.
+    "omni-layouts": Bar(
+        must="28,010 tensors of Instruct, 35,259,818,545 parameters; 19,743 of Thinking",
+        show=Tests(
+            "no tensor left, no parameter empty",
+            (
+                "tests/models/qwen3_omni/test_weights.py",
+                "tests/models/qwen3_omni/test_tensors.py",
+            ),
+        ),
+    ),
+    "omni-parity": Bar(
+        must="every stage of Qwen3-Omni, also at true widths: relative 1e-4; every mutant fails",
+        show=Tests(
+            "every stage within 1e-4, every mutant fails",
+            tuple(
+                f"{OMNI}_{stage}.py"
+                for stage in ("audio", "vision", "thinker", "talker", "predictor", "code2wav")
+            ),
+        ),
+    ),
+    "omni-greedy": Bar(
+        must="greedy text and greedy codes equal transformers on 20 seeds of mixed media",
+        show=Tests(
+            "20 seeds of text, codes and sound, by stages and as a service: 0 differ",
+            (f"{OMNI}_mixed.py", f"{OMNI}_talker.py", f"{OMNI}_codes.py"),
+            keyword="not stage and not widths",
+        ),
+    ),
+    "front-ends": Bar(
+        must="200 random inputs: mel 1e-5, patches 1/255; positions, placeholders, frames exact",
+        show=Tests(
+            "mel 1e-5, patches 1e-6, all else equal",
+            (
+                "tests/media/test_mel.py",
+                "tests/media/test_patches.py",
+                "tests/media/test_sizes.py",
+                "tests/media/test_frame_choice.py",
+                "tests/media/test_video.py",
+                f"{OMNI}_positions.py",
+            ),
+        ),
+    ),
+    "streamed-speech": Bar(
+        must="pieces of 1 to 300 frames are one wave; sound before the last text; 8 voices as one",
+        show=Tests(
+            "pieces join within 1e-5, 1920*T-555 samples, 8 voices as each alone",
+            (
+                "tests/models/qwen3_omni/test_code2wav.py",
+                "tests/speech",
+                "tests/pipeline/test_omni_service.py",
+            ),
+        ),
+    ),
+    "bad-media": Bar(
+        must="127 bad files, decoded and through HTTP: typed error or answer, the next one equal",
+        show=Tests(
+            "every file within 10 s, and the canary equal",
+            ("tests/media/test_bad_media.py", "tests/protocol/test_bad_media.py"),
+        ),
+    ),
+    "omni-speed": Bar(
+        must="true widths, 2 layers, beside transformers: decode >= 1.1x, prefill 1.0x, frame 1.5x",
+        show=Script(
+            (
+                *("omni_speed.py", OMNI_CONFIG, "--layers", "2"),
+                *("--min-decode", "1.1", "--min-prefill", "1.0", "--min-frame", "1.5"),
+            )
+        ),
     ),
 }
 

@@ -126,13 +126,13 @@ class OurSpeech:
 
     @torch.inference_mode()
     def run(self, inputs: Tensor, num_frames: int) -> float:
-        """Return the seconds of each frame."""
+        """Return the seconds of each frame, with its share of the prompt's, as the other's has."""
         talker, vocoder = self.speech.talker, self.speech.code2wav
         decoder = talker.decoder
+        start_s = time.perf_counter()
         caches = [DenseCache() for _ in range(decoder.num_layers)]
         hidden = decoder.forward(self._batch(inputs, start=0), caches)[-1:]
         state, pending = vocoder.fresh_state(), []
-        start_s = time.perf_counter()
         for frame in range(num_frames):
             first = decoder.logits(hidden)[:, :2048].argmax(-1)
             others = talker.code_predictor(hidden, talker.embed(first))
