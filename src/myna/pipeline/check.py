@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 import random
-import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
-from myna.core.errors import MynaError, RemoteError
-from myna.core.events import Event, Failed, Finished, PromptEcho, ReasoningDelta, TextDelta
+from myna.core.errors import MynaError
+from myna.core.events import Event, Finished, PromptEcho, ReasoningDelta, TextDelta
 from myna.core.messages import text_message
-from myna.core.requests import ChatInput, Request, RequestId, SamplingParams, TextInput
+from myna.core.requests import ChatInput, SamplingParams, TextInput
 from myna.core.service import Service
+from myna.pipeline.check_media import check_media
+from myna.pipeline.findings import Finding, ask
 from myna.pipeline.load import LoadedModel
 from myna.text.tokenizer import Tokenizer
 
@@ -41,15 +41,6 @@ PARAGRAPHS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Report one check: what was looked at, whether it passed, and what was seen."""
-
-    name: str
-    passed: bool
-    detail: str
-
-
 async def check_model(model: LoadedModel, service: Service) -> AsyncIterator[Finding]:
     """Run every check, yielding each as it ends.
 
@@ -67,6 +58,8 @@ async def check_model(model: LoadedModel, service: Service) -> AsyncIterator[Fin
     yield await _variety(service)
     if model.template is not None:
         yield await _answer(service)
+        async for finding in check_media(model.card, service):
+            yield finding
 
 
 def _round_trip(tokenizer: Tokenizer) -> Finding:
@@ -127,12 +120,9 @@ async def _perplexity(service: Service, paragraph: str, *, number: int) -> Findi
 
 
 async def _perplexity_of(service: Service, text: str) -> float:
-    request = Request(
-        id=_new_id(),
-        input=TextInput(prompt=text, echo=True),
-        sampling=SamplingParams(temperature=0.0, max_tokens=0, logprobs=0),
-    )
-    (echo,) = [e for e in await _events(service, request) if isinstance(e, PromptEcho)]
+    sampling = SamplingParams(temperature=0.0, max_tokens=0, logprobs=0)
+    events = await ask(service, TextInput(prompt=text, echo=True), sampling)
+    (echo,) = [event for event in events if isinstance(event, PromptEcho)]
     scores = [score.logprob for score in echo.logprobs or () if score.logprob is not None]
     return math.exp(-sum(scores) / max(len(scores), 1))
 
@@ -154,22 +144,14 @@ async def _variety(service: Service) -> Finding:
 
 
 async def _continue(service: Service, *, temperature: float, seed: int) -> str:
-    request = Request(
-        id=_new_id(),
-        input=TextInput(prompt=PARAGRAPHS[0][:80]),
-        sampling=SamplingParams(temperature=temperature, seed=seed, max_tokens=16),
-    )
-    return _text(await _events(service, request))
+    sampling = SamplingParams(temperature=temperature, seed=seed, max_tokens=16)
+    return _text(await ask(service, TextInput(prompt=PARAGRAPHS[0][:80]), sampling))
 
 
 async def _answer(service: Service) -> Finding:
     """Ask an easy question; any answer passes, the reader judges what it says."""
-    request = Request(
-        id=_new_id(),
-        input=ChatInput(messages=(text_message("user", "What is the capital of France?"),)),
-        sampling=SamplingParams(temperature=0.0, max_tokens=48),
-    )
-    events = await _events(service, request)
+    question = ChatInput(messages=(text_message("user", "What is the capital of France?"),))
+    events = await ask(service, question, SamplingParams(temperature=0.0, max_tokens=48))
     text = _text(events)
     (finished,) = [event for event in events if isinstance(event, Finished)]
     return Finding(
@@ -179,16 +161,5 @@ async def _answer(service: Service) -> Finding:
     )
 
 
-async def _events(service: Service, request: Request) -> list[Event]:
-    events = [event async for event in service.generate(request)]
-    if isinstance(events[-1], Failed):
-        raise RemoteError(events[-1].error)
-    return events
-
-
 def _text(events: list[Event]) -> str:
     return "".join(e.text for e in events if isinstance(e, TextDelta | ReasoningDelta))
-
-
-def _new_id() -> RequestId:
-    return RequestId(f"check-{secrets.token_hex(8)}")

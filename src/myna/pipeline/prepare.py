@@ -6,6 +6,7 @@ Not here: reading what comes back (answer).
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -131,7 +132,7 @@ class Preparer:
                 token_ids=prompt.token_ids,
                 prompt=None if media is None else media.batch,
                 advance=0.0 if media is None else media.layout.advance,
-                cache_labels=() if media is None else _labels(media, request),
+                cache_labels=() if media is None else _labels(media),
                 sampling=sampling,
                 num_choices=request.num_choices,
                 deadline_s=deadline_s,
@@ -334,9 +335,12 @@ def _deadline_s(request: Request) -> float | None:
     return None if request.deadline_s is None else time.monotonic() + request.deadline_s
 
 
-def _labels(media: MediaPrompt, request: Request) -> tuple[tuple[str, bytes], ...]:
-    """Name what cached blocks depend on; hidden states are written only where they are computed."""
-    own = () if media.states is None else (("request", request.id.encode()),)
+def _labels(media: MediaPrompt) -> tuple[tuple[str, bytes], ...]:
+    """Name what cached blocks depend on.
+
+    Hidden states are written only where they are computed: such a prompt takes nobody's blocks.
+    """
+    own = () if media.states is None else (("states", secrets.token_bytes(16)),)
     return (*media.labels, *own)
 
 

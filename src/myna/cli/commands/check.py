@@ -15,7 +15,7 @@ from myna.cli.options import Dtype, DtypeOption, JsonOption, KeepPackedOption
 from myna.core.settings import read_settings
 
 if TYPE_CHECKING:
-    from myna.pipeline.check import Finding
+    from myna.pipeline.findings import Finding
     from myna.pipeline.load import LoadedModel
 
 EXIT_FAILED = 1
