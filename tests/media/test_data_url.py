@@ -44,7 +44,9 @@ def test_what_is_no_data_url_is_refused(url: str) -> None:
         parse_data_url(url)
 
 
-@pytest.mark.parametrize("body", ["YQ", "YQ=", "Y Q==", "YQ==\n", "YQ==YQ==", "-_==", "é", "===="])
+@pytest.mark.parametrize(
+    "body", ["YQ", "YQ=", "Y Q==", "YQ==\n", "YQ==YQ==", "-_==", "é", "====", "AAAA===="]
+)
 def test_base64_is_read_strictly(body: str) -> None:
     with pytest.raises(InvalidRequest, match="not base64 of the standard alphabet"):
         parse_data_url("data:image/png;base64," + body)
