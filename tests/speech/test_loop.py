@@ -94,6 +94,23 @@ def test_a_failing_step_fails_all_voices_and_the_next_is_heard(loop, parts):
     assert second.error is None
 
 
+def test_a_voice_that_cannot_begin_fails_alone(loop, parts):
+    add, first, second = loop._speaker.add, Waiting(), Waiting()
+
+    def fail(request):
+        loop._speaker.add = add
+        raise MemoryError
+
+    loop._speaker.add = fail
+    start(loop, parts.request("a"), first)
+    start(loop, parts.request("b"), second)
+    loop.end_text(RequestId("b"))
+    assert first.done.wait(WAIT_S)
+    assert "beginning to speak failed" in str(first.error)
+    assert second.done.wait(WAIT_S)
+    assert second.error is None
+
+
 def test_closing_fails_open_voices_and_refuses_new_ones(parts):
     loop, open_voice, late = SpeechLoop(parts.speaker()), Waiting(), Waiting()
     start(loop, parts.request("a"), open_voice)

@@ -85,8 +85,13 @@ class SpeechLoop:
             command()
 
     def _add(self, request: VoiceRequest, listener: Listener) -> None:
-        self._listeners[request.id] = listener
-        self._speaker.add(request)
+        try:
+            self._speaker.add(request)
+        except Exception:  # a voice that cannot even begin must not end the others
+            log.exception("request=%s event=add_failed", request.id)
+            listener.on_error(InternalError("beginning to speak failed; see the server's log"))
+        else:
+            self._listeners[request.id] = listener
 
     def _drop(self, request_id: RequestId) -> None:
         self._speaker.cancel(request_id)

@@ -21,7 +21,7 @@ from myna.speech.protocols import Beginning, Rules
 # Short at first, so that sound begins early.
 PIECES = (1, 2, 4)
 # Speech that goes on for longer than this after the last of its text has gone astray.
-MAX_S_PER_TOKEN = 2.0
+MAX_S_PER_TOKEN = 1.0
 MAX_TAIL_S = 10.0
 
 
