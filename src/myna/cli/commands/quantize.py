@@ -57,7 +57,7 @@ def _quantize(path: Path, target: Path, bits: Bits) -> QuantizeReport:
 
 def _show(report: QuantizeReport) -> None:
     rows = [("before", size_text(report.bytes_before)), ("after", size_text(report.bytes_after))]
-    for kind, count in report.num_tensors.most_common():
+    for kind, count in sorted(report.num_tensors.items()):
         error = report.error.get(kind)
         suffix = "kept as they are" if error is None else f"rounded, {error:.2%} off (rms)"
         rows.append((kind, f"{count} tensors, {suffix}"))

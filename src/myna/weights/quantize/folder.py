@@ -11,7 +11,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,7 +36,7 @@ SMALL_SUFFIXES = ("", ".json", ".jinja", ".md", ".model", ".tiktoken", ".txt")
 INDEX_SUFFIX = ".safetensors.index.json"
 
 
-@dataclass
+@dataclass(frozen=True)
 class QuantizeReport:
     """Sum up what was done.
 
@@ -45,14 +45,14 @@ class QuantizeReport:
         bytes_before: of all tensors.
         bytes_after: of all tensors.
         error: root mean square of what rounding changed, as a share of the weights', by format.
-        reasons: why tensors were not treated like the most, and how many there are.
+        reasons: why tensors became what they are, and of how many that is true.
     """
 
-    num_tensors: Counter[str] = field(default_factory=Counter)
-    bytes_before: int = 0
-    bytes_after: int = 0
-    error: dict[str, float] = field(default_factory=dict)
-    reasons: Counter[str] = field(default_factory=Counter)
+    num_tensors: dict[str, int]
+    bytes_before: int
+    bytes_after: int
+    error: dict[str, float]
+    reasons: dict[str, int]
 
 
 def quantize_folder(
@@ -81,18 +81,19 @@ def quantize_folder(
     job = _Job(checkpoint, choices, progress)
     try:
         part.mkdir(parents=True)
-        _check_room(part, job.report.bytes_after)
+        _check_room(part, job.bytes_after)
         for shard in dict.fromkeys(info.file for info in checkpoint.tensors.values()):
             job.write_shard(part / shard, shard)
-        _write_json(part / DESCRIPTION, _description(job, bits))
-        _write_index(part, checkpoint, total_bytes=job.report.bytes_after)
+        report = job.report()
+        _write_json(part / DESCRIPTION, _description(report, bits))
+        _write_index(part, checkpoint, total_bytes=job.bytes_after)
         _copy_small_files(source, part)
         part.rename(target)
     except OSError as error:
         raise Unavailable(f"{target} cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return job.report
+    return report
 
 
 class _Job:
@@ -106,16 +107,23 @@ class _Job:
         self._progress = progress
         self._done_bytes = 0
         self._squares: dict[str, list[float]] = {}  # by format: of the errors, of the weights
-        self.report = QuantizeReport()
-        usual = Counter(choice.reason for choice in choices.values() if choice.kind)
-        most = max(usual, key=lambda reason: usual[reason], default=None)
-        for name, info in checkpoint.tensors.items():
-            choice = choices[name]
-            self.report.num_tensors[choice.kind or info.dtype] += 1
-            self.report.bytes_before += info.num_bytes
-            self.report.bytes_after += _after(info, choice).num_bytes
-            if choice.reason != most:
-                self.report.reasons[choice.reason] += 1
+        after = [_after(info, choices[name]) for name, info in checkpoint.tensors.items()]
+        self.bytes_before = sum(info.num_bytes for info in checkpoint.tensors.values())
+        self.bytes_after = sum(info.num_bytes for info in after)
+        self._num_tensors = Counter(info.dtype for info in after)
+
+    def report(self) -> QuantizeReport:
+        """Sum up; errors are of what was written so far."""
+        return QuantizeReport(
+            num_tensors=dict(self._num_tensors),
+            bytes_before=self.bytes_before,
+            bytes_after=self.bytes_after,
+            error={
+                kind: (errors / weights) ** 0.5 if weights else 0.0
+                for kind, (errors, weights) in self._squares.items()
+            },
+            reasons=dict(Counter(choice.reason for choice in self._choices.values())),
+        )
 
     def write_shard(self, path: Path, shard: str) -> None:
         """Write one shard: its header, which the choices settle, then its tensors."""
@@ -125,9 +133,7 @@ class _Job:
             for name, info in infos.items():
                 self._write_tensor(file, name, self._choices[name])
                 self._done_bytes += info.num_bytes
-                self._progress("quantizing", self._done_bytes, self.report.bytes_before)
-        for kind, (errors, weights) in self._squares.items():
-            self.report.error[kind] = (errors / weights) ** 0.5 if weights else 0.0
+                self._progress("quantizing", self._done_bytes, self.bytes_before)
 
     def _write_tensor(self, file: BinaryIO, name: str, choice: Choice) -> None:
         tensor = self._checkpoint.read(name)
@@ -212,17 +218,16 @@ def _write(file: BinaryIO, tensor: Tensor) -> None:
     file.write(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
 
 
-def _description(job: _Job, bits: Bits) -> dict[str, object]:
+def _description(report: QuantizeReport, bits: Bits) -> dict[str, object]:
     """Describe the whole for people and programs; loading needs the shards' own metadata only."""
-    report = job.report
     return {
         "version": BLOCKS_VERSION,
         "bits": bits,
-        "tensors": dict(report.num_tensors),
+        "tensors": report.num_tensors,
         "bytes_before": report.bytes_before,
         "bytes_after": report.bytes_after,
         "relative_error": {kind: round(error, 6) for kind, error in report.error.items()},
-        "exempt": dict(report.reasons),
+        "reasons": report.reasons,
     }
 
 

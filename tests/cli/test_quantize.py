@@ -1,0 +1,60 @@
+"""`myna quantize`: a tiny model of each family becomes smaller and still answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from myna.models.tiny import write_tiny_checkpoint
+from myna.models.tiny_omni import write_tiny_omni
+
+
+@pytest.mark.parametrize("family", ["qwen2", "qwen3", "qwen3_moe", "llama", "qwen3_omni"])
+def test_a_quantized_model_answers_packed_and_unpacked(
+    myna: Any, tmp_path: Path, family: str
+) -> None:
+    source, target = tmp_path / "source", str(tmp_path / "small")
+    if family == "qwen3_omni":
+        write_tiny_omni(source)
+    else:
+        write_tiny_checkpoint(source, family)
+    code, out, err = myna("quantize", str(source), target)
+    assert code == 0
+    assert "quantizing: 100%" in err
+    assert [line.split()[0] for line in out.splitlines()[:2]] == ["before", "after"]
+    assert "% off (rms)" in out
+    ask = ("run", target, "Hello", "--max-tokens", "6", "--dtype", "float32", "--json")
+    answers = [
+        json.loads(myna(*ask, "--temperature", "0", how)[1])
+        for how in ("--keep-packed", "--unpack")
+    ]
+    for key in ("text", "finish_reason", "usage"):
+        assert answers[0][key] == answers[1][key]
+    assert answers[0]["usage"]["completion_tokens"] > 0
+
+
+def test_the_answer_for_programs(myna: Any, tmp_path: Path) -> None:
+    write_tiny_checkpoint(tmp_path / "source", "qwen2")
+    argv = ("quantize", str(tmp_path / "source"), str(tmp_path / "small"), "--bits", "8", "--json")
+    answer = json.loads(myna(*argv)[1])
+    assert answer["path"] == str(tmp_path / "small")
+    assert answer["num_tensors"] == {"Q8_0": 16, "F32": 11}
+    assert answer["bytes_after"] < answer["bytes_before"]
+    code, out, err = myna(*argv)
+    assert (code, out) == (2, "")
+    assert "small is there already" in err
+
+
+def test_what_could_not_be_loaded_is_not_quantized(myna: Any, tmp_path: Path) -> None:
+    source = write_tiny_checkpoint(tmp_path / "source", "qwen2")
+    config = json.loads((source / "config.json").read_bytes())
+    (source / "config.json").write_text(json.dumps({**config, "model_type": "mamba"}))
+    code, _, err = myna("quantize", str(source), str(tmp_path / "small"))
+    assert code == 4
+    assert "'mamba', which is not supported" in err
+    assert not (tmp_path / "small").exists()
+    assert myna("quantize", "nothing", str(tmp_path / "small"))[0] == 3
+    assert myna("quantize", str(source), str(tmp_path / "small"), "--bits", "5")[0] == 2

@@ -1,0 +1,93 @@
+"""Encoding blocks: what decodes, how near, and nearer than the usual choice of scales."""
+
+from __future__ import annotations
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from myna.kernels.blocks import FORMATS, decode_rows
+from myna.weights.quantize.encode import ENCODERS, encode_rows
+
+GGML = {
+    "Q4_0": gguf.GGMLQuantizationType.Q4_0,
+    "Q8_0": gguf.GGMLQuantizationType.Q8_0,
+}
+HALF_ULP = 2**-11  # of half precision, in which scales are stored
+TINIEST = 2**-25  # half of the smallest scale there is
+MAX_SQUARES = 32 * 8**2  # of a block's steps
+MAX_SHARE = 0.96  # of the usual choice's error, on normal values; found is 0.944
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 0.02
+
+
+def error(values: Tensor, decoded: Tensor) -> Tensor:
+    """Sum squared errors by block."""
+    return (decoded - values).view(-1, 32).square().sum(1)
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_blocks_are_laid_out_as_ggml_lays_them_out(kind: str) -> None:
+    values = normal(5, 96)
+    blocks = encode_rows(kind, values)
+    assert blocks.dtype is torch.uint8
+    assert blocks.shape == (5, FORMATS[kind].row_bytes(96))
+    theirs = gguf.quants.dequantize(blocks.numpy(), GGML[kind])
+    assert np.array_equal(theirs, decode_rows(kind, blocks).numpy())
+    assert torch.allclose(torch.from_numpy(theirs), values, atol=0.006)
+
+
+def usual(values: Tensor) -> Tensor:
+    """Round as ggml does, its largest value on the last step."""
+    return torch.from_numpy(
+        gguf.quants.dequantize(gguf.quants.quantize(values.numpy(), GGML["Q4_0"]), GGML["Q4_0"])
+    )
+
+
+def test_scales_are_searched_for_and_not_merely_taken_from_the_largest_value() -> None:
+    values = normal(512, 256)
+    ours = error(values, decode_rows("Q4_0", encode_rows("Q4_0", values)))
+    assert (ours.sum() / error(values, usual(values)).sum()).sqrt() < MAX_SHARE
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**31), exponent=st.integers(-14, 14))
+def test_no_block_is_further_off_than_by_the_usual_choice(seed: int, exponent: int) -> None:
+    values = normal(8, 32, seed=seed) * 2.0**exponent
+    ours = error(values, decode_rows("Q4_0", encode_rows("Q4_0", values)))
+    rounded = values.square().sum(1) * HALF_ULP**2 + MAX_SQUARES * TINIEST**2
+    assert (ours <= error(values, usual(values)) * (1 + 1e-4) + 2 * rounded).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**31), exponent=st.integers(-14, 14))
+def test_of_8_bits_no_value_is_off_by_more_than_half_a_step(seed: int, exponent: int) -> None:
+    values = normal(8, 32, seed=seed) * 2.0**exponent
+    off = (decode_rows("Q8_0", encode_rows("Q8_0", values)) - values).abs()
+    step = values.abs().amax(1, keepdim=True) / 127
+    assert (off <= step * (0.5 + HALF_ULP) + 128 * TINIEST).all()
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_zeros_and_values_below_every_scale_become_zeros(kind: str) -> None:
+    values = torch.stack([torch.zeros(32), torch.full((32,), 1e-12), torch.full((32,), 1e-40)])
+    assert not decode_rows(kind, encode_rows(kind, values)).any()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_both_ends_of_a_range_are_reached(sign: int) -> None:
+    steps = sign * torch.cat([torch.arange(-8, 8), torch.arange(-8, 8)]).float()[None]
+    blocks = encode_rows("Q4_0", steps)
+    assert torch.equal(decode_rows("Q4_0", blocks), steps)
+
+
+def test_any_float_and_any_stack_can_be_encoded() -> None:
+    values = normal(2, 3, 64).bfloat16()
+    assert torch.equal(encode_rows("Q8_0", values), encode_rows("Q8_0", values.float()))
+    assert encode_rows("Q4_0", values[:, :, :32]).shape == (2, 3, 18)

@@ -1,0 +1,64 @@
+"""Which tensors are quantized, and which are treated with more care."""
+
+from __future__ import annotations
+
+import pytest
+
+from myna.kernels.blocks import FORMATS
+from myna.models.qwen3_omni.config import Config
+from myna.models.qwen3_omni.tensors import tensors
+from myna.models.tiny_omni import tiny_omni_config
+from myna.weights.checkpoint import TensorInfo
+from myna.weights.quantize.encode import ENCODERS
+from myna.weights.quantize.scheme import EXEMPT, KINDS, Bits, choose
+
+
+def info(*shape: int, dtype: str = "BF16") -> TensorInfo:
+    return TensorInfo(dtype, shape, "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("model.layers.3.self_attn.q_proj.weight", "Q4_0"),
+        ("thinker.model.layers.3.mlp.experts.127.down_proj.weight", "Q4_0"),
+        ("talker.model.layers.3.mlp.shared_expert.up_proj.weight", "Q4_0"),
+        ("model.layers.3.mlp.gate_proj.weight", "Q4_0"),
+        ("model.layers.3.mlp.gate.weight", None),
+        ("talker.model.layers.3.mlp.shared_expert_gate.weight", None),
+        ("code2wav.pre_transformer.layers.0.mlp.up_proj.weight", None),
+        ("thinker.visual.pos_embed.weight", None),
+        ("model.embed_tokens.weight", "Q8_0"),
+        ("thinker.lm_head.weight", "Q8_0"),
+        ("talker.codec_head.weight", "Q8_0"),
+        ("talker.model.codec_embedding.weight", "Q8_0"),
+        ("talker.code_predictor.model.layers.0.mlp.up_proj.weight", "Q8_0"),
+        ("thinker.visual.blocks.0.mlp.linear_fc1.weight", "Q8_0"),
+        ("thinker.audio_tower.layers.0.fc1.weight", "Q8_0"),
+    ],
+)
+def test_each_matrix_gets_its_format(name: str, kind: str | None) -> None:
+    choice = choose(name, info(64, 64), 4)
+    assert choice.kind == kind
+    assert choice.reason
+    assert choose(name, info(64, 64), 8).kind == (kind and "Q8_0")
+
+
+def test_what_has_no_whole_blocks_is_kept() -> None:
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert choose(name, info(64, 48), 4).reason == "its rows are not made of whole blocks of 32"
+    for kept in (info(64), info(4, 4, 32), info(64, 64, dtype="I64"), info(0, 64)):
+        assert choose(name, kept, 4).kind is None
+
+
+@pytest.mark.parametrize("bits", KINDS)
+def test_every_format_can_be_made_and_read(bits: Bits) -> None:
+    kinds = {KINDS[bits], *(exempt.kind for exempt in EXEMPT)} - {None}
+    assert kinds <= ENCODERS.keys()
+    assert kinds <= FORMATS.keys()
+
+
+def test_every_exemption_is_of_something() -> None:
+    config = Config.from_hf(tiny_omni_config())
+    reasons = {choose(name, info(64, 64), 4).reason for name in tensors(config)}
+    assert {exempt.reason for exempt in EXEMPT} <= reasons
