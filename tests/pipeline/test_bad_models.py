@@ -178,3 +178,15 @@ def test_too_little_memory_for_the_cache_is_refused(folder: Path, options: LoadO
     short = LoadOptions(model_id="x", dtype="float32", kv_memory_bytes=1000)
     with pytest.raises(MynaError, match="too few to be of use"):
         load_model(folder, short, silent)
+
+
+def test_fillers_at_the_end_of_a_vocabulary_are_never_chosen(folder: Path, options: LoadOptions):
+    whole = load_model(folder, options, silent)
+    path = folder / "tokenizer.json"
+    fields = json.loads(path.read_text())
+    last = whole.tokenizer.vocab_size - 1
+    fields["added_tokens"] = [token for token in fields["added_tokens"] if token["id"] != last]
+    path.write_text(json.dumps(fields))
+    cut = load_model(folder, options, silent)
+    assert whole.engine_config.num_valid_tokens == last + 1
+    assert cut.engine_config.num_valid_tokens == last

@@ -316,9 +316,17 @@ def _engine_config(
     return EngineConfig(
         max_context=min(context, num_kv_tokens),
         num_kv_tokens=num_kv_tokens,
-        num_valid_tokens=tokenizer.vocab_size,
+        num_valid_tokens=_num_usable(tokenizer),
         model_label=options.model_id,
     )
+
+
+def _num_usable(tokenizer: Tokenizer) -> int:
+    """Leave out the fillers at a vocabulary's end: rows without a token must never be chosen."""
+    count = tokenizer.vocab_size
+    while count > 1 and count - 1 in tokenizer.unused_ids:
+        count -= 1
+    return count
 
 
 def _card(

@@ -90,10 +90,11 @@ class Preparer:
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
         tokenizer = model.tokenizer
+        num_usable = model.engine_config.num_valid_tokens or tokenizer.vocab_size
         self._grammars = GrammarCompiler(
-            [tokenizer.token_bytes(token_id) for token_id in range(tokenizer.vocab_size)],
-            eos_ids=sorted(model.stop_ids),
-            special_ids=sorted(tokenizer.added_ids),
+            [tokenizer.token_bytes(token_id) for token_id in range(num_usable)],
+            eos_ids=sorted(token_id for token_id in model.stop_ids if token_id < num_usable),
+            special_ids=sorted(i for i in tokenizer.added_ids if i < num_usable),
             encode=partial(tokenizer.encode, special=False),
         )
         written = model.template.source if model.template else ""
