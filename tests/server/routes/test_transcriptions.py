@@ -38,6 +38,10 @@ async def test_language_and_context_are_part_of_the_question(client: httpx.Async
     assert answer.json()["text"].splitlines()[1] == expected
 
 
+async def test_a_transcription_may_be_bounded(client: httpx.AsyncClient) -> None:
+    assert (await ask(client, max_completion_tokens="2")).json()["text"] == "audio 5"
+
+
 async def test_a_translation_is_asked_for_in_english(client: httpx.AsyncClient) -> None:
     answer = await ask(client, "/v1/audio/translations")
     assert "translation in English text" in answer.json()["text"]

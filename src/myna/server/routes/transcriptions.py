@@ -64,7 +64,9 @@ async def _answer(request: Request, task: Task) -> Response:
         id=core.RequestId(f"req_{request_key(request)}"),
         model=card.id,
         input=_question(data, wire, task),
-        sampling=core.SamplingParams(temperature=wire.temperature or 0.0),
+        sampling=core.SamplingParams(
+            temperature=wire.temperature or 0.0, max_tokens=wire.max_completion_tokens
+        ),
         deadline_s=settings.deadline_s,
     )
     events = events_of(context.service, asked)

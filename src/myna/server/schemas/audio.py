@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from myna.server.schemas.media import VoiceReference
-from myna.server.schemas.sampling import MAX_SEED, Name
+from myna.server.schemas.sampling import MAX_SEED, Count, Name
 
 MAX_SPOKEN_CHARS = 65_536
 
@@ -34,6 +34,7 @@ class TranscriptionRequest(msgspec.Struct, kw_only=True):
     prompt: Annotated[str, Meta(max_length=16_384)] | None = None
     response_format: Literal["json", "text", "verbose_json"] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    max_completion_tokens: Count | None = None
     stream: bool | None = None
     timestamp_granularities: Name | None = None
 
