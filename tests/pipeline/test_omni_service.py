@@ -28,6 +28,7 @@ from myna.media.encode import encode_wav
 from myna.models.tiny_omni import write_tiny_omni
 from myna.pipeline.load import LoadOptions, load_model
 from myna.pipeline.service import LocalService
+from myna.speech import voice
 
 OPTIONS = LoadOptions(model_id="tiny", dtype="float32", max_context=1024, kv_memory_bytes=4 * 2**20)
 
@@ -67,6 +68,13 @@ def text_of(events: list) -> str:
 
 def sound_of(events: list) -> bytes:
     return b"".join(event.pcm for event in events if isinstance(event, AudioDelta))
+
+
+@pytest.fixture(autouse=True)
+def soon_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End speech of random weights, which babbles on, soon after its text."""
+    monkeypatch.setattr(voice, "MAX_TAIL_S", 1.0)
+    monkeypatch.setattr(voice, "MAX_S_PER_TOKEN", 0.1)
 
 
 @pytest.fixture(scope="session")
@@ -162,6 +170,21 @@ async def test_prompts_read_in_chunks_equal_those_read_at_once(
     assert np.abs(near[0] - near[1]).max() <= 2
 
 
+async def test_media_and_speech_outlive_preemption(
+    make_service: Callable[..., LocalService], omni_folder: Path
+) -> None:
+    roomy = make_service(omni_folder)
+    tight = make_service(omni_folder, num_kv_tokens=176, tokens_per_block=8, prefix_caching=False)
+    fields = {"speech": Speech(), "max_tokens": 40, "ignore_eos": True}
+    requests = [ask(SOUND, PICTURE, TextPart(str(i)), name=f"r{i}", **fields) for i in range(4)]
+    expected = await asyncio.gather(*(collect(roomy, request) for request in requests))
+    found = await asyncio.gather(*(collect(tight, request) for request in requests))
+    assert tight._thread.stats.num_preemptions > 0
+    assert [text_of(events) for events in found] == [text_of(events) for events in expected]
+    sizes = [[len(sound_of(events)) for events in run] for run in (found, expected)]
+    assert sizes[0] == sizes[1]
+
+
 async def test_speech_comes_while_text_is_written(service: LocalService) -> None:
     await collect(service, ask(TextPart("hi"), speech=Speech(), max_tokens=1))  # loads the talker
     request = ask(TextPart("hello"), speech=Speech(), max_tokens=300, ignore_eos=True)
@@ -187,8 +210,8 @@ async def test_an_answer_ends_after_its_last_sound(service: LocalService) -> Non
 
 
 async def test_speech_is_the_same_for_a_seed_and_not_for_a_voice(service: LocalService) -> None:
-    def spoken(voice: str, seed: int) -> Request:
-        return ask(SOUND, speech=Speech(voice=voice), max_tokens=3, seed=seed)
+    def spoken(name: str, seed: int) -> Request:
+        return ask(SOUND, speech=Speech(voice=name), max_tokens=3, seed=seed)
 
     asked = [("ethan", 1), ("ethan", 1), ("aiden", 1), ("ethan", 2)]
     heard = [sound_of(await collect(service, spoken(*who))) for who in asked]

@@ -8,7 +8,16 @@ import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from myna.core.errors import BadCheckpoint, InvalidRequest
-from myna.core.messages import Message, TextPart, Tool, ToolCall, text_message
+from myna.core.messages import (
+    AudioPart,
+    ImagePart,
+    Message,
+    TextPart,
+    Tool,
+    ToolCall,
+    VideoPart,
+    text_message,
+)
 from myna.text.chat_template import MAX_TEMPLATE_BYTES, ChatTemplate, ends_in_thinking
 from myna.text.tokenizer import Tokenizer
 
@@ -133,6 +142,22 @@ def test_a_template_that_knows_both_forms_gets_text() -> None:
         "{% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}{% endfor %}"
     )
     assert not ChatTemplate(source).wants_parts
+
+
+def test_media_stand_among_the_text_as_parts() -> None:
+    template = ChatTemplate(
+        "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}"
+        "{% for part in m.content %}[{{ part.type }}{{ part.text }}]{% endfor %}"
+        "{% endif %}{% endfor %}"
+    )
+    parts = (ImagePart(b"1"), TextPart("a"), AudioPart(b"2"), VideoPart(data=b"3"), TextPart("b"))
+    messages = [Message(role="user", content=parts), text_message("assistant", "c")]
+    rendered = template.render(messages, escape=_shout)
+    assert rendered == "[image][textA][audio][video][textB]C"
+
+
+def _shout(text: str, *, keep: tuple[str, ...] = ()) -> str:
+    return text.upper()
 
 
 def test_parts_in_a_variable_called_content_are_seen() -> None:
