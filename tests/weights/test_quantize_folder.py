@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
 
@@ -232,3 +234,33 @@ def test_an_interrupted_run_leaves_nothing(
     with pytest.raises(failure):
         quantize_folder(tiny, tmp_path / "out", bits=4, progress=fail)
     assert not list(tmp_path.iterdir())
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from myna.weights.quantize.folder import quantize_folder
+quantize_folder(Path(sys.argv[1]), Path(sys.argv[2]), bits=8, progress=lambda *_: None)  # warms up
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+quantize_folder(Path(sys.argv[3]), Path(sys.argv[4]), bits=8, progress=lambda *_: None)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_the_peak_is_one_tensor_and_some_slabs(tmp_path: Path) -> None:
+    for name, count in (("small", 1), ("large", 12)):
+        (tmp_path / name).mkdir()
+        tensors = {
+            f"{i}.weight": torch.ones(1024, 1024, dtype=torch.bfloat16) for i in range(count)
+        }
+        save_file(tensors, tmp_path / name / "model.safetensors")
+    paths = [str(tmp_path / name) for name in ("small", "small-8", "large", "large-8")]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *paths],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    tensor_kib, slack_kib = 2048, 6 * 1024
+    assert int(done.stdout) <= tensor_kib + slack_kib
