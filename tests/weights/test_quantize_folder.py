@@ -21,8 +21,11 @@ from myna.kernels.packed import PackedWeight, dequantize
 from myna.layers.cache import PackedBatch
 from myna.layers.decoder import TextDecoder
 from myna.layers.dense_cache import DenseCache
+from myna.models.qwen3_omni.config import Config
+from myna.models.qwen3_omni.weights import SPEECH_RULES, Speech
 from myna.models.registry import blueprint_for_folder
 from myna.models.tiny import TINY_CONFIGS, write_tiny_checkpoint
+from myna.models.tiny_omni import write_tiny_omni
 from myna.weights.load import load_weights
 from myna.weights.open import open_checkpoint
 from myna.weights.quantize import folder as folder_module
@@ -152,6 +155,24 @@ def test_a_quantized_model_is_near_the_exact_one(family: str, tmp_path: Path) ->
 def test_the_bounds_tell_one_model_from_another(tiny: Path, tmp_path: Path) -> None:
     other = write_tiny_checkpoint(tmp_path, "qwen2", seed=1)
     assert divergence(log_probabilities(load(tiny)), log_probabilities(load(other))) > 3
+
+
+@pytest.mark.parametrize("keep_packed", [False, True])
+def test_what_speaks_is_loaded_too(tmp_path: Path, keep_packed: bool) -> None:
+    source = write_tiny_omni(tmp_path / "source")
+    quantize_folder(source, tmp_path / "out", bits=4, progress=silent)
+    config = Config.from_hf(json.loads((source / "config.json").read_bytes())).speech
+    assert config is not None
+    with torch.device("meta"):
+        speech = Speech(config)
+    checkpoint = open_checkpoint(tmp_path / "out")
+    report = load_weights(
+        speech, checkpoint, SPEECH_RULES, dtype=torch.float32, keep_packed=keep_packed
+    )
+    assert report.dtypes.keys() == {"Q4_0", "Q8_0", "F32"}
+    head = speech.talker.decoder.lm_head
+    assert head is not None
+    assert isinstance(head.weight, PackedWeight) is keep_packed
 
 
 def test_one_file_needs_no_index(tmp_path: Path) -> None:
