@@ -232,7 +232,6 @@ def speech_rules(config: SpeechConfig) -> Rules:
         suppressed=suppressed_codes(config.talker),
         end_token=config.roles.tts_eos,
         pad_token=config.roles.tts_pad,
-        rate_hz=RATE_HZ,
         frame_s=config.code2wav.frame_samples / RATE_HZ,
         max_positions=config.talker.text.context_length,
     )

@@ -105,7 +105,6 @@ class Rules:
         suppressed: first codes that must never be chosen.
         end_token: the text token that says that no text follows.
         pad_token: the text token that is read from then on.
-        rate_hz: samples a second.
         frame_s: seconds a frame lasts.
         max_positions: the most that the decoder can tell apart.
     """
@@ -115,7 +114,6 @@ class Rules:
     suppressed: tuple[int, ...]
     end_token: int
     pad_token: int
-    rate_hz: int
     frame_s: float
     max_positions: int
 
