@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 # Packages whose import name is not their own.
-IMPORT_NAMES = {"huggingface_hub": "huggingface-hub", "PIL": "pillow"}
+IMPORT_NAMES = {
+    "huggingface_hub": "huggingface-hub",
+    "PIL": "pillow",
+    "python_multipart": "python-multipart",
+}
 
 
 @pytest.fixture(scope="session")
