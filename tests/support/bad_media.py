@@ -1,4 +1,4 @@
-"""Damaged, lying and hostile files, made from seeds: what tests of several rooms send."""
+"""Damaged, lying, odd and hostile files, made from seeds: what tests of several rooms send."""
 
 from __future__ import annotations
 
@@ -193,7 +193,60 @@ def video_files() -> dict[str, Make]:
     }
 
 
+def float_wav(*samples: float, rate_hz: int = 16_000, channels: int = 1) -> bytes:
+    """Write samples as they are, numbers or not."""
+    data = np.array(samples, "<f4").tobytes()
+    align = 4 * channels
+    form = struct.pack("<HHIIHH", 3, channels, rate_hz, rate_hz * align, align, 32)
+    body = b"WAVEfmt \x10\0\0\0" + form + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def odd_picture_cases() -> Iterator[Case]:
+    """List pictures of rare kinds and sizes, and kinds that are not taken."""
+    for mode in ("1", "L", "LA", "P", "RGBA"):
+        yield f"png of {mode}", "image", lambda m=mode: save(photo().convert("L").convert(m), "PNG")
+    deep = np.asarray(photo().convert("L")).astype(np.uint16) * 257
+    yield "png of 16 bits", "image", lambda: save(Image.fromarray(deep), "PNG")
+    yield "jpeg of four inks", "image", lambda: save(photo().convert("CMYK"), "JPEG")
+    for size in ((1, 1), (3, 3), (1, 150), (150, 1), (1, 9_000), (31, 33)):
+        yield f"png of {size}", "image", lambda s=size: save(Image.new("RGB", s, "red"), "PNG")
+    for form in ("TIFF", "JPEG2000", "BMP", "PPM", "ICO", "DDS", "PDF", "TGA", "EPS"):
+        yield form.lower(), "image", lambda f=form: save(photo(), f)
+
+
+def odd_sound_cases() -> Iterator[Case]:
+    """List sounds of rare lengths, rates and values."""
+    for count in (1, 2, 159, 160, 161, 400, 1_599, 1_600, 16_001):
+        yield f"{count} samples", "audio", lambda n=count: float_wav(*[0.1] * n)
+    for value in (float("nan"), float("inf"), 1e38, 1e-45, -9.0):
+        yield f"samples of {value}", "audio", lambda v=value: float_wav(*[0.1, v] * 800)
+    for rate_hz in (1, 100, 384_000, 999_999):
+        yield f"{rate_hz} Hz", "audio", lambda r=rate_hz: float_wav(*[0.1] * 999, rate_hz=r)
+    for channels in (2, 8, 16, 64):
+        yield (
+            f"{channels} channels",
+            "audio",
+            lambda c=channels: float_wav(*[0.1] * 6_400, channels=c),
+        )
+
+
+def odd_video_cases() -> Iterator[Case]:
+    """List videos that are short, oddly sized, or something else."""
+    for count in (1, 2, 3):
+        yield f"{count} frames", "video", lambda n=count: write_video(n, with_sound=n > 1)
+    for size in ((2, 2), (16, 2_000), (34, 18)):
+        yield f"frames of {size}", "video", lambda s=size: write_video(4, size=s)
+    for kind, name in (("video", "mp3"), ("image", "mp3"), ("video", "pcm")):
+        yield f"{name} as {kind}", kind, lambda n=name: sound_files()[n]()
+    for kind, name in (("video", "png"), ("video", "gif"), ("audio", "jpeg")):
+        yield f"{name} as {kind}", kind, lambda n=name: pictures()[n]
+    for kind in ("image", "audio"):
+        yield f"mp4 as {kind}", kind, lambda: video_files()["mp4"]()
+
+
 def bad_media() -> dict[str, tuple[str, Make]]:
     """List all cases by name: the kind that each claims to be, and what makes its bytes."""
-    every = [*picture_cases(), *sound_cases(), *video_cases()]
+    damaged = [*picture_cases(), *sound_cases(), *video_cases()]
+    every = [*damaged, *odd_picture_cases(), *odd_sound_cases(), *odd_video_cases()]
     return {f"{kind}: {name}": (kind, make) for name, kind, make in every}
