@@ -1,5 +1,8 @@
 """Encoding and decoding."""
 
+import threading
+import time
+
 import pytest
 import tokenizers
 from hypothesis import given, settings
@@ -39,6 +42,21 @@ def test_encoding_equals_the_tokenizers_library(
 ) -> None:
     for text in (*corpus, "<|im_start|>user\nhi<|im_end|>"):
         assert tokenizer.encode(text) == trained.encode(text, add_special_tokens=False).ids
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_other_threads_go_on_while_a_long_text_is_encoded(
+    tokenizer: Tokenizer, *, special: bool
+) -> None:
+    text = "The quick brown fox, jumps over 12 lazy dogs; " * 10_000
+    encoding = threading.Thread(target=tokenizer.encode, args=[text], kwargs={"special": special})
+    started_s = seen_s = time.monotonic()
+    encoding.start()
+    longest_s = 0.0
+    while encoding.is_alive():
+        time.sleep(0.001)
+        longest_s, seen_s = max(longest_s, time.monotonic() - seen_s), time.monotonic()
+    assert longest_s < (seen_s - started_s) / 2  # nearly all of it if encoding keeps Python's lock
 
 
 def test_decoding_gives_normalised_text_back(

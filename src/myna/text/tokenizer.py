@@ -89,7 +89,7 @@ class Tokenizer:
         """
         _check_unicode(text)
         if special:
-            return list(self._rust.encode(text, add_special_tokens=False).ids)
+            return _encode_beside(self._rust, text)
         return self._encode_between(text, self._unguarded, is_marked=False)
 
     def escape_control_tokens(self, text: str, *, keep: tuple[str, ...] = ()) -> str:
@@ -152,7 +152,7 @@ class Tokenizer:
         if not text:
             return []
         ids: list[int] = []
-        for token_id in self._plain.encode(text, add_special_tokens=False).ids:
+        for token_id in _encode_beside(self._plain, text):
             if token_id in self._added_bytes:
                 # A vocabulary that takes whole pieces as tokens can reach a control token.
                 ids += self._spell(self._added_bytes[token_id])
@@ -164,6 +164,16 @@ class Tokenizer:
         """Write bytes with the tokens of single bytes."""
         ids = (self._rust.token_to_id(byte_level.ALPHABET[byte]) for byte in raw)
         return [token_id for token_id in ids if token_id is not None]
+
+
+def _encode_beside(rust: tokenizers.Tokenizer, text: str) -> list[int]:
+    """Encode a text while other threads go on.
+
+    tokenizers 0.23 keeps Python's lock in `encode`: a long prompt would hold up the engine and the
+    server for seconds. May go when `encode` lets the lock go; the test on this will tell.
+    """
+    (encoded,) = rust.encode_batch_fast([text], add_special_tokens=False)
+    return list(encoded.ids)
 
 
 def _is_control(token: tokenizers.AddedToken) -> bool:
