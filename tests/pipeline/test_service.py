@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 
 import pytest
 
@@ -190,6 +191,19 @@ async def test_a_closed_service_fails_its_open_requests(tiny_folder, options, as
     assert "unloaded" in events[-1].error.message
     assert "unloaded" in failure_of(await ask(service, complete("abc")))
     await service.close()
+
+
+async def test_closing_waits_for_a_proof_beside_the_event_loop(tiny_folder, options):
+    service = load_local_service(tiny_folder, options, lambda *_: None)
+    lock = service._preparer._grammars._prover._lock
+    lock.acquire()  # as if a grammar were being proved
+    threading.Timer(0.5, lock.release).start()
+    closing = asyncio.create_task(service.close())
+    num_turns = 0
+    while not closing.done():
+        await asyncio.sleep(0.01)
+        num_turns += 1
+    assert num_turns >= 10  # one or two if the loop waits
 
 
 async def test_health_tells_of_a_stuck_engine(service, monkeypatch):

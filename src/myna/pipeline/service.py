@@ -110,7 +110,7 @@ class LocalService:
     async def close(self) -> None:
         """Stop the engine; open requests end in `Failed`."""
         await asyncio.to_thread(self._thread.close)
-        self._preparer.close()
+        await asyncio.to_thread(self._preparer.close)  # waits for a grammar that is being proved
 
 
 def load_local_service(path: Path, options: LoadOptions, progress: Progress) -> LocalService:
