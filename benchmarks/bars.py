@@ -326,7 +326,7 @@ BARS: Mapping[str, Bar] = {
         ),
     ),
     "bad-media": Bar(
-        must="127 bad files, decoded and through HTTP: typed error or answer, the next one equal",
+        must="180 bad files, decoded and through HTTP: typed error or answer, the next one equal",
         show=Tests(
             "every file within 10 s, and the canary equal",
             ("tests/media/test_bad_media.py", "tests/protocol/test_bad_media.py"),
