@@ -20,6 +20,7 @@ from myna.pipeline.service import load_local_service
 from myna.server.settings import ServerSettings
 
 MAX_CASE_S = 3.0
+CROWDING_CPU_S = 0.2
 CANARY_EVERY = 16  # cases
 NUM_PARTS = 4
 MAX_TOKENS = 8
@@ -88,6 +89,18 @@ def timed_post(live: Any, case: Case) -> tuple[int, bytes, float]:
     return status, answer, time.monotonic() - started_s
 
 
+def crowding() -> float:
+    """Tell how many times longer than on an idle machine computations take now.
+
+    Between a case and its answer there are computations and no sleep, so that this is also how much
+    longer a case may take. A wait that is none of the machine's doing is still found out.
+    """
+    started_s, started_cpu_s = time.monotonic(), time.thread_time()
+    while (spent_s := time.thread_time() - started_cpu_s) < CROWDING_CPU_S:
+        pass
+    return (time.monotonic() - started_s) / spent_s
+
+
 @pytest.mark.parametrize("part", range(NUM_PARTS))
 def test_every_bomb_is_answered_or_refused_soon_and_the_canary_sings_on(
     live: Any, part: int
@@ -102,9 +115,7 @@ def test_every_bomb_is_answered_or_refused_soon_and_the_canary_sings_on(
     codes: Counter[int] = Counter()
     for number, (name, case) in enumerate(corpus()[part::NUM_PARTS]):
         status, answer, took_s = timed_post(live, case)
-        if took_s > MAX_CASE_S:  # once more, since the machine may have had other things to do
-            status, answer, took_s = timed_post(live, case)
-        if took_s > MAX_CASE_S:
+        if took_s > MAX_CASE_S and took_s > MAX_CASE_S * crowding():
             slow.append(f"{name}: {took_s:.1f} s")
         codes[status] += 1
         if status != 200:
