@@ -15,6 +15,9 @@ from torch import Tensor
 from myna.engine.sequence import Sequence
 from myna.layers.cache import PackedBatch, join
 
+# A causal square is read in stripes of so many rows: the masked half is mostly left unread.
+MAX_SPAN_TOKENS = 128
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -113,8 +116,7 @@ def pack(
         if chunk.num_tokens == 1:
             singles.append(chunk)
         else:
-            rows = slice(first_row, num_rows)
-            spans.append(_span(chunk, rows, tokens_per_block=tokens_per_block, dtype=dtype))
+            spans += _spans(chunk, first_row, tokens_per_block=tokens_per_block, dtype=dtype)
     plan = AttentionPlan(
         slots=torch.tensor(slots),
         block_tables=_block_tables(singles),
@@ -160,14 +162,24 @@ def _block_tables(chunks: Seq[Chunk]) -> Tensor:
     return torch.tensor([table[:width] for table in tables], dtype=torch.int32)  # (B, width)
 
 
-def _span(chunk: Chunk, rows: slice, *, tokens_per_block: int, dtype: torch.dtype) -> Span:
-    """Plan one chunk of several tokens."""
-    past = _slots_of(chunk.sequence.blocks, chunk.end, tokens_per_block=tokens_per_block)
-    if chunk.start == 0:
-        return Span(rows, past, None)
-    is_future = torch.ones(chunk.num_tokens, chunk.end, dtype=torch.bool).triu(chunk.start + 1)
-    mask = torch.zeros(is_future.shape, dtype=dtype).masked_fill_(is_future, -math.inf)  # (T, S)
-    return Span(rows, past, mask)
+def _spans(
+    chunk: Chunk, first_row: int, *, tokens_per_block: int, dtype: torch.dtype
+) -> list[Span]:
+    """Plan one chunk of several tokens, in pieces: early tokens need not read what comes later."""
+    spans = []
+    for start in range(chunk.start, chunk.end, MAX_SPAN_TOKENS):
+        stop = min(start + MAX_SPAN_TOKENS, chunk.end)
+        past = _slots_of(chunk.sequence.blocks, stop, tokens_per_block=tokens_per_block)
+        row = first_row + start - chunk.start
+        rows = slice(row, row + stop - start)
+        spans.append(Span(rows, past, _mask(start, stop, dtype) if start > 0 else None))
+    return spans
+
+
+def _mask(start: int, stop: int, dtype: torch.dtype) -> Tensor:
+    """Hide from tokens `start` to `stop` those after each of them: (T, S), to be added."""
+    is_future = torch.ones(stop - start, stop, dtype=torch.bool).triu(start + 1)
+    return torch.zeros(is_future.shape, dtype=dtype).masked_fill_(is_future, -math.inf)
 
 
 def _slots_of(blocks: Seq[int], length: int, *, tokens_per_block: int) -> slice | Tensor:
