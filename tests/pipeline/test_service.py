@@ -135,6 +135,15 @@ async def test_a_long_prompt_is_refused_with_both_lengths(service, ask, complete
     assert "the prompt has 300 tokens but only 256 fit" in message
 
 
+async def test_a_prompt_that_can_never_fit_is_refused_before_it_is_tokenized(
+    service, ask, chat, complete, monkeypatch
+):
+    monkeypatch.setattr("myna.text.tokenizer._encode_beside", lambda *_: 1 / 0)
+    for request in (complete("a" * 10**6), chat("a" * 10**6)):
+        message = failure_of(await ask(service, request))
+        assert "characters, far more than the 256 tokens that fit" in message
+
+
 async def test_too_many_tokens_are_refused_with_what_fits(service, ask, complete):
     message = failure_of(await ask(service, complete("a" * 200, max_tokens=100)))
     assert "`max_tokens` is 100 but only 56 fit after a prompt of 200 tokens" in message

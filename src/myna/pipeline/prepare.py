@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from myna.core.errors import InvalidRequest
+from myna.core.errors import ContextOverflow, InvalidRequest
 from myna.core.messages import text_message
 from myna.core.requests import (
     ChatInput,
@@ -41,6 +41,8 @@ log = logging.getLogger("myna.prepare")
 
 TOOL_OPEN, TOOL_CLOSE = "<tool_call>", "</tool_call>"
 SAY_PROMPT = "Read this text aloud, word for word:\n"
+# Characters that Unicode's normal form may melt into one, before text is cut into tokens.
+MAX_COMPOSED = 4
 CLOSE_TEXT = f"\n{THINK_CLOSE}\n\n"
 
 
@@ -91,8 +93,10 @@ class Preparer:
         self._model = model
         tokenizer = model.tokenizer
         num_usable = model.engine_config.num_valid_tokens or tokenizer.vocab_size
+        spelled = [tokenizer.token_bytes(token_id) for token_id in range(num_usable)]
+        self._longest_token = max(map(len, spelled), default=1)
         self._grammars = GrammarCompiler(
-            [tokenizer.token_bytes(token_id) for token_id in range(num_usable)],
+            spelled,
             eos_ids=sorted(token_id for token_id in model.stop_ids if token_id < num_usable),
             special_ids=sorted(i for i in tokenizer.added_ids if i < num_usable),
             encode=partial(tokenizer.encode, special=False),
@@ -157,6 +161,7 @@ class Preparer:
         """
         speaking = self._speaking_for(request)
         tokenizer = self._model.tokenizer
+        self._check_length(asked.text, param="input")
         token_ids = tokenizer.encode(asked.text, special=False)
         if not token_ids:
             raise InvalidRequest("the text to be spoken is empty; send some", param="input")
@@ -181,8 +186,20 @@ class Preparer:
             return self._chat_prompt(asked, speaking)
         if isinstance(asked, TokenInput):
             return self._with_media(asked.token_ids, [], speaking)
+        self._check_length(asked.prompt, param="prompt")
         head = [tokenizer.bos_id] if tokenizer.adds_bos and tokenizer.bos_id is not None else []
         return self._with_media([*head, *tokenizer.encode(asked.prompt)], [], speaking)
+
+    def _check_length(self, text: str, *, param: str) -> None:
+        """Refuse what cannot fit, however it is cut, before the work of cutting it into tokens."""
+        num_tokens = self._model.engine_config.max_total_tokens
+        limit = num_tokens * self._longest_token * MAX_COMPOSED
+        if len(text) > limit:
+            raise ContextOverflow(
+                f"the prompt has {len(text)} characters, far more than the {num_tokens} tokens "
+                "that fit; shorten it or start with a larger `--max-context`",
+                param=param,
+            )
 
     def _with_media(
         self, token_ids: Sequence[int], parts: Sequence[MediaPart], speaking: Speaking | None
@@ -241,6 +258,7 @@ class Preparer:
             thinking=asked.thinking,
             escape=tokenizer.escape_control_tokens,
         )
+        self._check_length(rendered, param="messages")
         return replace(
             self._with_media(tokenizer.encode_rendered(rendered), parts, speaking),
             starts_thinking=ends_in_thinking(rendered),
