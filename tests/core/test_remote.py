@@ -399,3 +399,27 @@ async def test_the_worker_ends_when_its_parent_is_killed(mode: str) -> None:
     parent.wait()
     parent.stdout.close()
     await until(lambda: not is_alive(pid))
+
+
+async def test_closing_between_start_and_connection_leaves_no_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arrived = asyncio.Event()
+    started: list[asyncio.subprocess.Process] = []
+    spawn = asyncio.create_subprocess_exec
+
+    async def note(*args: object, **options: object) -> asyncio.subprocess.Process:
+        started.append(await spawn(*args, **options))
+        return started[-1]
+
+    async def hang(_sock: object) -> None:
+        arrived.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", note)
+    monkeypatch.setattr("myna.core.remote.to_worker", hang)
+    service = ProcessService(echo())
+    await service.start()
+    await arrived.wait()
+    await service.close()
+    assert started[0].returncode == -signal.SIGKILL

@@ -45,7 +45,7 @@ RMS_RANGE = (0.05, 50.0)
 TRANSPOSED = re.compile(r".*(upsample\.\d+\.0|block\.1)\.conv\.weight")
 # What a residual unit of code2wav adds is kept small, or the network is chaotic: the rounding of
 # float32 would grow a hundred thousandfold from its first unit to its last.
-UNIT_GAIN = 0.2
+UNIT_GAIN = 0.1
 
 
 @dataclass(frozen=True)

@@ -279,7 +279,12 @@ class ProcessService:
             raise
         finally:
             theirs.close()
-        return process, await to_worker(ours)
+        try:
+            return process, await to_worker(ours)
+        except BaseException:  # closed in this very moment: nobody else knows of the process yet
+            ours.close()
+            await _end(process, asyncio.create_task(process.wait()), grace_s=0.0)
+            raise
 
     async def _watch_silence(self) -> str:
         """Return, with a verdict, when a loaded worker has been silent for too long."""
