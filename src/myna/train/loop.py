@@ -1,0 +1,205 @@
+"""The loop that all stages share: bfloat16 weights with float32 masters, AdamW, a learning-rate
+curve, checkpoints to go on from, a line of progress.
+
+A batch is a function of the step's number alone, so a run that was interrupted and one that was not
+see the same data.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+Losses = Mapping[str, Tensor]  # the first is minimised; all are reported
+Refine = Callable[[str, Tensor], Tensor]  # (name, master) -> what the network computes with
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Say how far, how fast and how often.
+
+    Attributes:
+        steps: of the whole run, over all sittings.
+        rate: the highest learning rate; it warms up, then falls along a cosine to a tenth.
+        warmup: steps until the rate is reached.
+        decay: of matrices; vectors do not decay.
+        clip: the largest norm of all gradients together.
+        save_every_s: seconds between checkpoints.
+        minutes: stop this sitting after so long; None runs to the end.
+    """
+
+    steps: int
+    rate: float
+    warmup: int = 200
+    decay: float = 0.05
+    clip: float = 1.0
+    save_every_s: float = 120.0
+    minutes: float | None = None
+
+    def rate_at(self, step: int) -> float:
+        """Give the learning rate of a step."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        done = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        return self.rate * (0.1 + 0.45 * (1 + math.cos(math.pi * done)))
+
+
+class Trainer:
+    """Train the parameters of a network that ask for gradients.
+
+    Args:
+        network: in float32; it is turned to `dtype` in place, and the masters keep float32.
+        folder: of the checkpoint (`state.safetensors`) and the curve (`curve.jsonl`).
+        schedule: of the run.
+        refine: what becomes of a master before the network gets it, such as rounding to four bits.
+        dtype: that the network computes in.
+        report: takes lines of progress.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        folder: Path,
+        schedule: Schedule,
+        *,
+        refine: Refine | None = None,
+        dtype: torch.dtype = torch.bfloat16,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.network = network
+        self.folder = folder
+        self.schedule = schedule
+        self.refine = refine
+        self.report = report
+        self.step = 0
+        self.seconds = 0.0
+        named = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self.masters = {name: p.detach().float().clone() for name, p in named.items()}
+        network.to(dtype)
+        self.working = {name: p for name, p in network.named_parameters() if name in named}
+        matrices = [m for m in self.masters.values() if m.dim() > 1]
+        vectors = [m for m in self.masters.values() if m.dim() <= 1]
+        groups = [
+            {"params": matrices, "weight_decay": schedule.decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=schedule.rate, betas=(0.9, 0.98), eps=1e-8, fused=True
+        )
+        self._resume()
+        self._publish()
+
+    def run(self, losses_at: Callable[[int], Losses]) -> None:
+        """Go on until the schedule's end, or this sitting's.
+
+        Args:
+            losses_at: makes the batch of a step and computes its losses.
+        """
+        started = saved = told = time.monotonic()
+        before = self.seconds
+        sums: dict[str, float] = {}
+        counted = 0
+        while self.step < self.schedule.steps:
+            losses = losses_at(self.step)
+            next(iter(losses.values())).backward()
+            self._update()
+            self.step += 1
+            counted += 1
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+            now = time.monotonic()
+            self.seconds = before + now - started
+            if now - told > 20 or self.step == self.schedule.steps:
+                self._tell({name: total / counted for name, total in sums.items()})
+                sums, counted, told = {}, 0, now
+            if now - saved > self.schedule.save_every_s:
+                self.save()
+                saved = now
+            if self.schedule.minutes and now - started > 60 * self.schedule.minutes:
+                break
+        self.save()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Give the masters, by name."""
+        return dict(self.masters)
+
+    def save(self) -> None:
+        """Write a checkpoint; the old one stays whole until the new one is."""
+        state = {f"master.{name}": value for name, value in self.masters.items()}
+        for name, master in self.masters.items():
+            for key, value in self.optimizer.state.get(master, {}).items():
+                state[f"{key}.{name}"] = torch.as_tensor(value)
+        path = self.folder / "state.safetensors"
+        part = path.with_suffix(".part")
+        save_file(state, part, {"step": str(self.step), "seconds": str(self.seconds)})
+        part.replace(path)
+
+    def _resume(self) -> None:
+        path = self.folder / "state.safetensors"
+        if not path.exists():
+            return
+        with safe_open(path, framework="pt") as file:
+            kept = file.metadata()
+            self.step, self.seconds = int(kept["step"]), float(kept["seconds"])
+            for name, master in self.masters.items():
+                master.copy_(file.get_tensor(f"master.{name}"))
+                self.optimizer.state[master] = {
+                    key: file.get_tensor(f"{key}.{name}")
+                    for key in ("step", "exp_avg", "exp_avg_sq")
+                    if f"{key}.{name}" in file.keys()  # noqa: SIM118 - it is no mapping
+                }
+
+    def _update(self) -> None:
+        for name, parameter in self.working.items():
+            self.masters[name].grad = None if parameter.grad is None else parameter.grad.float()
+            parameter.grad = None
+        norm = nn.utils.clip_grad_norm_(list(self.masters.values()), self.schedule.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate_at(self.step)
+        if torch.isfinite(norm):  # one bad batch is left out rather than learnt from
+            self.optimizer.step()
+        self._publish()
+
+    @torch.no_grad()
+    def _publish(self) -> None:
+        for name, parameter in self.working.items():
+            master = self.masters[name]
+            parameter.copy_(master if self.refine is None else self.refine(name, master))
+
+    def _tell(self, means: Mapping[str, float]) -> None:
+        left = self.seconds / max(1, self.step) * (self.schedule.steps - self.step)
+        row = {"step": self.step, "seconds": round(self.seconds, 1), **means}
+        with (self.folder / "curve.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+        self.report(f"step {self.step}/{self.schedule.steps}  {shown}  {left / 60:.0f} min left")
+
+
+def load_weights(network: nn.Module, folder: Path) -> None:
+    """Put what a stage learnt into a network; parameters that it did not train stay as they are.
+
+    Args:
+        network: its parameters bear the names that the stage's network gave them.
+        folder: of the stage.
+
+    Raises:
+        FileNotFoundError: the stage has not run.
+    """
+    path = folder / "state.safetensors"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there; run the stage {folder.name!r} first.")
+    parameters = dict(network.named_parameters())
+    with safe_open(path, framework="pt") as file, torch.no_grad():
+        for key in file.keys():  # noqa: SIM118 - it is no mapping
+            kind, _, name = key.partition(".")
+            if kind == "master" and name in parameters:
+                parameters[name].copy_(file.get_tensor(key))
