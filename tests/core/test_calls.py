@@ -54,7 +54,7 @@ async def test_replies_resolve_once() -> None:
     call_id, reply = calls.open_reply()
     calls.take(Tokenized(call_id=call_id, token_ids=(1, 2)), num_bytes=1)
     calls.take(CallFailed(call_id=call_id, error=ERROR), num_bytes=1)
-    assert await reply == (1, 2)
+    assert await reply == Tokenized(call_id=call_id, token_ids=(1, 2))
     call_id, reply = calls.open_reply()
     calls.fail_all(ERROR)
     calls.take(Tokenized(call_id=call_id, token_ids=(1, 2)), num_bytes=1)

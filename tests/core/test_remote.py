@@ -87,6 +87,8 @@ async def test_answers_equal_those_of_the_service_itself() -> None:
         )
         assert await service.models() == await EchoService().models()
         assert await service.tokenize("a b") == await EchoService().tokenize("a b")
+        assert await service.detokenize((3, 4)) == "3 4"
+        assert await service.render(ChatInput(messages=(text_message("user", "a"),))) == "user: a\n"
         assert (await service.health()).ready
 
 

@@ -72,6 +72,13 @@ async def test_echo_repeats_the_prompt_with_its_scores(service, ask):
     assert text_of(events) == ""
 
 
+async def test_tokens_become_text_again_and_a_conversation_its_prompt(service, chat):
+    assert await service.detokenize(await service.tokenize("hi you")) == "hi you"
+    prompt = await service.render(chat("hi you").input)
+    assert "hi you" in prompt
+    assert len(await service.tokenize(prompt)) > len(await service.tokenize("hi you"))
+
+
 async def test_echo_of_tokens_is_their_text_for_every_choice(service, ask):
     token_ids = await service.tokenize("hi you")
     request = Request(

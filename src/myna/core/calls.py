@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator
 
 from myna.core.errors import ErrorInfo, Overloaded, RemoteError
 from myna.core.events import Event, Failed
-from myna.core.frames import CallFailed, Ended, Streamed, Tokenized
+from myna.core.frames import CallFailed, Ended, Streamed, Tokenized, Written
 
 MAX_UNREAD_BYTES = 2**20
 
-Answer = Streamed | Ended | Tokenized | CallFailed
+Answer = Streamed | Ended | Tokenized | Written | CallFailed
+Replied = Tokenized | Written
 
 
 class Stream:
@@ -56,7 +57,7 @@ class Calls:
     def __init__(self) -> None:
         self._ids = itertools.count(1)
         self._streams: dict[int, Stream] = {}
-        self._replies: dict[int, asyncio.Future[tuple[int, ...]]] = {}
+        self._replies: dict[int, asyncio.Future[Replied]] = {}
 
     def __len__(self) -> int:
         return len(self._streams) + len(self._replies)
@@ -67,10 +68,10 @@ class Calls:
         self._streams[call_id] = Stream()
         return call_id, self._streams[call_id]
 
-    def open_reply(self) -> tuple[int, asyncio.Future[tuple[int, ...]]]:
-        """Expect token ids; the caller owes `close`."""
+    def open_reply(self) -> tuple[int, asyncio.Future[Replied]]:
+        """Expect one answer; the caller owes `close`."""
         call_id = next(self._ids)
-        reply: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Replied] = asyncio.get_running_loop().create_future()
         self._replies[call_id] = reply
         return call_id, reply
 
@@ -100,9 +101,9 @@ class Calls:
             case Ended():
                 if call_id in self._streams:
                     self._streams[call_id].end()
-            case Tokenized(token_ids=token_ids):
+            case Tokenized() | Written():
                 if call_id in self._replies and not self._replies[call_id].done():
-                    self._replies[call_id].set_result(token_ids)
+                    self._replies[call_id].set_result(answer)
             case CallFailed(error=error):
                 if call_id in self._replies and not self._replies[call_id].done():
                     self._replies[call_id].set_exception(RemoteError(error))

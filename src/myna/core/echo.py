@@ -80,6 +80,14 @@ class EchoService:
         """Number the words of a text."""
         return tuple(_token_id(word) for word in WORD.findall(text))
 
+    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+        """Write the numbers: words cannot be found again."""
+        return " ".join(str(token_id) for token_id in token_ids)
+
+    async def render(self, chat: ChatInput) -> str:
+        """Write a line for each turn."""
+        return "".join(f"{turn.role}: {turn.text}\n" for turn in chat.messages)
+
     async def health(self) -> Health:
         """Report ready until closed."""
         reason = "closed" if self.closed.is_set() else ""

@@ -16,7 +16,7 @@ import msgspec
 
 from myna.core.errors import ErrorInfo, TooLarge
 from myna.core.events import Event
-from myna.core.requests import Request
+from myna.core.requests import ChatInput, Request
 from myna.core.service import Health, ModelCard
 
 MAX_FRAME_BYTES = 160 * 2**20  # a request's media at their limit, and room for its words
@@ -41,6 +41,20 @@ class Tokenize(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
 
     call_id: int
     text: str
+
+
+class Detokenize(msgspec.Struct, frozen=True, kw_only=True, tag="detokenize"):
+    """Ask the worker for the text of token ids."""
+
+    call_id: int
+    token_ids: tuple[int, ...]
+
+
+class Render(msgspec.Struct, frozen=True, kw_only=True, tag="render"):
+    """Ask the worker for the prompt of a conversation."""
+
+    call_id: int
+    chat: ChatInput
 
 
 class Loading(msgspec.Struct, frozen=True, kw_only=True, tag="loading"):
@@ -90,15 +104,24 @@ class Tokenized(msgspec.Struct, frozen=True, kw_only=True, tag="tokenized"):
     token_ids: tuple[int, ...]
 
 
+class Written(msgspec.Struct, frozen=True, kw_only=True, tag="written"):
+    """Answer `Detokenize` or `Render`."""
+
+    call_id: int
+    text: str
+
+
 class CallFailed(msgspec.Struct, frozen=True, kw_only=True, tag="call_failed"):
-    """Answer `Tokenize` with an error."""
+    """Answer anything but `Generate` with an error."""
 
     call_id: int
     error: ErrorInfo
 
 
-Command = Generate | Cancel | Tokenize
-Reply = Loading | Loaded | LoadFailed | Heartbeat | Streamed | Ended | Tokenized | CallFailed
+Command = Generate | Cancel | Tokenize | Detokenize | Render
+Reply = (
+    Loading | Loaded | LoadFailed | Heartbeat | Streamed | Ended | Tokenized | Written | CallFailed
+)
 
 Incoming = TypeVar("Incoming")
 Outgoing = TypeVar("Outgoing")

@@ -16,10 +16,10 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from myna.core.calls import Calls
+from myna.core.calls import Calls, Replied
 from myna.core.errors import EngineDied, ErrorInfo, RemoteError, TooLarge, Unavailable
 from myna.core.events import Event, Failed
 from myna.core.frames import (
@@ -27,17 +27,21 @@ from myna.core.frames import (
     Cancel,
     Channel,
     Command,
+    Detokenize,
     Generate,
     Heartbeat,
     Loaded,
     LoadFailed,
     Loading,
+    Render,
     Reply,
     Tokenize,
+    Tokenized,
+    Written,
     to_worker,
 )
 from myna.core.progress import Progress, silent
-from myna.core.requests import Request
+from myna.core.requests import ChatInput, Request
 from myna.core.service import Health, ModelCard
 
 LAST_WORDS_S = 0.5
@@ -147,15 +151,21 @@ class ProcessService:
         Raises:
             RemoteError: the worker is not ready, died, or refused the text.
         """
-        channel = self._ready_channel()
-        if isinstance(channel, ErrorInfo):
-            raise RemoteError(channel)
-        call_id, reply = self._calls.open_reply()
-        try:
-            await channel.send(Tokenize(call_id=call_id, text=text))
-            return await reply
-        finally:
-            self._calls.close(call_id)
+        replied = await self._ask(lambda call_id: Tokenize(call_id=call_id, text=text))
+        assert isinstance(replied, Tokenized)
+        return replied.token_ids
+
+    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+        """Decode token ids; errors as `tokenize`."""
+        replied = await self._ask(lambda call_id: Detokenize(call_id=call_id, token_ids=token_ids))
+        assert isinstance(replied, Written)
+        return replied.text
+
+    async def render(self, chat: ChatInput) -> str:
+        """Write a conversation as a prompt; errors as `tokenize`."""
+        replied = await self._ask(lambda call_id: Render(call_id=call_id, chat=chat))
+        assert isinstance(replied, Written)
+        return replied.text
 
     async def health(self) -> Health:
         """Report readiness from what the worker last said."""
@@ -182,6 +192,18 @@ class ProcessService:
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
+
+    async def _ask(self, command: Callable[[int], Command]) -> Replied:
+        """Send what `command` makes of a call's number, and wait for the one answer to it."""
+        channel = self._ready_channel()
+        if isinstance(channel, ErrorInfo):
+            raise RemoteError(channel)
+        call_id, reply = self._calls.open_reply()
+        try:
+            await channel.send(command(call_id))
+            return await reply
+        finally:
+            self._calls.close(call_id)
 
     def _ready_channel(self) -> Channel[Reply, Command] | ErrorInfo:
         """Return the way to the worker, or why there is none."""

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from myna.core.events import Event
-from myna.core.requests import Request
+from myna.core.requests import ChatInput, Request
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +64,14 @@ class Service(Protocol):
 
     async def tokenize(self, text: str) -> tuple[int, ...]:
         """Encode text as the model's token ids, without special tokens added."""
+        ...
+
+    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+        """Decode token ids, special tokens included; bytes that are no UTF-8 become U+FFFD."""
+        ...
+
+    async def render(self, chat: ChatInput) -> str:
+        """Write a conversation as the prompt that the model's chat template makes of it."""
         ...
 
     async def health(self) -> Health:

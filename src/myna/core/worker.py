@@ -20,16 +20,19 @@ from myna.core.frames import (
     Cancel,
     Channel,
     Command,
+    Detokenize,
     Ended,
     Generate,
     Heartbeat,
     Loaded,
     LoadFailed,
     Loading,
+    Render,
     Reply,
     Streamed,
     Tokenize,
     Tokenized,
+    Written,
     to_asker,
 )
 from myna.core.progress import Progress
@@ -149,8 +152,8 @@ class _Worker:
         match command:
             case Generate(call_id=call_id, request=request):
                 self._start(call_id, self._stream(call_id, request))
-            case Tokenize(call_id=call_id, text=text):
-                self._start(call_id, self._tokenize(call_id, text))
+            case Tokenize() | Detokenize() | Render():
+                self._start(command.call_id, self._reply(command))
             case Cancel(call_id=call_id):
                 if call_id in self._answers:
                     self._answers[call_id].cancel()
@@ -174,13 +177,23 @@ class _Worker:
                 await events.aclose()
         await self._channel.send(Ended(call_id=call_id))
 
-    async def _tokenize(self, call_id: int, text: str) -> None:
+    async def _reply(self, command: Tokenize | Detokenize | Render) -> None:
+        reply: Reply
         try:
-            token_ids = await self._service.tokenize(text)
-            await self._channel.send(Tokenized(call_id=call_id, token_ids=token_ids))
+            match command:
+                case Tokenize(call_id=call_id, text=text):
+                    token_ids = await self._service.tokenize(text)
+                    reply = Tokenized(call_id=call_id, token_ids=token_ids)
+                case Detokenize(call_id=call_id, token_ids=token_ids):
+                    written = await self._service.detokenize(token_ids)
+                    reply = Written(call_id=call_id, text=written)
+                case Render(call_id=call_id, chat=chat):
+                    written = await self._service.render(chat)
+                    reply = Written(call_id=call_id, text=written)
+            await self._channel.send(reply)
         except Exception as error:  # noqa: BLE001 -- a process boundary: the caller must hear of it
             info = _describe(error, "tokenizing met a fault of the engine")
-            await self._channel.send(CallFailed(call_id=call_id, error=info))
+            await self._channel.send(CallFailed(call_id=command.call_id, error=info))
 
     async def _beat(self) -> None:
         while True:

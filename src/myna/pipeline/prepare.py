@@ -236,7 +236,12 @@ class Preparer:
             return asked.prompt
         return self._model.tokenizer.decode(asked.token_ids, skip_special=False)
 
-    def _chat_prompt(self, asked: ChatInput, speaking: Speaking | None) -> _Prompt:
+    def render(self, asked: ChatInput) -> str:
+        """Write a conversation as the prompt that the model's chat template makes of it.
+
+        Raises:
+            InvalidRequest: the model has no template, or something in the request is wrong.
+        """
         template, tokenizer = self._model.template, self._model.tokenizer
         if template is None:
             raise InvalidRequest(
@@ -245,19 +250,22 @@ class Preparer:
                 param="messages",
             )
         messages = drop_old_reasoning(asked.messages)
-        parts = media_of(messages)
-        if parts and self._reader is None:
+        if media_of(messages) and self._reader is None:
             raise InvalidRequest(
                 "the messages hold pictures, sounds or videos, but this model reads text only; "
                 "leave them out, or ask another model",
                 param="messages",
             )
-        rendered = template.render(
+        return template.render(
             messages,
             tools=asked.tools if asked.tool_choice != "none" else (),
             thinking=asked.thinking,
             escape=tokenizer.escape_control_tokens,
         )
+
+    def _chat_prompt(self, asked: ChatInput, speaking: Speaking | None) -> _Prompt:
+        rendered, tokenizer = self.render(asked), self._model.tokenizer
+        parts = media_of(drop_old_reasoning(asked.messages))
         self._check_length(rendered, param="messages")
         return replace(
             self._with_media(tokenizer.encode_rendered(rendered), parts, speaking),

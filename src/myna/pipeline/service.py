@@ -9,12 +9,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 from myna.core.errors import InternalError, MynaError
 from myna.core.events import Event, Failed, Finished
 from myna.core.progress import Progress
-from myna.core.requests import Request, SayInput
+from myna.core.requests import ChatInput, Request, SayInput
 from myna.core.service import Health, ModelCard
 from myna.engine.engine import Engine
 from myna.pipeline.answer import RequestAnswer
@@ -94,6 +95,15 @@ class LocalService:
     async def tokenize(self, text: str) -> tuple[int, ...]:
         """Encode text as token ids, without special tokens added."""
         return tuple(await asyncio.to_thread(self._model.tokenizer.encode, text))
+
+    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+        """Decode token ids, special tokens included."""
+        decode = partial(self._model.tokenizer.decode, token_ids, skip_special=False)
+        return await asyncio.to_thread(decode)
+
+    async def render(self, chat: ChatInput) -> str:
+        """Write a conversation as its prompt."""
+        return await asyncio.to_thread(self._preparer.render, chat)
 
     async def health(self) -> Health:
         """Report readiness at once."""
