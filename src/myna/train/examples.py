@@ -1,7 +1,7 @@
 """The noun that data makers, training and evaluation share: a question with its answer.
 
-Arrays here are as a microphone or a camera gives them; what networks read is made later, by the same
-code that serves users.
+Arrays here are as a microphone or a camera gives them; what networks read is made later, by the
+same code that serves users.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class Trainer:
         counted = 0
         while self.step < self.schedule.steps:
             losses = losses_at(self.step)
-            next(iter(losses.values())).backward()
+            next(iter(losses.values())).backward()  # type: ignore[no-untyped-call]
             self._update()
             self.step += 1
             counted += 1

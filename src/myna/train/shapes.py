@@ -1,7 +1,7 @@
-"""The shape of nano: every number of its networks, in the released form of a Qwen3-Omni config.json.
+"""The shape of nano: every number of its networks, in the released form of a config.json.
 
-One expert a layer, always chosen, is a dense network in the released layout: on a processor, several
-experts would halve the speed of training.
+One expert a layer, always chosen, is a dense network in the released layout: on a processor,
+several experts would halve the speed of training.
 """
 
 from __future__ import annotations

@@ -41,11 +41,10 @@ def _draw(name: str, like: Tensor, *, depth: int, seed: int) -> Tensor:
     if like.dim() == 1:
         return torch.ones_like(like)
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
-    drawn = torch.empty(like.shape).normal_(generator=generator)
+    drawn: Tensor = torch.empty(like.shape).normal_(generator=generator)
     if "embed" in path.rpartition(".")[2] or "embed" in leaf:
-        return drawn * EMBEDDING_STD
-    fan_in = like[0].numel() if like.dim() == 4 or "proj" in leaf else like.shape[-1]
-    if like.dim() == 3:  # a stack of matrices
-        fan_in = like.shape[-1]
+        return drawn.mul_(EMBEDDING_STD)
+    is_convolution = like.dim() > 3 or "conv" in name  # else a matrix, or a stack of them
+    fan_in = like[0].numel() if is_convolution else like.shape[-1]
     gain = (2 * depth) ** -0.5 if path.endswith(RESIDUAL) or leaf in RESIDUAL else 1.0
-    return drawn * gain * fan_in**-0.5
+    return drawn.mul_(gain * fan_in**-0.5)

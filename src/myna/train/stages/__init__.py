@@ -1,0 +1,1 @@
+"""The stages of the recipe, in files of their own."""

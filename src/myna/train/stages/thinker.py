@@ -1,0 +1,120 @@
+"""Stage: the thinker learns all tasks, mixed, on what the encoders hear and see.
+
+At first the encoders stay as their own stages left them; then they learn on. The token embedding is
+never trained (see `train.start`), so that the talker can be trained at the same time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from myna.models.qwen3_omni.thinker import Thinker
+from myna.train.batches import UNSCORED, Reader, Reading, Rectangles, packed_batch, stack
+from myna.train.examples import Example
+from myna.train.loop import Losses
+from myna.train.rectangle import Rectangle
+
+Maker = Callable[[random.Random], Example]
+BATCHES_TOGETHER = 8  # are sorted by length, so that little is padded
+
+
+@dataclass
+class Score:
+    """Count, by ability, the answers of which every token was the likeliest.
+
+    That is what greedy decoding would have written, so it is the share of right answers.
+    """
+
+    right: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    asked: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, batch: Rectangles, hits: Tensor) -> None:
+        """Count a batch; `hits` (B, T) tells where the likeliest token was right."""
+        is_right = (hits | (batch.labels == UNSCORED)).all(1).tolist()
+        for ability, right in zip(batch.abilities, is_right, strict=True):
+            self.right[ability] += right
+            self.asked[ability] += 1
+
+    def line(self) -> str:
+        """Write the shares in per cent, and forget them."""
+        shares = {name: 100 * self.right[name] / self.asked[name] for name in sorted(self.asked)}
+        self.right.clear()
+        self.asked.clear()
+        return "  ".join(f"{name} {share:.0f}" for name, share in shares.items())
+
+
+class Mixture:
+    """Draw batches of examples from weighted makers; a step's batch depends on its number only.
+
+    Args:
+        makers: with their weights.
+        reader: makes readings.
+        size: examples of a batch.
+        seed: of all draws.
+        pad_id: a token that fills up.
+    """
+
+    def __init__(
+        self,
+        makers: Sequence[tuple[float, Maker]],
+        reader: Reader,
+        *,
+        size: int,
+        seed: int,
+        pad_id: int,
+    ) -> None:
+        self.weights = [weight for weight, _ in makers]
+        self.makers = [maker for _, maker in makers]
+        self.reader = reader
+        self.size = size
+        self.seed = seed
+        self.pad_id = pad_id
+        self.drawn: tuple[int, list[list[Reading]]] = (-1, [])
+
+    def at(self, step: int) -> Rectangles:
+        """Give the batch of a step."""
+        group, place = divmod(step, BATCHES_TOGETHER)
+        if self.drawn[0] != group:
+            self.drawn = (group, self._draw(group))
+        return stack(self.drawn[1][place], pad_id=self.pad_id)
+
+    def _draw(self, group: int) -> list[list[Reading]]:
+        rng = random.Random(f"{self.seed} {group}")
+        makers = rng.choices(self.makers, self.weights, k=self.size * BATCHES_TOGETHER)
+        readings = [self.reader.read(maker(rng)) for maker in makers]
+        readings.sort(key=lambda reading: len(reading.layout.token_ids))
+        starts = list(range(0, len(readings), self.size))
+        rng.shuffle(starts)
+        return [readings[start : start + self.size] for start in starts]
+
+
+def losses(
+    thinker: Thinker, batch: Rectangles, score: Score | None = None, *, frozen: bool = False
+) -> Losses:
+    """Compute the cross entropy of the answers.
+
+    Args:
+        thinker: hears, sees and writes.
+        batch: of examples.
+        score: counts right answers, if it is there.
+        frozen: whether the encoders are left as they are.
+    """
+    with torch.set_grad_enabled(not frozen):
+        packed = packed_batch(thinker, batch)
+    caches = [Rectangle(len(batch.token_ids)) for _ in thinker.decoder.layers]
+    hidden = thinker.decoder(packed, caches)  # (B*T, D)
+    labels = batch.labels.flatten()
+    scored = (labels != UNSCORED).nonzero()[:, 0]
+    logits = thinker.decoder.logits(hidden[scored])  # (R, V)
+    if score is not None:
+        hits = torch.zeros_like(labels, dtype=torch.bool)
+        hits[scored] = logits.argmax(-1) == labels[scored]
+        score.add(batch, hits.view_as(batch.labels))
+    return {"loss": functional.cross_entropy(logits, labels[scored])}
