@@ -1,4 +1,4 @@
-"""The tensors of a released Qwen3-Omni checkpoint, with their shapes: to write one, or to count.
+"""The tensors of a released Qwen3-Omni checkpoint: to write one, or to count.
 
 They are read off the networks, with everything that the rules fuse, stack or rename undone. Not
 here: those rules (weights), which must bring each tensor back to its place.
@@ -7,9 +7,10 @@ here: those rules (weights), which must bring each tensor back to its place.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from myna.models.qwen3_omni.code2wav import CausalConv, TransposedConv
 from myna.models.qwen3_omni.config import Config
@@ -34,17 +35,25 @@ PREFIXES = (
 
 def tensors(config: Config) -> dict[str, Shape]:
     """List the released tensors and their shapes."""
-    parts = nn.ModuleDict()
     with torch.device("meta"):
-        parts["thinker"] = Thinker(config.thinker)
-        if config.speech is not None:
-            parts.update(Speech(config.speech).named_children())
-    return {
-        _in_files(name): shape
-        for path, module in parts.named_modules()
-        for leaf, value in module.named_parameters(recurse=False)
-        for name, shape in _pieces(parts, path, leaf, tuple(value.shape))
-    }
+        thinker = Thinker(config.thinker)
+        speech = None if config.speech is None else Speech(config.speech)
+    return {name: tuple(value.shape) for name, value in split(thinker, speech)}
+
+
+def split(thinker: Thinker, speech: Speech | None) -> Iterator[tuple[str, Tensor]]:
+    """Give the released tensors of a model, each a view into the parameter that it is part of."""
+    parts = nn.ModuleDict({"thinker": thinker})
+    if speech is not None:
+        parts.update(speech.named_children())
+    for path, module in parts.named_modules():
+        for leaf, value in module.named_parameters(recurse=False):
+            values, start = value.detach().flatten(), 0
+            # Pieces lie one after another in memory, in the order in which they are listed.
+            for name, shape in _pieces(parts, path, leaf, tuple(value.shape)):
+                stop = start + prod(shape)
+                yield _in_files(name), values[start:stop].view(shape)
+                start = stop
 
 
 def _pieces(parts: nn.ModuleDict, path: str, leaf: str, shape: Shape) -> Listed:

@@ -1,0 +1,92 @@
+"""From what the stages learnt to a folder in the released form, which everything of Myna can load.
+
+Not here: fewer bits (weights.quantize), the model card (evals).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from myna.models.qwen3_omni.config import Config
+from myna.models.qwen3_omni.tensors import split
+from myna.models.qwen3_omni.thinker import Thinker
+from myna.models.qwen3_omni.weights import Speech
+from myna.train import shapes
+from myna.train.start import materialise
+
+# One shard for each part, so that a part that is trained anew leaves the others' files alone.
+SHARDS = (
+    ("thinker.audio_tower.", "ears"),
+    ("thinker.visual.", "eyes"),
+    ("thinker.", "thinker"),
+    ("talker.", "talker"),
+    ("code2wav.", "code2wav"),
+)
+
+
+def build(config: Config, *, seed: int = 0) -> tuple[Thinker, Speech]:
+    """Make both networks with first weights in float32."""
+    assert config.speech is not None, "nano speaks"
+    with torch.device("meta"):
+        thinker, speech = Thinker(config.thinker), Speech(config.speech)
+    materialise(thinker, seed=seed)
+    materialise(speech, seed=seed)
+    return thinker, speech
+
+
+def write(folder: Path, thinker: Thinker, speech: Speech, *, tokenizer: Path) -> None:
+    """Write a whole model in bfloat16.
+
+    Args:
+        folder: made if it is not there; files of the same names are replaced.
+        thinker: hears, sees and writes.
+        speech: speaks.
+        tokenizer: folder of the tokenizer's files and the chat template, which are copied.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shards: dict[str, dict[str, Tensor]] = {name: {} for _, name in SHARDS}
+    for name, value in split(thinker, speech):
+        shard = next(shard for prefix, shard in SHARDS if name.startswith(prefix))
+        shards[shard][name] = value.bfloat16().contiguous()
+    weight_map: dict[str, str] = {}
+    total_bytes = 0
+    for number, (shard, held) in enumerate(shards.items(), start=1):
+        file = f"model-{number:05d}-of-{len(shards):05d}-{shard}.safetensors"
+        save_file(held, folder / file, {"format": "pt"})
+        weight_map |= dict.fromkeys(held, file)
+        total_bytes += sum(2 * prod(value.shape) for value in held.values())
+    index = {"metadata": {"total_size": total_bytes}, "weight_map": weight_map}
+    _write_json(folder / "model.safetensors.index.json", index)
+    for path in sorted(tokenizer.iterdir()):
+        if path.is_file():
+            shutil.copyfile(path, folder / path.name)
+    ids = special_ids(tokenizer)
+    _write_json(folder / "config.json", shapes.config(ids))
+    _write_json(folder / "preprocessor_config.json", shapes.PREPROCESSOR)
+    _write_json(folder / "video_preprocessor_config.json", {"max_pixels": shapes.CLIP_PIXELS})
+    generation = {
+        "do_sample": False,
+        "eos_token_id": ids["<|im_end|>"],
+        "pad_token_id": ids["<|endoftext|>"],
+    }
+    _write_json(folder / "generation_config.json", generation)
+
+
+def special_ids(tokenizer: Path) -> Mapping[str, int]:
+    """Read the numbers of all tokens from a folder's tokenizer.json."""
+    read = json.loads((tokenizer / "tokenizer.json").read_text())
+    added = {token["content"]: token["id"] for token in read["added_tokens"]}
+    vocab: dict[str, int] = read["model"]["vocab"]
+    return vocab | added
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n")
