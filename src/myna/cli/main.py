@@ -35,6 +35,7 @@ COMMANDS = {
     "rm": "Delete a model from this machine",
     "check": "Find out whether a model works as it should here",
     "bench": "Measure how fast a model is here",
+    "train": "Train the model in the box anew",
     "doctor": "Look at this machine and say what would help",
     "completion": "Write a script that completes commands in a shell",
     "version": "Show versions",
