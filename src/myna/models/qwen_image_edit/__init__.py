@@ -1,0 +1,1 @@
+"""Qwen-Image-Edit-2509: a text encoder that sees, a diffusion transformer, and an autoencoder."""
