@@ -110,6 +110,12 @@ def test_pictures_make_a_clip_of_an_even_count() -> None:
     assert not np.array_equal(clip.frames, blurred.frames)
 
 
+def test_frames_can_be_bounded() -> None:
+    picture = Picture(pixels=np.zeros((300, 300, 3), np.uint8))
+    clip = clip_of_pictures([picture, picture], factor=32, max_px=96 * 96)
+    assert clip.frames.shape == (2, 96, 96, 3)
+
+
 def test_a_clip_needs_pictures_and_a_rate() -> None:
     with pytest.raises(InvalidRequest, match="given as frames holds none"):
         clip_of_pictures([], factor=32)

@@ -38,6 +38,18 @@ def test_a_missing_or_broken_preprocessor_is_named(folder: Path) -> None:
         load_model(folder, OPTIONS, silent)
 
 
+def test_a_model_may_ask_for_small_frames(folder: Path) -> None:
+    path = folder / "video_preprocessor_config.json"
+    assert omni.read_frame_px(path) is None
+    path.write_text('{"max_pixels": 9216}')
+    loaded = load_model(folder, OPTIONS, silent)
+    assert loaded.omni is not None
+    assert loaded.omni.frame_px == 9216
+    path.write_text('{"max_pixels": "many"}')
+    with pytest.raises(BadCheckpoint, match=r"video_preprocessor_config\.json cannot be used"):
+        load_model(folder, OPTIONS, silent)
+
+
 def test_a_talker_that_lacks_weights_is_found_before_anything_is_read(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["talker_config"]["text_config"]["num_hidden_layers"] = 3

@@ -110,6 +110,7 @@ def clip_of_pictures(
     *,
     factor: int,
     sample_fps: float = 2.0,
+    max_px: int | None = None,
     compat_factor: int | None = None,
 ) -> Clip:
     """Make a clip of pictures that a caller sends as its frames.
@@ -120,6 +121,7 @@ def clip_of_pictures(
         pictures: in order.
         factor: the side of a token in pixels.
         sample_fps: how many there are for a second.
+        max_px: of each, where fewer than usual are wanted.
         compat_factor: the factor of a first resize that the vendor's code makes.
     """
     if not pictures:
@@ -130,7 +132,9 @@ def clip_of_pictures(
     frames += frames[-1:] * (len(frames) % 2)
     if compat_factor is not None:
         frames = [_vendor_resize(frame, compat_factor) for frame in frames]
-    height, width = frame_size(*frames[0].shape[:2], num_frames=len(frames), factor=factor)
+    height, width = frame_size(
+        *frames[0].shape[:2], num_frames=len(frames), factor=factor, max_px=max_px
+    )
     return Clip(
         frames=np.stack([resize(frame, height, width) for frame in frames]),
         times_s=tuple(idx / sample_fps for idx in range(len(frames))),

@@ -181,6 +181,7 @@ class MediaReader:
                 options = ClipOptions(
                     factor=self._omni.rule.factor,
                     fps=part.fps or USUAL_FPS,
+                    max_px=self._omni.frame_px,
                     with_sound=part.has_sound,
                 )
                 return self._clip(self._decoder.video(part.data, options, budget), budget)
@@ -229,7 +230,10 @@ class MediaReader:
         budget.spent.items = num_items
         budget.charge_item(0)
         clip = patches.clip_of_pictures(
-            pictures, factor=self._omni.rule.factor, sample_fps=part.fps or USUAL_FPS
+            pictures,
+            factor=self._omni.rule.factor,
+            sample_fps=part.fps or USUAL_FPS,
+            max_px=self._omni.frame_px,
         )
         num_frames, height, width = clip.frames.shape[:3]
         budget.charge_frames(num_frames, width, height)

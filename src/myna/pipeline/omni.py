@@ -9,6 +9,7 @@ import logging
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import torch
@@ -100,6 +101,7 @@ class Omni:
         config: of the whole model.
         thinker: has the encoders; its decoder is the engine's.
         rule: how pictures are cut.
+        frame_px: the most pixels of a video's frame, where the model wants fewer than usual.
         speech: what speaks, if the model can.
         encoding: held while something is encoded, one thing at a time.
     """
@@ -107,6 +109,7 @@ class Omni:
     config: Config
     thinker: Thinker
     rule: PatchRule
+    frame_px: int | None
     speech: LazySpeech | None
     encoding: threading.Lock = field(default_factory=threading.Lock)
 
@@ -132,7 +135,28 @@ def make_omni(
     if speech is not None:
         speech.check()
     rule = read_patch_rule(folder / "preprocessor_config.json", config.thinker.vision)
-    return Omni(config=config, thinker=thinker, rule=rule, speech=speech)
+    frame_px = read_frame_px(folder / "video_preprocessor_config.json")
+    return Omni(config=config, thinker=thinker, rule=rule, frame_px=frame_px, speech=speech)
+
+
+class _VideoPreprocessor(msgspec.Struct, frozen=True):
+    """Name the key that is read; small models have a file for it."""
+
+    max_pixels: Annotated[int, msgspec.Meta(ge=1024)] | None = None
+
+
+def read_frame_px(path: Path) -> int | None:
+    """Read how many pixels a frame of a video may have; None where nothing is said.
+
+    Raises:
+        BadCheckpoint: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_VideoPreprocessor).max_pixels
+    except msgspec.MsgspecError as error:
+        raise BadCheckpoint(f"{path} cannot be used ({error}); download it again") from error
 
 
 class _Preprocessor(msgspec.Struct, frozen=True):
