@@ -8,7 +8,14 @@ import pytest
 from myna.core.echo import EchoService
 from myna.core.errors import InvalidRequest, Unauthorized
 from myna.server.app import create_app
-from myna.server.auth import LOOPBACK_HOSTS, PUBLIC_PATHS, check_browser, check_key, guard
+from myna.server.auth import (
+    LOOPBACK_HOSTS,
+    PUBLIC_PATHS,
+    ClientSecrets,
+    check_browser,
+    check_key,
+    guard,
+)
 from myna.server.errors import Refused
 from myna.server.settings import ServerSettings
 
@@ -130,3 +137,35 @@ async def test_leave_for_a_question_is_no_leave_for_a_call() -> None:
     ask = {"origin": "https://friend.example", "access-control-request-method": "GET"}
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         assert (await client.get("/v1/models", headers=ask)).status_code == 401
+
+
+def test_a_key_may_be_a_subprotocol_where_headers_cannot_be_set() -> None:
+    headers = [(b"sec-websocket-protocol", b"realtime, openai-insecure-api-key.first")]
+    assert check_key("/v1/realtime", headers, KEYED) == check_key("/v1", bearer("first"), KEYED)
+    with pytest.raises(Unauthorized):
+        check_key("/v1/realtime", [(b"sec-websocket-protocol", b"realtime")], KEYED)
+
+
+def test_a_client_secret_opens_voice_sessions_alone_and_not_for_long() -> None:
+    issued = ClientSecrets()
+    secret = issued.issue(owner="me", lifetime_s=60.0)
+    assert secret.startswith("ek_")
+    assert check_key("/v1/realtime", bearer(secret), KEYED, issued) == "me"
+    stale = issued.issue(owner="me", lifetime_s=0.0)
+    for path, key in (("/v1/models", secret), ("/v1/realtime", stale), ("/v1/realtime", "ek_x")):
+        with pytest.raises(Unauthorized):
+            check_key(path, bearer(key), KEYED, issued)
+
+
+def test_too_many_client_secrets_push_out_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("myna.server.auth.MAX_SECRETS", 1)
+    issued = ClientSecrets()
+    first, second = (issued.issue(owner="me", lifetime_s=60.0) for _ in range(2))
+    assert (issued.owner(first), issued.owner(second)) == (None, "me")
+
+
+def test_owners_of_different_keys_differ() -> None:
+    assert check_key("/v1", bearer("first"), ServerSettings()) == ""
+    assert check_key("/livez", [], KEYED) == ""
+    owners = {check_key("/v1", bearer(key), KEYED) for key in ("first", "first", "s\xe9cond")}
+    assert len(owners) == 2

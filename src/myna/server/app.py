@@ -20,7 +20,16 @@ from myna.server.auth import check_browser, check_key, cors_headers, is_prefligh
 from myna.server.context import Context
 from myna.server.errors import error_response, internal_error, route_error
 from myna.server.limits import Gate, check_headers
-from myna.server.routes import audio, chat, completions, health, models, page, transcriptions
+from myna.server.routes import (
+    audio,
+    chat,
+    completions,
+    health,
+    models,
+    page,
+    responses,
+    transcriptions,
+)
 from myna.server.settings import ServerSettings
 
 log = logging.getLogger("myna.server")
@@ -31,7 +40,7 @@ POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 def create_app(service: Service, *, settings: ServerSettings | None = None) -> App:
     """Make the ASGI application that serves `service`; whoever made the service closes it."""
     settings = settings or ServerSettings()
-    modules = (page, models, chat, completions, audio, transcriptions, health)
+    modules = (page, models, chat, completions, responses, audio, transcriptions, health)
     router = Router(routes=[route for module in modules for route in module.routes])
     context = Context(service=service, settings=settings, gate=Gate(settings.limits))
     return App(router, context)
@@ -104,7 +113,9 @@ class App:
         if cors_headers(headers, settings) and is_preflight(scope.get("method", ""), headers):
             await Response(status_code=204)(scope, receive, send)
             return
-        check_key(scope["path"], headers, settings)
+        scope["myna.owner"] = check_key(
+            scope["path"], headers, settings, self.context.client_secrets
+        )
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.router(scope, receive, send)
             return

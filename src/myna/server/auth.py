@@ -1,4 +1,4 @@
-"""Who may call: keys, and which web pages.
+"""Who may call: keys, short-lived secrets, and which web pages.
 
 Decided on the raw scope, with denial as the default, so that no route can be forgotten.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
+import time
+from collections import OrderedDict
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +19,10 @@ from myna.server.errors import Refused
 from myna.server.settings import ServerSettings
 
 PUBLIC_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
+REALTIME_PATHS = frozenset({"/v1/realtime", "/api-ws/v1/realtime"})
+SUBPROTOCOL_PREFIX = "openai-insecure-api-key."  # what OpenAI's clients send in a browser
+SECRET_PREFIX = "ek_"
+MAX_SECRETS = 4096
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 Headers = list[tuple[bytes, bytes]]
@@ -34,14 +41,64 @@ def guard(settings: ServerSettings, *, host: str) -> ServerSettings:
     return settings
 
 
-def check_key(path: str, headers: Headers, settings: ServerSettings) -> None:
-    """Refuse a caller without a valid key, unless the path is public or no key is set."""
-    if not settings.api_keys or path in PUBLIC_PATHS:
-        return
-    scheme, _, given = _header(headers, b"authorization").partition(" ")
-    if scheme.lower() == "bearer" and _is_known(given.strip(), settings.api_keys):
-        return
+class ClientSecrets:
+    """Make secrets that let a browser open voice sessions for a short while, in a key's place.
+
+    Each is the digest of its owner's key under the name of a random text; none outlives its time.
+    """
+
+    def __init__(self) -> None:
+        self._owners: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    def issue(self, *, owner: str, lifetime_s: float) -> str:
+        """Make a secret for `owner`; the oldest of too many is forgotten."""
+        secret = SECRET_PREFIX + secrets.token_urlsafe(32)
+        self._owners[_digest(secret)] = (owner, time.monotonic() + lifetime_s)
+        while len(self._owners) > MAX_SECRETS:
+            self._owners.popitem(last=False)
+        return secret
+
+    def owner(self, secret: str) -> str | None:
+        """Tell whose a secret is, if it is one and still good."""
+        owner, good_until_s = self._owners.get(_digest(secret), ("", 0.0))
+        return owner if time.monotonic() < good_until_s else None
+
+
+def check_key(
+    path: str,
+    headers: Headers,
+    settings: ServerSettings,
+    client_secrets: ClientSecrets | None = None,
+) -> str:
+    """Refuse a caller without a valid key, unless the path is public or no key is set.
+
+    Browsers cannot set headers on a WebSocket, so a key may be one of its subprotocols, too.
+
+    Returns:
+        The owner of what the caller leaves here: the digest of the key, or nothing without keys.
+    """
+    if not settings.api_keys:
+        return ""
+    given = _given_key(headers)
+    if client_secrets is not None and path in REALTIME_PATHS:
+        owner = client_secrets.owner(given)
+        if owner is not None:
+            return owner
+    if _is_known(given, settings.api_keys):
+        return _digest(given)
+    if path in PUBLIC_PATHS:
+        return ""
     raise Unauthorized("Incorrect API key provided; send `Authorization: Bearer KEY`.")
+
+
+def _given_key(headers: Headers) -> str:
+    scheme, _, given = _header(headers, b"authorization").partition(" ")
+    if scheme.lower() == "bearer":
+        return given.strip()
+    for protocol in _header(headers, b"sec-websocket-protocol").split(","):
+        if protocol.strip().startswith(SUBPROTOCOL_PREFIX):
+            return protocol.strip().removeprefix(SUBPROTOCOL_PREFIX)
+    return ""
 
 
 def check_browser(headers: Headers, settings: ServerSettings) -> None:
@@ -71,7 +128,7 @@ def cors_headers(headers: Headers, settings: ServerSettings) -> Headers:
     return [
         (b"access-control-allow-origin", origin.encode("latin-1")),
         (b"access-control-allow-headers", b"authorization, content-type"),
-        (b"access-control-allow-methods", b"GET, POST"),
+        (b"access-control-allow-methods", b"GET, POST, DELETE"),
         (b"access-control-expose-headers", b"x-request-id, retry-after"),
         (b"vary", b"origin"),
     ]
@@ -84,9 +141,12 @@ def is_preflight(method: str, headers: Headers) -> bool:
 
 def _is_known(given: str, keys: tuple[str, ...]) -> bool:
     """Compare digests, all of them, so that time tells nothing."""
-    digest = hashlib.sha256(given.encode()).digest()
-    known = [hmac.compare_digest(digest, hashlib.sha256(key.encode()).digest()) for key in keys]
+    known = [hmac.compare_digest(_digest(given), _digest(key)) for key in keys]
     return any(known)
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _header(headers: Headers, name: bytes) -> str:

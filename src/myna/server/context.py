@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
 from myna.core.errors import NotFound, Unavailable
 from myna.core.service import ModelCard, Service
+from myna.server.auth import ClientSecrets
+from myna.server.kept import KeptResponses
 from myna.server.limits import Gate, Ticket
 from myna.server.settings import ServerSettings
 
 LOADING_RETRY_S = 5.0
+TEXT_ALONE = ("text",)
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,12 @@ class Context:
     service: Service
     settings: ServerSettings
     gate: Gate
+    kept: KeptResponses = field(default_factory=KeptResponses)
+    client_secrets: ClientSecrets = field(default_factory=ClientSecrets)
+
+    async def takes_media(self) -> bool:
+        """Tell whether any model here takes more than text."""
+        return any(card.inputs != TEXT_ALONE for card in await self.service.models())
 
     async def model(self, name: str | None) -> ModelCard:
         """Find the served model that a client means; without a name, the first one."""
@@ -49,6 +58,13 @@ def ticket_of(request: Request) -> Ticket:
     ticket = request.scope["myna.ticket"]
     assert isinstance(ticket, Ticket)
     return ticket
+
+
+def owner_of(request: Request) -> str:
+    """Return whose the things are that this request makes or asks for."""
+    owner = request.scope["myna.owner"]
+    assert isinstance(owner, str)
+    return owner
 
 
 def request_key(request: Request) -> str:

@@ -12,7 +12,7 @@ from myna.media.data_url import decode_base64, is_data_url, parse_data_url
 from myna.media.limits import MediaBudget
 from myna.server.schemas.media import ContentPart, MediaOptions, MediaUrl
 
-TEXT_TYPES = ("text", "input_text")
+TEXT_TYPES = ("text", "input_text", "output_text", "reasoning_text", "summary_text")
 # What each type of part is to a model, and the field that holds it.
 MEDIA_TYPES = {
     "image_url": ("image", "image_url"),

@@ -1,4 +1,4 @@
-"""Answers that take a while: streams of server-sent events, and whole bodies; a hang-up ends both.
+"""Answers that take a while: streams of events, and whole bodies; a hang-up ends both.
 
 Not here: what an event says (render).
 """
@@ -10,27 +10,45 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from myna.core.errors import DeadlineExceeded, MynaError
+from myna.core.errors import DeadlineExceeded, ErrorInfo, MynaError
 from myna.server.errors import ClientGone, error_body, internal_error
 
 log = logging.getLogger("myna.server")
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
-STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
 
 
 def frame(payload: bytes) -> bytes:
     """Wrap one line of JSON as an event; encoders escape line breaks, so one line it is."""
     return b"data: " + payload + b"\n\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framing:
+    """Say how events are told apart on the wire.
+
+    Attributes:
+        frame: wraps the JSON of one event.
+        error: writes the event of an error, not wrapped yet.
+        end: what follows the last event, unless an error does.
+        ping: what keeps a silent stream open; nothing if empty.
+    """
+
+    media_type: bytes = b"text/event-stream; charset=utf-8"
+    frame: Callable[[bytes], bytes] = frame
+    error: Callable[[ErrorInfo], bytes] = error_body
+    end: bytes = b""
+    ping: bytes = PING
+
+
+EVENTS = Framing()  # the last event says that it is the last
+CHAT_EVENTS = Framing(end=DONE)
 
 
 async def until_gone(
@@ -94,10 +112,11 @@ class EventStream(Response):
     """Answer with a stream of events.
 
     Nothing is sent before the first event, so a refusal has its own status; an error later on is an
-    event, and the stream ends without `[DONE]`.
+    event, and the stream ends without what ends good ones.
 
     Args:
         payloads: the JSON of each event.
+        framing: how the events are told apart.
         ping_s: silence after which a comment is sent.
         timeout_s: time that the whole stream may take.
         request_id: names this request in the log.
@@ -110,8 +129,10 @@ class EventStream(Response):
         ping_s: float,
         timeout_s: float,
         request_id: str,
+        framing: Framing = CHAT_EVENTS,
     ) -> None:
         self.payloads = payloads
+        self.framing = framing
         self.ping_s = ping_s
         self.timeout_s = timeout_s
         self.request_id = request_id
@@ -127,16 +148,21 @@ class EventStream(Response):
             if not started.is_set():
                 raise
             log.info("event=cut_off request_id=%s code=%s", self.request_id, error.code)
-            end = frame(error_body(error.info()))
+            end = self._error(error.info())
             await send({"type": "http.response.body", "body": end, "more_body": False})
 
     async def _stream(self, send: Send, started: asyncio.Event) -> None:
         async with aclosing(self.payloads) as payloads:
             first = await anext(payloads)
             started.set()
-            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+            headers = [
+                (b"content-type", self.framing.media_type),
+                (b"cache-control", b"no-cache"),
+                (b"x-accel-buffering", b"no"),
+            ]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
             writer = _Writer(send)
-            pinger = asyncio.create_task(writer.ping(self.ping_s))
+            pinger = asyncio.create_task(writer.ping(self.framing.ping, every_s=self.ping_s))
             try:
                 end = await self._copy(writer, first, payloads)
             finally:
@@ -148,14 +174,17 @@ class EventStream(Response):
     ) -> bytes:
         """Send all events; returns the bytes that end the stream."""
         try:
-            await writer.write(frame(first))
+            await writer.write(self.framing.frame(first))
             async for payload in payloads:
-                await writer.write(frame(payload))
+                await writer.write(self.framing.frame(payload))
         except MynaError as error:
-            return frame(error_body(error.info()))
+            return self._error(error.info())
         except Exception as error:  # noqa: BLE001 - the boundary: logged, and the client is told
-            return frame(error_body(internal_error(error, request_id=self.request_id)))
-        return DONE
+            return self._error(internal_error(error, request_id=self.request_id))
+        return self.framing.end
+
+    def _error(self, info: ErrorInfo) -> bytes:
+        return self.framing.frame(self.framing.error(info))
 
 
 class ByteStream(Response):
@@ -215,8 +244,8 @@ class _Writer:
         await self.send({"type": "http.response.body", "body": data, "more_body": True})
         self.last_s = time.monotonic()
 
-    async def ping(self, every_s: float) -> None:
-        while True:
+    async def ping(self, ping: bytes, *, every_s: float) -> None:
+        while ping:
             await asyncio.sleep(max(0.0, self.last_s + every_s - time.monotonic()))
             if time.monotonic() >= self.last_s + every_s:
-                await self.write(PING)
+                await self.write(ping)

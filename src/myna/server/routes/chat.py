@@ -19,7 +19,6 @@ from myna.server.speech import spoken_chat
 from myna.server.sse import EventStream, WholeAnswer
 from myna.server.translate import chat_input, constraint, sampling_params
 
-TEXT_ALONE = ("text",)
 DECODER = msgspec.json.Decoder(ChatRequest)
 
 
@@ -27,8 +26,7 @@ async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation, whole or as a stream."""
     context = context_of(request)
     settings = context.settings
-    may_hold_media = any(card.inputs != TEXT_ALONE for card in await context.service.models())
-    wire = await read_wire(request, DECODER, may_hold_media=may_hold_media)
+    wire = await read_wire(request, DECODER, may_hold_media=await context.takes_media())
     card = await context.model(wire.model)
     key = request_key(request)
     spoken = spoken_chat(wire, card)
