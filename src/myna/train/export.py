@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.tensors import split
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import Speech
+from myna.text import tokenizer_files
 from myna.train import shapes
 from myna.train.start import materialise
 
@@ -80,12 +80,13 @@ def write(folder: Path, thinker: Thinker, speech: Speech, *, tokenizer: Path) ->
     _write_json(folder / "generation_config.json", generation)
 
 
-def special_ids(tokenizer: Path) -> Mapping[str, int]:
-    """Read the numbers of all tokens from a folder's tokenizer.json."""
-    read = json.loads((tokenizer / "tokenizer.json").read_text())
-    added = {token["content"]: token["id"] for token in read["added_tokens"]}
-    vocab: dict[str, int] = read["model"]["vocab"]
-    return vocab | added
+def special_ids(tokenizer: Path) -> dict[str, int]:
+    """Read the numbers of the tokens that the configuration names, off a tokenizer's files."""
+    read = tokenizer_files.from_folder(tokenizer)
+    found = {name: read.id_of(name) for name in shapes.NAMED_TOKENS}
+    missing = [name for name, number in found.items() if number is None]
+    assert not missing, f"{tokenizer} lacks {', '.join(missing)}"
+    return {name: number for name, number in found.items() if number is not None}
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -10,7 +10,6 @@ import importlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from myna.core.errors import InvalidRequest, Unavailable
 from myna.train.workshop import folder
@@ -102,7 +101,7 @@ def run(name: str, *, minutes: float | None, report: Report) -> None:
 
 def state(name: str) -> State:
     """Read how far a stage has come."""
-    path: Path = folder(name) / "curve.jsonl"
+    path = folder() / name / "curve.jsonl"
     if not path.exists():
         return State()
     row = json.loads(path.read_text().splitlines()[-1])

@@ -19,6 +19,11 @@ PICTURE_PIXELS = 128 * 128  # every picture is brought to about so many
 CLIP_PIXELS = 96 * 96  # and every frame of a clip
 THINKER_WIDTH = 256
 VOICE = "nano"
+NAMED_TOKENS = (
+    *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
+    *("<|image_pad|>", "<|video_pad|>", "<|audio_start|>", "<|audio_end|>", "<|audio_pad|>"),
+    *("<tts_pad>", "<tts_text_bos>", "<tts_text_eod>", "system", "user", "assistant"),
+)
 
 _ROPE: Json = {
     "rope_theta": 10_000,
@@ -159,7 +164,7 @@ def config(ids: Mapping[str, int]) -> Json:
     """Make the config.json.
 
     Args:
-        ids: the number of each special token, and of the words "system", "user" and "assistant".
+        ids: the number of each of `NAMED_TOKENS`.
     """
     media: Json = {
         "audio_end_token_id": ids["<|audio_end|>"],
