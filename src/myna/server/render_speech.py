@@ -4,8 +4,8 @@
 - qwen: the text is `content`, and the sound has no transcript
 - both: the text is at both places, so that either kind of client finds it
 
-Sound that is streamed is bare PCM; only openai's dialect puts a header before it, where a WAV file
-is asked for. Sound is not kept: it expires when it is sent.
+Sound that is streamed is bare PCM unless a compressed format is asked for; only openai's dialect
+puts a header before it, where a WAV file is asked for. Sound is not kept: it expires when sent.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import base64
 from msgspec import UNSET
 
 from myna.core.events import AudioDelta
-from myna.media.encode import wav_header
+from myna.media.compress import SoundEncoder, encode_sound, sound_encoder
 from myna.server.schemas.answers import AudioDeltaObject, AudioMetadata, AudioObject, Delta
-from myna.server.speech import PCM, WAV, Spoken, sound_file
+from myna.server.speech import PCM, WAV, Spoken
 
 NUM_CHANNELS = 1
 
@@ -35,7 +35,7 @@ class SpeechWriter:
         self._spoken = spoken
         self._audio_id = audio_id
         self._created = created
-        self._has_sound = False
+        self._encoder: SoundEncoder | None = None
 
     def first(self) -> Delta:
         """Name the role and the sound."""
@@ -53,26 +53,28 @@ class SpeechWriter:
 
     def sound(self, event: AudioDelta) -> Delta:
         """Add sound; the first piece says what it is."""
-        if self._has_sound:
-            return Delta(audio=AudioDeltaObject(data=_base64(event.pcm)))
-        self._has_sound = True
-        is_file = self._spoken.dialect == "openai" and self._spoken.format == WAV
-        header = wav_header(rate_hz=event.rate_hz, num_samples=None) if is_file else b""
+        if self._encoder is not None:
+            return Delta(audio=AudioDeltaObject(data=_base64(self._encoder.add(event.pcm))))
+        is_bare = self._spoken.dialect != "openai" and self._spoken.format == WAV
+        file_format = PCM if is_bare else self._spoken.format
+        self._encoder = sound_encoder(file_format, rate_hz=event.rate_hz)
         return Delta(
-            audio=AudioDeltaObject(data=_base64(header + event.pcm)),
-            audio_metadata=metadata(event.rate_hz, file_format=WAV if is_file else PCM),
+            audio=AudioDeltaObject(data=_base64(self._encoder.add(event.pcm))),
+            audio_metadata=metadata(event.rate_hz, file_format=file_format),
         )
 
     def last(self) -> Delta:
-        """Tell when the sound expires."""
-        return Delta(audio=AudioDeltaObject(expires_at=self._created))
+        """Tell when the sound expires, after what the encoder held back of it."""
+        rest = b"" if self._encoder is None else self._encoder.finish()
+        data = _base64(rest) if rest else UNSET
+        return Delta(audio=AudioDeltaObject(data=data, expires_at=self._created))
 
 
 def whole_sound(
     spoken: Spoken, *, audio_id: str, created: int, pcm: bytes, rate_hz: int, transcript: str
 ) -> AudioObject:
     """Write the sound of a whole answer."""
-    data = sound_file(pcm, rate_hz=rate_hz, file_format=spoken.format)
+    data = encode_sound(pcm, spoken.format, rate_hz=rate_hz)
     return AudioObject(id=audio_id, data=_base64(data), expires_at=created, transcript=transcript)
 
 

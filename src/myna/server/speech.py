@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from myna.core.errors import InvalidRequest, Unsupported
 from myna.core.requests import Speech
 from myna.core.service import ModelCard
-from myna.media.encode import SAMPLE_BYTES, wav_header
+from myna.media.compress import CODECS
 from myna.server.schemas.chat import ChatRequest
 from myna.server.schemas.media import Dialect, VoiceReference
 
 WAV, PCM = "wav", "pcm16"
-FORMATS = {"wav": WAV, "pcm16": PCM, "pcm": PCM}
-MEDIA_TYPES = {WAV: "audio/wav", PCM: "audio/pcm"}
+FORMATS = {"wav": WAV, "pcm16": PCM, "pcm": PCM, **{name: name for name in CODECS}}
 # Names of other makers' voices -> the voice of an open model that comes closest.
 VOICE_ALIASES = {
     **dict.fromkeys(("alloy", "echo", "fable", "verse", "ballad"), "ethan"),
@@ -78,14 +77,7 @@ def format_of(wish: str | None, *, usual: str, param: str) -> str:
         return usual
     if wish not in FORMATS:
         raise Unsupported(
-            f"Sound is written as wav or pcm16, not as {wish!r} yet; ask for one of these.",
+            f"Sound is written as {', '.join(FORMATS)}, not as {wish!r}; ask for one of these.",
             param=param,
         )
     return FORMATS[wish]
-
-
-def sound_file(pcm: bytes, *, rate_hz: int, file_format: str) -> bytes:
-    """Write samples as a whole file."""
-    if file_format == PCM:
-        return pcm
-    return wav_header(rate_hz=rate_hz, num_samples=len(pcm) // SAMPLE_BYTES) + pcm

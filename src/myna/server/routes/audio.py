@@ -14,19 +14,13 @@ from starlette.routing import Route
 from myna.core import requests as core
 from myna.core.errors import Unsupported
 from myna.core.events import AudioDelta, Event, Finished, Usage
-from myna.media.encode import wav_header
+from myna.media.compress import MEDIA_TYPES, Tempo, sound_encoder
 from myna.server.body import read_wire
 from myna.server.context import context_of, request_key
 from myna.server.render import events_of
 from myna.server.schemas.audio import AudioUsage, SoundEvent, SpeechRequest, VoiceList
-from myna.server.speech import (
-    MEDIA_TYPES,
-    VOICE_ALIASES,
-    WAV,
-    format_of,
-    voice_of,
-)
-from myna.server.sse import ByteStream, EventStream
+from myna.server.speech import VOICE_ALIASES, format_of, voice_of
+from myna.server.sse import EVENTS, ByteStream, EventStream
 
 DECODER = msgspec.json.Decoder(SpeechRequest)
 
@@ -39,8 +33,7 @@ async def create_speech(request: Request) -> Response:
     card = await context.model(wire.model)
     _check(wire)
     voice = voice_of(wire.voice, card, param="voice")
-    # OpenAI's default is mp3; who names no format finds in the content type what came.
-    file_format = format_of(wire.response_format, usual=WAV, param="response_format")
+    file_format = format_of(wire.response_format, usual="mp3", param="response_format")
     asked = core.Request(
         id=core.RequestId(f"req_{request_key(request)}"),
         model=card.id,
@@ -49,16 +42,19 @@ async def create_speech(request: Request) -> Response:
         deadline_s=settings.deadline_s,
         speech=core.Speech(voice=voice),
     )
-    events = events_of(context.service, asked)
+    pieces = sound_pieces(
+        events_of(context.service, asked), file_format=file_format, speed=wire.speed or 1.0
+    )
     if wire.stream_format == "sse":
         return EventStream(
-            sound_events(events),
+            sound_events(pieces),
             ping_s=settings.ping_s,
             timeout_s=settings.timeout_s,
             request_id=asked.id,
+            framing=EVENTS,
         )
     return ByteStream(
-        sound_bytes(events, file_format=file_format),
+        sound_bytes(pieces),
         media_type=MEDIA_TYPES[file_format],
         timeout_s=settings.timeout_s,
         request_id=asked.id,
@@ -73,34 +69,49 @@ async def list_voices(request: Request) -> Response:
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
-async def sound_bytes(
-    events: AsyncGenerator[Event, None], *, file_format: str
-) -> AsyncGenerator[bytes, None]:
-    """Write sound as one file; a WAV file that is sent as it grows cannot say how long it is."""
-    is_first = True
-    async with aclosing(events):
-        async for event in events:
-            if not isinstance(event, AudioDelta):
-                continue
-            if is_first and file_format == WAV:
-                yield wav_header(rate_hz=event.rate_hz, num_samples=None)
-            is_first = False
-            yield event.pcm
-    if is_first:
-        yield b""
-
-
-async def sound_events(events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
-    """Write sound as events of bare samples."""
+async def sound_pieces(
+    events: AsyncGenerator[Event, None], *, file_format: str, speed: float
+) -> AsyncGenerator[bytes | Usage, None]:
+    """Write sound as the pieces of one file, as it is made; what it took comes last."""
+    encoder = tempo = None
     async with aclosing(events):
         async for event in events:
             match event:
-                case AudioDelta(pcm=pcm):
-                    audio = base64.b64encode(pcm).decode("ascii")
-                    yield msgspec.json.encode(SoundEvent(type="speech.audio.delta", audio=audio))
+                case AudioDelta(pcm=pcm, rate_hz=rate_hz):
+                    if encoder is None:
+                        encoder = sound_encoder(file_format, rate_hz=rate_hz)
+                        tempo = None if speed == 1.0 else Tempo(speed, rate_hz=rate_hz)
+                    if piece := encoder.add(pcm if tempo is None else tempo.add(pcm)):
+                        yield piece
                 case Finished(usage=usage):
-                    done = SoundEvent(type="speech.audio.done", usage=audio_usage(usage))
-                    yield msgspec.json.encode(done)
+                    if encoder is not None:
+                        rest = b"" if tempo is None else tempo.finish()
+                        yield encoder.add(rest) + encoder.finish()
+                    yield usage
+
+
+async def sound_bytes(pieces: AsyncGenerator[bytes | Usage, None]) -> AsyncGenerator[bytes, None]:
+    """Send sound as a file alone; silence is an empty one."""
+    is_silent = True
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, bytes):
+                is_silent = False
+                yield piece
+    if is_silent:
+        yield b""
+
+
+async def sound_events(pieces: AsyncGenerator[bytes | Usage, None]) -> AsyncGenerator[bytes, None]:
+    """Send the pieces of the file as events, and what it took."""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, Usage):
+                done = SoundEvent(type="speech.audio.done", usage=audio_usage(piece))
+                yield msgspec.json.encode(done)
+            elif piece:
+                audio = base64.b64encode(piece).decode("ascii")
+                yield msgspec.json.encode(SoundEvent(type="speech.audio.delta", audio=audio))
 
 
 def audio_usage(usage: Usage) -> AudioUsage:
@@ -120,10 +131,6 @@ def _check(wire: SpeechRequest) -> None:
         raise Unsupported(
             "`instructions` cannot change how a text is spoken; leave them out.",
             param="instructions",
-        )
-    if wire.speed not in (None, 1.0):
-        raise Unsupported(
-            f"`speed` is {wire.speed:g}, but speech has one speed; leave it out.", param="speed"
         )
 
 
