@@ -9,6 +9,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "workshop"
-    monkeypatch.setenv("MYNA_TRAIN_DIR", str(path))
-    return path
+    monkeypatch.setenv("MYNA_HOME", str(tmp_path))
+    return tmp_path / "train" / "nano"

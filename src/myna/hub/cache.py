@@ -11,11 +11,13 @@ from pathlib import Path
 
 import msgspec
 
+from myna import embedded
 from myna.core.errors import BadCheckpoint, InvalidRequest, NotFound
 from myna.hub.catalogue import CatalogueFile, catalogue, entry_of
 
 RECORD_NAME = ".myna.json"
 PART_SUFFIX = ".part"
+BOX = "the package itself"  # where the model in the box came from
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,11 +40,18 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def installed(models_dir: Path) -> tuple[Installed, ...]:
-    """List what is installed, by name."""
-    if not models_dir.is_dir():
-        return ()
-    found = (_look_at(path) for path in sorted(models_dir.iterdir()))
+    """List what is installed: the model in the box, then others by name."""
+    paths = sorted(models_dir.iterdir()) if models_dir.is_dir() else ()
+    found = (in_the_box(), *(_look_at(path) for path in paths))
     return tuple(model for model in found if model is not None)
+
+
+def in_the_box() -> Installed | None:
+    """Describe the model that came with the package; `None` if this copy has none."""
+    path = embedded.folder()
+    if path is None:
+        return None
+    return Installed(id=embedded.NAME, path=path, num_bytes=size_of(path), source=BOX)
 
 
 def find(name: str, models_dir: Path) -> Path:
@@ -68,6 +77,8 @@ def find(name: str, models_dir: Path) -> Path:
 
 def look_up(name: str, models_dir: Path) -> Installed | None:
     """Describe what a name stands for; `None` if nothing is there."""
+    if name == embedded.NAME and (boxed := in_the_box()) is not None:
+        return boxed
     path = path_of(name)
     model_id = _id_of(name)
     if not _is_path(name):
@@ -87,8 +98,14 @@ def remove(name: str, models_dir: Path) -> Installed:
 
     Raises:
         NotFound: nothing of it is here.
+        InvalidRequest: it is a part of the package.
     """
     model_id = _id_of(name)
+    if model_id == embedded.NAME and in_the_box() is not None:
+        raise InvalidRequest(
+            f"{model_id!r} is a part of the package and goes with it\nhint: pip uninstall myna",
+            param="model",
+        )
     place = _place(model_id, models_dir)
     if place is None or place.is_symlink():
         raise NotFound(

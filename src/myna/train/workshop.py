@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-VARIABLE = "MYNA_TRAIN_DIR"
+from myna.core.settings import read_settings
 
 
 def folder(name: str = "") -> Path:
@@ -14,7 +13,6 @@ def folder(name: str = "") -> Path:
     Args:
         name: of a data set or a stage, such as "ears"; empty for the whole workshop.
     """
-    default = Path.home() / ".cache" / "myna" / "train" / "nano"
-    path = Path(os.environ.get(VARIABLE) or default) / name
+    path = read_settings().home / "train" / "nano" / name
     path.mkdir(parents=True, exist_ok=True)
     return path

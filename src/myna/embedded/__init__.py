@@ -1,0 +1,16 @@
+"""The model in the box: files that come with the package, and nothing else.
+
+`folder()` holds a checkpoint in the released form; `README.md` there is its model card.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+NAME = "nano"
+
+
+def folder() -> Path | None:
+    """Give the model's folder; None in a copy of the package that was built without it."""
+    place = Path(__file__).with_name(NAME)
+    return place if (place / "config.json").is_file() else None
