@@ -96,6 +96,27 @@ def write_tokenizer(folder: Path) -> None:
         added_token(token, token_id, is_special=token in SPECIAL_TOKENS)
         for token, token_id in special_ids().items()
     ]
+    write_tokenizer_json(folder, vocab, merges, added)
+    write_vocabulary(folder, vocab, merges, added, chat_template=CHAT_TEMPLATE)
+
+
+def write_tokenizer_json(
+    folder: Path,
+    vocab: Mapping[str, int],
+    merges: Sequence[tuple[str, str]],
+    added: Sequence[Mapping[str, object]],
+    *,
+    ignores_merges: bool = False,
+) -> None:
+    """Write tokenizer.json.
+
+    Args:
+        folder: is there.
+        vocab: the plain tokens.
+        merges: what builds them.
+        added: the others, made by `added_token`.
+        ignores_merges: whether a word that is a token is that token, whatever the merges say.
+    """
     tokenizer = {
         "version": "1.0",
         "truncation": None,
@@ -124,13 +145,12 @@ def write_tokenizer(folder: Path) -> None:
             "end_of_word_suffix": "",
             "fuse_unk": False,
             "byte_fallback": False,
-            "ignore_merges": False,
+            "ignore_merges": ignores_merges,
             "vocab": vocab,
             "merges": [f"{left} {right}" for left, right in merges],
         },
     }
     _write_json(folder / "tokenizer.json", tokenizer)
-    write_vocabulary(folder, vocab, merges, added, chat_template=CHAT_TEMPLATE)
 
 
 def write_vocabulary(
@@ -149,6 +169,16 @@ def write_vocabulary(
         added: the others, made by `added_token`.
         **settings: further keys of tokenizer_config.json.
     """
+    write_tokenizer_config(folder, added, **settings)
+    _write_json(folder / "vocab.json", vocab)
+    lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_tokenizer_config(
+    folder: Path, added: Sequence[Mapping[str, object]], **settings: object
+) -> None:
+    """Write tokenizer_config.json; the arguments are those of `write_vocabulary`."""
     config = {
         "add_bos_token": False,
         "add_prefix_space": False,
@@ -167,9 +197,6 @@ def write_vocabulary(
         **settings,
     }
     _write_json(folder / "tokenizer_config.json", config)
-    _write_json(folder / "vocab.json", vocab)
-    lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def added_token(token: str, token_id: int, *, is_special: bool) -> dict[str, object]:
