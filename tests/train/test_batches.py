@@ -1,0 +1,132 @@
+"""What the thinker reads while it is trained is what it reads when it serves."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from myna.core.messages import AudioPart, ImagePart, Message, TextPart, VideoPart
+from myna.media.patches import PatchRule
+from myna.models.qwen3_omni.config import Config
+from myna.text import template_files
+from myna.text.chat_template import ChatTemplate
+from myna.train import shapes
+from myna.train.batches import UNSCORED, Reader, stack
+from myna.train.examples import Clip, Example, Picture, Sound, Spoken
+from myna.train.export import build, special_ids
+from myna.train.language.tokenizer import open_tokenizer
+from myna.train.stages.thinker import Mixture, Score, losses
+from myna.train.workshop import folder
+
+RULE = PatchRule(
+    patch_px=16,
+    min_px=shapes.PICTURE_PIXELS // 2,
+    max_px=shapes.PICTURE_PIXELS,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+)
+SOUND = Sound(np.sin(np.arange(16_000, dtype=np.float32) / 9))
+PICTURE = Picture(np.full((50, 60, 3), 99, np.uint8))
+CLIP = Clip(np.zeros((4, 40, 40, 3), np.uint8), fps=2.0, sound=SOUND)
+ASKED = Example("ask_about", ("what is this", PICTURE, SOUND, CLIP), "a red apple")
+TYPED = Example("answer", ("two plus two",), "two plus two is four")
+
+
+@pytest.fixture
+def reader() -> Reader:
+    tokenizer = open_tokenizer()
+    config = Config.from_hf(shapes.config(special_ids(folder("tokenizer"))))
+    return Reader(tokenizer, config, RULE)
+
+
+def test_the_prompt_is_the_chat_templates(reader: Reader) -> None:
+    found = template_files.find_in_folder(folder("tokenizer"))
+    assert found is not None
+    parts = (
+        TextPart(text="what is this"),
+        ImagePart(data=b"1"),
+        AudioPart(data=b"2"),
+        VideoPart(data=b"3"),
+    )
+    template = ChatTemplate(found.source, bos_token=None, eos_token=None)
+    rendered = template.render([Message(role="user", content=parts)])
+    silent = Clip(CLIP.frames, CLIP.fps)
+    reading = reader.read(Example("ask_about", ("what is this", PICTURE, SOUND, silent), "yes"))
+    prompt = reading.layout.token_ids.tolist()[: -reading.num_answer]
+    media = {reading.layout.media.audio, reading.layout.media.image, reading.layout.media.video}
+    placeholders = [
+        token
+        for before, token in zip([None, *prompt], prompt, strict=False)
+        if token != before or token not in media
+    ]
+    assert placeholders == reader.tokenizer.encode(rendered)
+    answer = reading.layout.token_ids[-reading.num_answer :].tolist()
+    assert reader.tokenizer.decode(answer, skip_special=False) == "yes<|im_end|>"
+
+
+def test_only_the_answer_is_scored(reader: Reader) -> None:
+    readings = [reader.read(TYPED), reader.read(ASKED)]
+    batch = stack(readings, pad_id=0)
+    for reading, ids, labels in zip(readings, batch.token_ids, batch.labels, strict=True):
+        scored = labels[labels != UNSCORED]
+        size = len(reading.layout.token_ids)
+        assert scored.tolist() == ids[size - reading.num_answer : size].tolist()
+        places = (labels != UNSCORED).nonzero()[:, 0]
+        assert torch.equal(ids[places + 1], scored)
+
+
+def test_a_batch_is_read_as_each_example_alone(reader: Reader) -> None:
+    config = Config.from_hf(shapes.config(special_ids(folder("tokenizer"))))
+    thinker, _ = build(config)
+    with torch.no_grad():
+        both = losses(thinker, stack([reader.read(TYPED), reader.read(ASKED)], pad_id=0))["loss"]
+        alone = [
+            losses(thinker, stack([reader.read(item)], pad_id=0))["loss"] for item in (TYPED, ASKED)
+        ]
+    counts = [reader.read(item).num_answer for item in (TYPED, ASKED)]
+    mean = sum(n * float(loss) for n, loss in zip(counts, alone, strict=True)) / sum(counts)
+    assert float(both) == pytest.approx(mean, rel=1e-4)
+
+
+def test_every_part_gets_gradients(reader: Reader) -> None:
+    config = Config.from_hf(shapes.config(special_ids(folder("tokenizer"))))
+    thinker, _ = build(config)
+    batch = stack([reader.read(ASKED), reader.read(TYPED)], pad_id=0)
+    losses(thinker, batch)["loss"].backward()
+    silent = [name for name, p in thinker.named_parameters() if p.grad is None]
+    assert silent == []
+    thinker.zero_grad()
+    losses(thinker, batch, frozen=True)["loss"].backward()
+    assert all(p.grad is None for p in thinker.visual.parameters())
+
+
+def test_a_steps_batch_depends_on_its_number_only(reader: Reader) -> None:
+    def make(rng: random.Random) -> Example:
+        return Example("answer", (f"{rng.randrange(100)}",), "yes")
+
+    def mixture() -> Mixture:
+        return Mixture([(1.0, make)], reader, size=3, seed=5, pad_id=0)
+
+    whole = mixture()
+    batches = [whole.at(step) for step in range(20)]
+    again = mixture().at(17)
+    assert torch.equal(batches[17].token_ids, again.token_ids)
+    assert not torch.equal(batches[3].token_ids, batches[11].token_ids)
+
+
+def test_the_score_counts_answers_that_are_right_throughout(reader: Reader) -> None:
+    batch = stack([reader.read(TYPED), reader.read(ASKED)], pad_id=0)
+    hits = batch.labels != UNSCORED
+    hits[1, hits[1].nonzero()[0]] = False
+    score = Score()
+    score.add(batch, hits)
+    assert score.line() == "answer 100  ask_about 0"
+    assert score.line() == ""
+
+
+def test_an_unspoken_question_is_refused(reader: Reader) -> None:
+    with pytest.raises(ValueError, match="'two' was to be spoken, but no voice has said it yet"):
+        reader.read(Example("answer_aloud", (Spoken("two"),), "yes"))
