@@ -1,0 +1,94 @@
+"""Stage: code2wav learns to make sound of the codec's codes.
+
+Its output is 555 samples shorter than its frames and begins so much later, so that the samples of a
+frame need no frame after it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from myna.models.qwen3_omni.code2wav import Code2Wav
+from myna.train.loop import Losses, Schedule, Trainer
+from myna.train.shapes import FRAME_SAMPLES, NUM_CODEBOOKS
+from myna.train.stages.codec import coded_shards, trained_codec
+from myna.train.start import materialise
+from myna.train.voice.codec import Codec
+from myna.train.voice.config import speech_config
+from myna.train.voice.shards import Cuts
+from myna.train.voice.spectral import distance, log_mel
+from myna.train.workshop import folder
+
+SCHEDULE = Schedule(steps=4_000, rate=8e-4, warmup=100, decay=0.01, clip=5.0)
+BATCH = 8
+CUT_FRAMES = 16
+CONTEXT_FRAMES = 2  # at the beginning, where the loss does not look
+MEL_SHARE = 0.6
+SCALE = 0.1  # first weight of what is added to a residual stream
+SEED = 31
+
+
+def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
+    """Train code2wav; the codec must have been trained."""
+    torch.manual_seed(SEED)
+    network = fresh(trained_codec())
+    shards, codes = coded_shards()
+    cuts = Cuts(shards[1:], codes[1:], CUT_FRAMES)  # the first is kept for measuring
+    schedule = replace(SCHEDULE, minutes=minutes)
+    trainer = Trainer(network, folder("code2wav"), schedule, report=report)
+
+    def losses_at(step: int) -> Losses:
+        waves, codes = cuts.draw(BATCH, np.random.default_rng((SEED, step)))
+        return losses(network, torch.from_numpy(waves), torch.from_numpy(codes).transpose(1, 2))
+
+    trainer.run(losses_at)
+
+
+def losses(network: Code2Wav, waves: Tensor, codes: Tensor) -> Losses:
+    """Compare what the network makes of codes with the sound that they were made of.
+
+    Args:
+        network: learns.
+        waves: (B, T*FRAME_SAMPLES).
+        codes: (B, Q, T) int64.
+    """
+    made = network.decode(codes).float()  # (B, W)
+    wanted = waves[:, waves.shape[1] - made.shape[1] :]
+    skipped = CONTEXT_FRAMES * FRAME_SAMPLES
+    made, wanted = made[:, skipped:], wanted[:, skipped:]
+    spectra = distance(made, wanted)
+    mel = (log_mel(made) - log_mel(wanted)).abs().mean()
+    return {"loss": spectra + MEL_SHARE * mel, "spectra": spectra, "mel": mel}
+
+
+def fresh(codec: Codec) -> Code2Wav:
+    """Give the network first weights; what codes mean is taken from the codec's entries."""
+    with torch.device("meta"):
+        network = Code2Wav(speech_config().code2wav)
+    materialise(network, seed=SEED)
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            leaf = name.rpartition(".")[2]
+            if leaf in ("alpha", "beta"):  # of Snake, as exponents
+                weight.zero_()
+            elif leaf in ("gamma", "scale"):
+                weight.fill_(SCALE)
+            elif weight.dim() == 3:  # a convolution's
+                nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+        network.code_embedding.weight.copy_(embeddings(codec, network.config.width))
+    return network
+
+
+def embeddings(codec: Codec, width: int) -> Tensor:
+    """Turn the codec's entries by a random rotation: (Q*V, D); their means over Q are about 1."""
+    entries = codec.quantiser.entries.detach().flatten(0, 1)  # (Q*V, Z)
+    turned: Tensor = torch.linalg.qr(torch.randn(width, entries.shape[1]))[0].T  # (Z, D)
+    spread = entries.unflatten(0, (NUM_CODEBOOKS, -1)).var(1).sum(0).mean().sqrt()
+    rotated = NUM_CODEBOOKS * entries / spread @ turned
+    return rotated * math.sqrt(width / entries.shape[1])

@@ -1,0 +1,124 @@
+"""Stage: the codec learns, first without and then with its codebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from myna.train.loop import Losses, Schedule, Trainer, load_weights
+from myna.train.voice.codec import Codec, draw_depths, num_used
+from myna.train.voice.shards import Cuts, Shard, read, shard_folders
+from myna.train.voice.spectral import log_mel
+from myna.train.workshop import folder
+
+PLAIN = Schedule(steps=500, rate=1.5e-3, warmup=50, save_every_s=60)
+CODED = Schedule(steps=1_500, rate=1.5e-3, warmup=100, save_every_s=60)
+BATCH = 32
+CUT_FRAMES = 24
+KMEANS_BATCHES = 24
+SEED = 21
+
+
+def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
+    """Train the codec; the speech must have been made."""
+    torch.manual_seed(SEED)
+    shards = [read(path) for path in shard_folders(folder("speech"))]
+    cuts = phoneme_cuts(shards[1:])  # the first is kept for measuring
+    codec = Codec(is_quantised=False)
+    train(codec, "codec-plain", cuts, PLAIN, report)
+    codec.is_quantised = True
+    if not (folder("codec") / "state.safetensors").exists():
+        vectors = [codec.encode(log_mel(batch(cuts, step)[0])) for step in range(KMEANS_BATCHES)]
+        codec.quantiser.begin(torch.cat(vectors).flatten(0, 1).detach(), seed=SEED)
+    train(codec, "codec", cuts, CODED, report, minutes=minutes)
+    report(measured(codec.eval(), phoneme_cuts(shards[:1])))
+    write_codes(codec, report)
+
+
+def phoneme_cuts(shards: Sequence[Shard]) -> Cuts:
+    """Draw stretches with their phonemes."""
+    return Cuts(shards, [shard.phonemes for shard in shards], CUT_FRAMES)
+
+
+def train(
+    codec: Codec,
+    name: str,
+    cuts: Cuts,
+    schedule: Schedule,
+    report: Callable[[str], None],
+    *,
+    minutes: float | None = None,
+) -> None:
+    """Train until the schedule's end, from where the named stage stands."""
+    schedule = replace(schedule, minutes=minutes)
+    trainer = Trainer(codec, folder(name), schedule, dtype=torch.float32, report=report)
+
+    def losses_at(step: int) -> Losses:
+        waves, phonemes = batch(cuts, step)
+        depths = draw_depths(BATCH, torch.Generator().manual_seed(step))
+        return codec.losses(waves, phonemes, depths)
+
+    trainer.run(losses_at)
+
+
+def batch(cuts: Cuts, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw the waves and phonemes of a step."""
+    waves, phonemes = cuts.draw(BATCH, np.random.default_rng((SEED, step)))
+    return torch.from_numpy(waves), torch.from_numpy(phonemes)
+
+
+@torch.no_grad()
+def measured(codec: Codec, cuts: Cuts) -> str:
+    """Tell how far off the mel frames are, in nats, by the number of codebooks that count."""
+    waves, phonemes = batch(cuts, -1 & 0xFFFF)
+    parts = []
+    for depth in (1, 2, 4, 8):
+        losses = codec.losses(waves, phonemes, torch.full((BATCH,), depth))
+        parts.append(f"{depth}: {float(losses['mel']):.3f}")
+    codes = codec.codes(waves)
+    told = float(losses["phonemes"])
+    return f"mel {'  '.join(parts)}  phonemes {told:.3f}  entries used {num_used(codes)}"
+
+
+def trained_codec() -> Codec:
+    """Give the codec as its stage left it."""
+    codec = Codec().requires_grad_(True)
+    load_weights(codec, folder("codec"))
+    return codec.requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def write_codes(codec: Codec, report: Callable[[str], None]) -> None:
+    """Name the frames of every shard that has no codes yet, utterance by utterance."""
+    for path in shard_folders(folder("speech")):
+        target = folder("codes") / f"{path.name}.npy"
+        if target.exists():
+            continue
+        shard = read(path)
+        found = [
+            codec.codes(torch.from_numpy(shard.wave(*shard.span(i)))[None])[0].T  # (T, Q)
+            for i in range(len(shard))
+        ]
+        np.save(target, torch.cat(found).to(torch.uint8).numpy())
+        report(f"codes of shard {path.name}")
+
+
+def coded_shards() -> tuple[list[Shard], list[NDArray[np.uint8]]]:
+    """Give the shards that have codes, and (frames, Q) codes of each.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    shards, codes = [], []
+    for path in shard_folders(folder("speech")):
+        target = folder("codes") / f"{path.name}.npy"
+        if target.exists():
+            shards.append(read(path))
+            codes.append(np.load(target, mmap_mode="r"))
+    if not shards:
+        raise FileNotFoundError("no speech has codes yet; run the stage 'codec' first.")
+    return shards, codes
