@@ -26,6 +26,7 @@ COMMANDS = {
     "transcribe": "Write down what is said in a file",
     "say": "Speak a text",
     "caption": "Describe a picture, a sound or a clip",
+    "tour": "See what the model in the box can do, hands off",
     "serve": "Serve a model over HTTP, to OpenAI clients",
     "list": "Show the models one can name, and which are here",
     "pull": "Fetch a model",
