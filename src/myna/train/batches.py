@@ -24,7 +24,7 @@ from myna.models.qwen3_omni.positions import Medium
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.vision_encoder import Seen
 from myna.text.tokenizer import Tokenizer
-from myna.train.examples import Clip, Example, Part, Picture, Sound, Spoken
+from myna.train.examples import Clip, Example, Heard, Part, Picture, Sound, Spoken
 from myna.train.shapes import CLIP_PIXELS
 
 AUDIO = "<|audio_start|><|audio_pad|><|audio_end|>"
@@ -115,9 +115,10 @@ class Reader:
             case str():
                 return part
             case Sound():
-                frames.append(mel_frames(part))
-                media.append(sound(frames[-1].shape[1], self.config))
-                return AUDIO
+                return self._place_sound(mel_frames(part), media, frames)
+            case Heard(frames=given):
+                found = torch.from_numpy(given.T.astype(np.float32))
+                return self._place_sound(found, media, frames)
             case Picture(pixels=pixels):
                 cuts.append(patches.cut_image(decoded.Picture(pixels=pixels), self.rule))
                 media.append(picture(cuts[-1].grid, self.config))
@@ -132,6 +133,11 @@ class Reader:
                 return VIDEO
             case Spoken(text=text):
                 raise ValueError(f"{text!r} was to be spoken, but no voice has said it yet")
+
+    def _place_sound(self, found: Tensor, media: list[Medium], frames: list[Tensor]) -> str:
+        frames.append(found)
+        media.append(sound(found.shape[1], self.config))
+        return AUDIO
 
 
 def mel_frames(heard: Sound) -> Tensor:

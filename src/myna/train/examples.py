@@ -23,6 +23,13 @@ class Sound:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """Hold a sound as the audio encoder gets it: (T, M) mel frames."""
+
+    frames: NDArray[np.float16]
+
+
+@dataclass(frozen=True)
 class Picture:
     """Hold a picture of any size."""
 
@@ -51,7 +58,7 @@ class Spoken:
     text: str
 
 
-Part = str | Sound | Picture | Clip | Spoken
+Part = str | Sound | Heard | Picture | Clip | Spoken
 
 
 @dataclass(frozen=True)
