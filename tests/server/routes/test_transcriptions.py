@@ -49,21 +49,87 @@ async def test_a_translation_is_asked_for_in_english(client: httpx.AsyncClient) 
 
 async def test_a_transcription_may_come_as_events(client: httpx.AsyncClient) -> None:
     answer = await ask(client, stream="true")
-    *events, _ = answer.text.removesuffix("\n\n").split("\n\n")
+    events = answer.text.removesuffix("\n\n").split("\n\n")
     *deltas, done = [json.loads(event.removeprefix("data: ")) for event in events]
     assert "".join(delta["delta"] for delta in deltas) == done["text"] == HEARD
     assert done["type"] == "transcript.text.done"
     assert done["usage"]["output_tokens"] == 8
 
 
-async def test_a_verbose_answer_tells_how_long_the_sound_lasts(client: httpx.AsyncClient) -> None:
-    file = encode_wav(np.zeros(12_000), rate_hz=24_000)
-    answer = await client.post(
-        URL, data={"response_format": "verbose_json", "language": "en"}, files={"file": ("x", file)}
-    )
+def talk() -> bytes:
+    """Record two seconds of noise, one of silence, and three of noise."""
+    random = np.random.default_rng(0)
+    levels = np.repeat([0.1, 0.0, 0.1], np.array([2, 1, 3]) * 16_000)
+    return encode_wav(levels * random.uniform(-1, 1, len(levels)), rate_hz=16_000)
+
+
+async def ask_timed(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
+    return await client.post(URL, data=fields, files={"file": ("x", talk())})
+
+
+async def test_a_verbose_answer_tells_what_was_said_when(client: httpx.AsyncClient) -> None:
+    answer = await ask_timed(client, response_format="verbose_json", language="en")
     body = answer.json()
-    assert (body["task"], body["language"], body["duration"]) == ("transcribe", "english", 0.5)
-    assert body["text"].startswith("audio")
+    assert (body["task"], body["language"], body["duration"]) == ("transcribe", "english", 6.0)
+    assert (body["segmentation"], "words" in body) == ("pauses", False)
+    first, second = body["segments"]
+    assert (first["start"], first["end"]) == pytest.approx((0.0, 2.15), abs=0.03)
+    assert (second["start"], second["end"]) == pytest.approx((2.85, 6.0), abs=0.03)
+    assert body["text"] == f"{first['text']} {second['text']}"
+    assert first["text"].startswith("audio 69164 bytes")
+    assert (first["id"], second["id"], second["seek"]) == (0, 1, 284)
+    assert len(first["tokens"]) == 9
+    assert first["avg_logprob"] == -0.5
+    assert body["usage"]["output_tokens"] == 18
+
+
+async def test_words_have_times_that_are_marked_as_approximate(client: httpx.AsyncClient) -> None:
+    fields = {"response_format": "verbose_json", "timestamp_granularities[]": ["word", "segment"]}
+    body = (await ask_timed(client, **fields)).json()
+    assert body["word_times"] == "approximate"
+    words = body["words"]
+    assert [word["word"] for word in words] == body["text"].split()
+    times = [at_s for word in words for at_s in (word["start"], word["end"])]
+    assert times == sorted(times)
+    assert times[-1] <= 6.0
+
+
+async def test_subtitles_are_written_as_srt_and_as_vtt(client: httpx.AsyncClient) -> None:
+    answer = await ask_timed(client, response_format="srt")
+    assert answer.headers["content-type"] == "application/x-subrip", answer.text
+    first, second, rest = answer.text.split("\n\n")
+    assert (first.split("\n")[0], second.split("\n")[0], rest) == ("1", "2", "")
+    assert first.split("\n")[1].startswith("00:00:00,000 --> 00:00:02,1")
+    answer = await ask_timed(client, response_format="vtt")
+    assert answer.headers["content-type"] == "text/vtt; charset=utf-8"
+    assert answer.text.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:02.1")
+
+
+async def test_segments_may_come_as_events(client: httpx.AsyncClient) -> None:
+    answer = await ask_timed(client, response_format="verbose_json", stream="true")
+    events = [json.loads(event.removeprefix("data: ")) for event in answer.text.split("\n\n")[:-1]]
+    assert [event["type"].removeprefix("transcript.text.") for event in events] == [
+        *("delta", "segment", "delta", "segment", "done")
+    ]
+    assert events[1]["text"] == events[0]["delta"]
+    assert events[4]["text"] == events[0]["delta"] + events[2]["delta"]
+    assert events[3]["start"] == pytest.approx(2.85, abs=0.03)
+
+
+async def test_silence_has_no_words(client: httpx.AsyncClient) -> None:
+    file = encode_wav(np.zeros(12_000), rate_hz=24_000)
+    asked = {"data": {"response_format": "verbose_json"}, "files": {"file": ("x", file)}}
+    body = (await client.post(URL, **asked)).json()
+    assert (body["text"], body["segments"], body["duration"]) == ("", [], 0.5)
+    assert body["usage"]["total_tokens"] == 0
+
+
+async def test_an_answer_may_tell_how_sure_it_is(client: httpx.AsyncClient) -> None:
+    body = (await ask(client, **{"include[]": "logprobs"})).json()
+    assert "".join(token["token"] for token in body["logprobs"]) == body["text"]
+    assert body["logprobs"][0]["logprob"] == -0.5
+    events = (await ask(client, stream="true", **{"include[]": "logprobs"})).text.split("\n\n")
+    assert json.loads(events[0][6:])["logprobs"][0]["token"] == "audio "
 
 
 async def test_a_verbose_answer_needs_sound_that_can_be_read(client: httpx.AsyncClient) -> None:
@@ -74,7 +140,9 @@ async def test_a_verbose_answer_needs_sound_that_can_be_read(client: httpx.Async
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"response_format": "srt"}, "response_format"),
+        ({"response_format": "diarized_json"}, "response_format"),
+        ({"include": "poems"}, "include"),
+        ({"timestamp_granularities[]": "letter"}, "timestamp_granularities"),
         ({"temperature": "hot"}, "temperature"),
         ({"temperature": "3"}, "temperature"),
         ({"stream": "maybe"}, "stream"),

@@ -18,7 +18,8 @@ from myna.media.compress import MEDIA_TYPES, Tempo, sound_encoder
 from myna.server.body import read_wire
 from myna.server.context import context_of, request_key
 from myna.server.render import events_of
-from myna.server.schemas.audio import AudioUsage, SoundEvent, SpeechRequest, VoiceList
+from myna.server.render_transcripts import audio_usage
+from myna.server.schemas.audio import SoundEvent, SpeechRequest, VoiceList
 from myna.server.speech import VOICE_ALIASES, format_of, voice_of
 from myna.server.sse import EVENTS, ByteStream, EventStream
 
@@ -112,17 +113,6 @@ async def sound_events(pieces: AsyncGenerator[bytes | Usage, None]) -> AsyncGene
             elif piece:
                 audio = base64.b64encode(piece).decode("ascii")
                 yield msgspec.json.encode(SoundEvent(type="speech.audio.delta", audio=audio))
-
-
-def audio_usage(usage: Usage) -> AudioUsage:
-    """Count the tokens of an answer that was heard or spoken."""
-    num_answered = usage.completion_tokens + usage.audio_tokens
-    return AudioUsage(
-        type="tokens",
-        input_tokens=usage.prompt_tokens,
-        output_tokens=num_answered,
-        total_tokens=usage.prompt_tokens + num_answered,
-    )
 
 
 def _check(wire: SpeechRequest) -> None:

@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from functools import partial
 from typing import Literal
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from myna.core import requests as core
 from myna.core.errors import InvalidRequest, Unsupported
-from myna.core.events import Event, Finished, TextDelta, Usage
+from myna.core.events import Event
 from myna.core.messages import AudioPart, Message, TextPart
-from myna.media.decoder import Decoder
 from myna.media.limits import MediaBudget
 from myna.server.context import context_of, request_key
 from myna.server.form import read_form
+from myna.server.hearing import Ask, Segment, decode, hear
 from myna.server.render import events_of
-from myna.server.routes.audio import audio_usage
-from myna.server.schemas.audio import (
-    TextEvent,
-    Transcription,
-    TranscriptionRequest,
-    VerboseTranscription,
+from myna.server.render_transcripts import (
+    segment_events,
+    subtitles,
+    text_events,
+    verbose,
+    whole_transcript,
 )
+from myna.server.schemas.audio import TranscriptionRequest
 from myna.server.schemas.parse import from_form
-from myna.server.sse import EventStream, WholeAnswer
+from myna.server.sse import EVENTS, EventStream, WholeAnswer
 from myna.text.instructions import language_name, transcribe_prompt, translate_prompt
 
 Task = Literal["transcribe", "translate"]
+TIMED_FORMATS = ("verbose_json", "srt", "vtt")
+GRANULARITIES = ("segment", "word")
+MEDIA_TYPES = {"text": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}
 
 
 async def create_transcription(request: Request) -> Response:
@@ -48,40 +51,94 @@ async def create_translation(request: Request) -> Response:
 
 async def _answer(request: Request, task: Task) -> Response:
     context = context_of(request)
-    settings = context.settings
     form = await read_form(request)
     wire = from_form(form.fields, TranscriptionRequest)
     card = await context.model(wire.model)
     if "audio" not in card.inputs:
         raise Unsupported(f"{card.id!r} takes {', '.join(card.inputs)}, not sound.", param="model")
-    if wire.timestamp_granularities:
-        raise Unsupported(
-            "No model here tells when a word was said; leave `timestamp_granularities` out.",
+    granularities = _listed(
+        wire.timestamp_granularities, known=GRANULARITIES, param="timestamp_granularities"
+    )
+    if granularities and wire.response_format != "verbose_json":
+        raise InvalidRequest(
+            "`timestamp_granularities` needs `response_format` to be verbose_json.",
             param="timestamp_granularities",
         )
     data = _file(form.files)
-    asked = core.Request(
-        id=core.RequestId(f"req_{request_key(request)}"),
-        model=card.id,
-        input=_question(data, wire, task),
-        sampling=core.SamplingParams(
-            temperature=wire.temperature or 0.0, max_tokens=wire.max_completion_tokens
-        ),
-        deadline_s=settings.deadline_s,
-    )
-    events = events_of(context.service, asked)
+    has_logprobs = bool(_listed(wire.include, known=("logprobs",), param="include"))
+    is_timed = wire.response_format in TIMED_FORMATS
+    key = request_key(request)
+
+    def ask(file: bytes, number: int) -> AsyncGenerator[Event, None]:
+        asked = core.Request(
+            id=core.RequestId(f"req_{key}-{number}"),
+            model=card.id,
+            input=_question(file, wire, task),
+            sampling=core.SamplingParams(
+                temperature=wire.temperature or 0.0,
+                max_tokens=wire.max_completion_tokens,
+                logprobs=0 if has_logprobs or is_timed else None,
+            ),
+            deadline_s=context.settings.deadline_s,
+        )
+        return events_of(context.service, asked)
+
     if wire.stream:
         return EventStream(
-            text_events(events),
-            ping_s=settings.ping_s,
-            timeout_s=settings.timeout_s,
-            request_id=asked.id,
+            segment_events(_hear(data, ask))
+            if is_timed
+            else text_events(ask(data, 0), has_logprobs=has_logprobs),
+            ping_s=context.settings.ping_s,
+            timeout_s=context.settings.timeout_s,
+            request_id=f"req_{key}",
+            framing=EVENTS,
         )
+    is_plain = wire.response_format == "text"
+    if is_timed:
+        work = partial(_timed, data, ask, wire, task, has_words="word" in granularities)
+    else:
+        work = partial(whole_transcript, ask(data, 0), is_plain=is_plain, has_logprobs=has_logprobs)
     return WholeAnswer(
-        partial(_whole, events, wire, task, data),
-        timeout_s=settings.timeout_s,
-        media_type="text/plain" if wire.response_format == "text" else "application/json",
+        work,
+        timeout_s=context.settings.timeout_s,
+        media_type=MEDIA_TYPES.get(wire.response_format or "json", "application/json"),
     )
+
+
+async def _hear(data: bytes, ask: Ask) -> AsyncGenerator[Segment, None]:
+    sound = await asyncio.to_thread(decode, data)
+    async with aclosing(hear(sound, ask)) as segments:
+        async for segment in segments:
+            yield segment
+
+
+async def _timed(
+    data: bytes, ask: Ask, wire: TranscriptionRequest, task: Task, *, has_words: bool
+) -> bytes:
+    """Write the whole answer in one of the forms that tell when something was said."""
+    sound = await asyncio.to_thread(decode, data)
+    async with aclosing(hear(sound, ask)) as heard:
+        segments = [segment async for segment in heard]
+    if wire.response_format != "verbose_json":
+        return subtitles(segments, is_vtt=wire.response_format == "vtt")
+    return verbose(
+        segments,
+        task=task,
+        language=language_name(wire.language).lower() if wire.language else "unknown",
+        duration_s=sound.duration_s,
+        temperature=wire.temperature or 0.0,
+        has_words=has_words,
+    )
+
+
+def _listed(wire: str | None, *, known: tuple[str, ...], param: str) -> set[str]:
+    """Read a list that has commas between."""
+    listed = set(filter(None, (wire or "").split(",")))
+    for name in sorted(listed - set(known)):
+        raise InvalidRequest(
+            f"`{param}` holds {name!r}; known are {', '.join(known)}.", param=param
+        )
+    return listed
 
 
 def _file(files: dict[str, bytes]) -> bytes:
@@ -104,58 +161,6 @@ def _question(data: bytes, wire: TranscriptionRequest, task: Task) -> core.ChatI
         text = translate_prompt(context=wire.prompt)
     turn = Message(role="user", content=(AudioPart(data), TextPart(text)))
     return core.ChatInput(messages=(turn,))
-
-
-async def _whole(
-    events: AsyncGenerator[Event, None], wire: TranscriptionRequest, task: Task, data: bytes
-) -> bytes:
-    """Write the whole answer in the form that was asked for."""
-    duration_s = 0.0
-    if wire.response_format == "verbose_json":
-        duration_s = await asyncio.to_thread(measure_s, data)
-    pieces: list[str] = []
-    usage = Usage(prompt_tokens=0, completion_tokens=0)
-    async with aclosing(events):
-        async for event in events:
-            match event:
-                case TextDelta(text=piece):
-                    pieces.append(piece)
-                case Finished():
-                    usage = event.usage
-    text = "".join(pieces).strip()
-    if wire.response_format == "text":
-        return f"{text}\n".encode()
-    if wire.response_format != "verbose_json":
-        return msgspec.json.encode(Transcription(text=text, usage=audio_usage(usage)))
-    heard = VerboseTranscription(
-        task=task,
-        language=language_name(wire.language).lower() if wire.language else "unknown",
-        duration=round(duration_s, 3),
-        text=text,
-        usage=audio_usage(usage),
-    )
-    return msgspec.json.encode(heard)
-
-
-def measure_s(data: bytes) -> float:
-    """Find out how long a sound lasts, by decoding it in a process that may be killed."""
-    with closing(Decoder(num_children=1)) as decoder:
-        return decoder.audio(data, MediaBudget()).duration_s
-
-
-async def text_events(events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
-    """Write what is heard as events, as it is understood."""
-    pieces: list[str] = []
-    async with aclosing(events):
-        async for event in events:
-            match event:
-                case TextDelta(text=piece):
-                    pieces.append(piece)
-                    yield msgspec.json.encode(TextEvent(type="transcript.text.delta", delta=piece))
-                case Finished():
-                    text, usage = "".join(pieces), audio_usage(event.usage)
-                    done = TextEvent(type="transcript.text.done", text=text, usage=usage)
-                    yield msgspec.json.encode(done)
 
 
 routes = [
