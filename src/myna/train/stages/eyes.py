@@ -1,0 +1,215 @@
+"""Stage: the vision encoder learns what lies in each token of a picture, and what moves in clips.
+
+Linear heads on its output, which the thinker will read, name the thing, colour and characters of
+every token; others read the deepstack features. The heads are for training only.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from myna.media import decoded, patches
+from myna.media.patches import Patches
+from myna.models.qwen3_omni.config import Config
+from myna.models.qwen3_omni.encoder_config import VisionConfig
+from myna.models.qwen3_omni.vision_encoder import VisionEncoder
+from myna.train import shapes, start, workshop
+from myna.train.loop import Losses, Schedule, Trainer
+from myna.train.pictures import fonts, icons, lines, scenes
+from myna.train.pictures.fonts import Fonts
+from myna.train.pictures.icons import Icons
+from myna.train.pictures.labels import (
+    CHANGES,
+    CHARACTERS,
+    HUES,
+    MAX_CENTRES,
+    SLOTS,
+    THINGS,
+    UNSCORED,
+    TokenLabels,
+    label_line,
+    label_things,
+)
+from myna.train.pictures.rule import PICTURE_RULE
+
+STAGE = "eyes"
+SEED = 3
+BATCH = 64
+MAX_THINGS = 9
+DEEPSTACK_WEIGHT = 0.3
+SCHEDULE = Schedule(steps=9_000, rate=1.5e-3, warmup=300)
+CLASSES = {  # of each kind of label
+    "thing": len(THINGS),
+    "hue": len(HUES),
+    "centres": MAX_CENTRES + 1,
+    "characters": SLOTS * len(CHARACTERS),
+    "change": len(CHANGES),
+}
+WEIGHTS = {"thing": 1.0, "hue": 0.5, "centres": 0.5, "characters": 1.0, "change": 0.5}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Hold a picture or clip as the encoder reads it, and the labels of its tokens."""
+
+    cut: Patches
+    labels: TokenLabels
+
+
+class Heads(nn.Module):
+    """Read every kind of label off a token."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.proj = nn.Linear(width, sum(CLASSES.values()))
+
+    def forward(self, tokens: Tensor) -> dict[str, Tensor]:
+        """Map (N, D) to logits (N, classes), or (N, SLOTS, classes) for characters."""
+        split = self.proj(self.norm(tokens)).float().split(list(CLASSES.values()), dim=-1)
+        logits = dict(zip(CLASSES, split, strict=True))
+        logits["characters"] = logits["characters"].unflatten(-1, (SLOTS, -1))
+        return logits
+
+
+class Eyes(nn.Module):
+    """Hold the encoder, under the name that the thinker gives it, and heads."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.visual = VisionEncoder(config)
+        self.heads = Heads(config.out_width)
+        self.deepstack_heads = nn.ModuleList(
+            Heads(config.out_width) for _ in config.deepstack_layers
+        )
+
+
+class Gallery:
+    """Draw batches; that of a step depends on its number only.
+
+    Args:
+        shown: icons to show.
+        fonts: to write in.
+        seed: of all draws.
+    """
+
+    def __init__(self, shown: Icons, fonts: Fonts, *, seed: int) -> None:
+        self.icons = shown
+        self.fonts = fonts
+        self.seed = seed
+
+    def at(self, step: int, size: int = BATCH) -> list[Sample]:
+        """Draw the batch of a step, those of one size next to one another."""
+        rng = random.Random(f"{self.seed} {step}")
+        samples = [self.draw(rng) for _ in range(size)]
+        return sorted(samples, key=lambda sample: sample.cut.grid)
+
+    def draw(self, rng: random.Random) -> Sample:
+        """Draw one picture of any kind."""
+        kind = rng.random()
+        if kind < 0.45:
+            return self.scene(scenes.lone(rng, self.icons))
+        if kind < 0.7:
+            planned = scenes.plan(rng, self.icons, rng.randint(1, MAX_THINGS))
+            return self.scene(scenes.scene(rng, self.icons, planned))
+        return self.line(lines.line(rng, self.fonts))
+
+    def scene(self, scene: scenes.Scene) -> Sample:
+        """Cut and label a scene."""
+        cut = patches.cut_image(decoded.Picture(pixels=scene.pixels), PICTURE_RULE)
+        return Sample(cut, label_things(scene.things, *_token_grid(cut)))
+
+    def line(self, line: lines.Line) -> Sample:
+        """Cut and label a line."""
+        cut = patches.cut_image(decoded.Picture(pixels=line.pixels), PICTURE_RULE)
+        return Sample(cut, label_line(line, *_token_grid(cut)))
+
+
+def vision_config() -> VisionConfig:
+    """Read the shape of nano's vision encoder."""
+    return Config.from_hf(shapes.config(defaultdict(int))).thinker.vision
+
+
+def build() -> Eyes:
+    """Make the networks with their first weights."""
+    with torch.device("meta"):
+        eyes = Eyes(vision_config())
+    start.materialise(eyes, seed=SEED)
+    return eyes
+
+
+def look(
+    eyes: Eyes, samples: Sequence[Sample]
+) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+    """Encode samples.
+
+    Returns:
+        The logits of the heads on the tokens and of those on each deepstack feature; the labels.
+    """
+    rows = torch.from_numpy(np.concatenate([sample.cut.rows for sample in samples]))
+    seen = eyes.visual(rows, [sample.cut.grid for sample in samples])
+    logits = [eyes.heads(seen.tokens)]
+    pairs = zip(eyes.deepstack_heads, seen.deepstack, strict=True)
+    logits.extend(heads(feature) for heads, feature in pairs)
+    labels = {
+        field.name: torch.from_numpy(
+            np.concatenate([getattr(sample.labels, field.name) for sample in samples])
+        )
+        for field in fields(TokenLabels)
+    }
+    return logits, labels
+
+
+def losses(eyes: Eyes, samples: Sequence[Sample]) -> Losses:
+    """Compute the weighted cross entropy of all labels, and shares of right ones."""
+    (first, *deeper), labels = look(eyes, samples)
+    total = _cross_entropy(first, labels)
+    for logits in deeper:
+        total = total + DEEPSTACK_WEIGHT * _cross_entropy(logits, labels)
+    right = {f"{kind} right": _right(first[kind], labels[kind]) for kind in CLASSES}
+    return {"loss": total, **{name: share for name, share in right.items() if share is not None}}
+
+
+def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
+    """Train, or go on training.
+
+    Args:
+        minutes: of this sitting; None trains to the end.
+        report: takes lines of progress.
+    """
+    gallery = Gallery(icons.load(), fonts.installed(fonts.PACKAGES), seed=SEED)
+    eyes = build()
+    schedule = replace(SCHEDULE, minutes=minutes)
+    trainer = Trainer(eyes, workshop.folder(STAGE), schedule, report=report)
+    trainer.run(lambda step: losses(eyes, gallery.at(step)))
+
+
+def _token_grid(cut: Patches) -> tuple[int, int]:
+    _, rows, columns = cut.grid
+    return rows // PICTURE_RULE.merge, columns // PICTURE_RULE.merge
+
+
+def _cross_entropy(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
+    total = torch.zeros(())
+    for kind, weight in WEIGHTS.items():
+        wanted = labels[kind].flatten()
+        if (wanted != UNSCORED).any():
+            given = logits[kind].flatten(0, -2)
+            total = total + weight * functional.cross_entropy(given, wanted)
+    return total
+
+
+def _right(logits: Tensor, labels: Tensor) -> Tensor | None:
+    """Give the share of right labels among those that are something."""
+    something = labels > 0
+    if not something.any():
+        return None
+    return (logits.argmax(-1) == labels)[something].float().mean()
