@@ -88,9 +88,11 @@ def load_here(choice: ModelChoice, progress: Progress) -> Service:
     if choice.path is None:
         return EchoService(delay_s=0.02)
     # Loads torch: seconds that only a model in this process is worth.
-    from myna.pipeline.service import LocalService  # noqa: PLC0415
+    from myna.pipeline.load import LoadOptions  # noqa: PLC0415
+    from myna.pipeline.service import load_service  # noqa: PLC0415
 
-    return LocalService(load_model_here(choice, progress))
+    options = msgspec.convert(choice.load_options(), LoadOptions)
+    return load_service(choice.path, options, progress)
 
 
 def load_model_here(choice: ModelChoice, progress: Progress) -> LoadedModel:

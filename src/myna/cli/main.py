@@ -27,6 +27,7 @@ COMMANDS = {
     "say": "Speak a text",
     "caption": "Describe a picture, a sound or a clip",
     "tour": "See what the model in the box can do, hands off",
+    "edit": "Change pictures as a prompt says",
     "serve": "Serve a model over HTTP, to OpenAI clients",
     "list": "Show the models one can name, and which are here",
     "pull": "Fetch a model",

@@ -53,13 +53,19 @@ class LocalTalker:
         self.has_chat_template = card.has_chat_template
 
     def answer(
-        self, question: Input, sampling: SamplingParams, *, speech: Speech | None = None
+        self,
+        question: Input,
+        sampling: SamplingParams,
+        *,
+        speech: Speech | None = None,
+        num_choices: int = 1,
     ) -> Generator[Event]:
-        """Stream the events of one answer."""
+        """Stream the events of one answer, or of several."""
         request = Request(
             id=RequestId(f"cli-{next(self._ids)}"),
             input=question,
             sampling=sampling,
+            num_choices=num_choices,
             speech=speech,
         )
         arrived: queue.SimpleQueue[Event | None] = queue.SimpleQueue()

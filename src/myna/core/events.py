@@ -109,6 +109,56 @@ class AudioDelta(msgspec.Struct, frozen=True, kw_only=True, tag="audio"):
     rate_hz: int
 
 
+class EditProgress(msgspec.Struct, frozen=True, kw_only=True, tag="edit_progress"):
+    """Tell how far the edit of picture `index` has come.
+
+    Attributes:
+        stage: what is being done.
+        done: the part of this stage that is done, from 0 to 1.
+        remaining_s: time left for all of the edit, where it can be told.
+    """
+
+    index: int
+    stage: Literal["reading", "planning", "drawing", "finishing"]
+    done: float
+    remaining_s: float | None = None
+
+
+class Drift(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell by how much an edited picture lies off its original.
+
+    Attributes:
+        right_px: how far it was moved to the right.
+        down_px: how far it was moved down.
+        zoom: by how much it was made larger, about its centre.
+        is_undone: whether it was brought back.
+    """
+
+    right_px: float
+    down_px: float
+    zoom: float
+    is_undone: bool
+
+
+class PictureDelta(msgspec.Struct, frozen=True, kw_only=True, tag="picture"):
+    """Show picture `index` of an edit, unfinished or final.
+
+    Attributes:
+        data: a file.
+        width: in pixels.
+        height: in pixels.
+        preview_idx: number of the preview; `None` if this is the final picture.
+        drift: of a final picture, where it was measured.
+    """
+
+    index: int
+    data: bytes
+    width: int
+    height: int
+    preview_idx: int | None = None
+    drift: Drift | None = None
+
+
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     """End choice `index`."""
 
@@ -131,6 +181,8 @@ Event = (
     | ReasoningDelta
     | ToolCallDelta
     | AudioDelta
+    | EditProgress
+    | PictureDelta
     | Finished
     | Failed
 )

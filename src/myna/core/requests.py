@@ -77,7 +77,40 @@ class SayInput(msgspec.Struct, frozen=True, kw_only=True, tag="say"):
     text: str
 
 
-Input = ChatInput | TextInput | TokenInput | SayInput
+class EditInput(msgspec.Struct, frozen=True, kw_only=True, tag="edit"):
+    """Ask for pictures to be changed as a prompt says; the request's `sampling` brings the seed.
+
+    Attributes:
+        pictures: files; the prompt calls them Picture 1, Picture 2 and so on.
+        prompt: what is to be changed.
+        negative_prompt: what to stay away from; with a guidance of 1 it has no effect.
+        mask: a file as large as the first picture, which is changed where the mask is transparent,
+            or, if it is opaque all over, white. Everywhere else the picture keeps its own pixels.
+        size: width and height of the answer; `None` is the picture's own.
+        work_px: pixels of the picture that the model works on, if `size` leaves it open.
+        num_steps: how many steps lead out of noise; `None` is the model's usual number.
+        guidance: how far to push from the negative prompt to the prompt; `None` is the usual way.
+        num_previews: how many unfinished pictures to show on the way.
+        is_aligned: undo shifts and zooms that the model made without being asked to.
+        file_format: of the answer.
+        quality: of the answer, from 0 to 100, in formats that lose something.
+    """
+
+    pictures: tuple[bytes, ...]
+    prompt: str
+    negative_prompt: str = " "
+    mask: bytes | None = None
+    size: tuple[int, int] | None = None
+    work_px: int | None = None
+    num_steps: int | None = None
+    guidance: float | None = None
+    num_previews: int = 0
+    is_aligned: bool = True
+    file_format: Literal["png", "jpeg", "webp"] = "png"
+    quality: int = 95
+
+
+Input = ChatInput | TextInput | TokenInput | SayInput | EditInput
 
 
 class Constraint(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,13 +23,14 @@ import numpy as np
 
 from myna.core.errors import ErrorInfo, InvalidRequest, MynaError, TooLarge
 from myna.media.audio import decode_audio
-from myna.media.image import decode_image, warm_up
+from myna.media.image import decode_image, decode_mask, warm_up
 from myna.media.jobs import (
     ArrayInfo,
     Arrays,
     AudioJob,
     Decoded,
     ImageJob,
+    MaskJob,
     Ready,
     Refused,
     Task,
@@ -85,6 +86,8 @@ def _decode(task: Task, data: bytes, budget: MediaBudget) -> tuple[Decoded, Arra
     match task.job:
         case ImageJob():
             arrays = [decode_image(data, budget).pixels]
+        case MaskJob():
+            arrays = [decode_mask(data, budget)]
         case AudioJob(rate_hz=wanted_hz):
             sound = decode_audio(data, budget, rate_hz=wanted_hz)
             arrays, rate_hz = [sound.samples], sound.rate_hz

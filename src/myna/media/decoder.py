@@ -30,7 +30,7 @@ from myna.core.errors import (
     TooLarge,
     Unavailable,
 )
-from myna.media.decoded import Clip, Picture, Sound
+from myna.media.decoded import Clip, Picture, Pixels, Sound
 from myna.media.frame_choice import ClipOptions
 from myna.media.jobs import (
     Answer,
@@ -39,6 +39,7 @@ from myna.media.jobs import (
     Decoded,
     ImageJob,
     Job,
+    MaskJob,
     Ready,
     Refused,
     Task,
@@ -90,6 +91,12 @@ class Decoder:
         """Decode a picture."""
         _, arrays = self._decode(ImageJob(), data, budget)
         return Picture(pixels=_array(arrays, 0, "uint8"))
+
+    def mask(self, data: bytes, budget: MediaBudget) -> Pixels:
+        """Decode a mask: (height, width), 255 where all is marked, 0 where nothing is."""
+        _, arrays = self._decode(MaskJob(), data, budget)
+        marked: Pixels = _array(arrays, 0, "uint8")
+        return marked
 
     def audio(
         self, data: bytes, budget: MediaBudget, *, rate_hz: int | None = MODEL_RATE_HZ

@@ -40,6 +40,7 @@ TURNS = {
     8: (True, True, False),
 }
 STRIP_ROWS = 256
+LEVELS = 256
 WHITE = (255, 255, 255)
 # What Pillow raises, in one place or another, over files that are damaged.
 DAMAGE = (
@@ -69,6 +70,40 @@ def decode_image(data: bytes, budget: MediaBudget) -> Picture:
         with _open(data) as image:
             budget.charge_image(*image.size)
             return _decode(image)
+
+
+def decode_mask(data: bytes, budget: MediaBudget) -> Pixels:
+    """Decode a mask: how much of each place is marked, from 0 to 255.
+
+    What is transparent is marked; in a picture that is opaque all over, what is white.
+
+    Args:
+        data: the file.
+        budget: charged as for a picture.
+
+    Returns:
+        (height, width) uint8.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in `decode_image`
+        with _open(data) as image:
+            budget.charge_image(*image.size)
+            try:
+                image.load()
+                orientation = _read_orientation(image)
+                marked = _read_marks(image)
+            except DAMAGE as error:
+                raise _damaged() from error
+    return _turn(marked[:, :, None], orientation)[:, :, 0]
+
+
+def _read_marks(image: Image.Image) -> Pixels:
+    """Give what is transparent, or else how bright a picture is."""
+    if image.has_transparency_data:
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+        if alpha.min() < LEVELS - 1:
+            return LEVELS - 1 - alpha
+    return np.asarray(_to_rgb(image).convert("L"))
 
 
 def warm_up() -> None:
@@ -103,10 +138,14 @@ def _decode(image: Image.Image) -> Picture:
         orientation = _read_orientation(image)
         pixels = _read_pixels(image)
     except DAMAGE as error:
-        raise InvalidRequest(
-            "the picture is damaged and cannot be decoded; save it again", code="bad_media"
-        ) from error
+        raise _damaged() from error
     return Picture(pixels=_turn(pixels, orientation))
+
+
+def _damaged() -> InvalidRequest:
+    return InvalidRequest(
+        "the picture is damaged and cannot be decoded; save it again", code="bad_media"
+    )
 
 
 def _read_orientation(image: Image.Image) -> int:

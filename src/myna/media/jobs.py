@@ -29,6 +29,10 @@ class ImageJob(msgspec.Struct, frozen=True, kw_only=True, tag="image"):
     """Ask for a picture."""
 
 
+class MaskJob(msgspec.Struct, frozen=True, kw_only=True, tag="mask"):
+    """Ask for what a mask marks."""
+
+
 class AudioJob(msgspec.Struct, frozen=True, kw_only=True, tag="audio"):
     """Ask for a sound, at a rate or at its own."""
 
@@ -41,7 +45,7 @@ class VideoJob(msgspec.Struct, frozen=True, kw_only=True, tag="video"):
     options: ClipOptions
 
 
-Job = ImageJob | AudioJob | VideoJob
+Job = ImageJob | MaskJob | AudioJob | VideoJob
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

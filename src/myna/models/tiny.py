@@ -180,6 +180,7 @@ def write_weights(
     dtype: str,
     shard_bytes: int,
     draw: Draw = draw,
+    stem: str = "model",
 ) -> None:
     """Write random weights and their index, one shard in memory at a time.
 
@@ -190,17 +191,18 @@ def write_weights(
         dtype: "float32" or "bfloat16".
         shard_bytes: bytes of weights after which a new shard begins.
         draw: makes one tensor.
+        stem: how the files' names begin.
     """
     shards = list(_shards(tensors, DTYPES[dtype].itemsize, shard_bytes))
     weight_map: dict[str, str] = {}
     for number, shard in enumerate(shards, start=1):
-        file_name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        file_name = f"{stem}-{number:05d}-of-{len(shards):05d}.safetensors"
         drawn = {name: draw(name, shape, seed=seed).to(DTYPES[dtype]) for name, shape in shard}
         save_file(drawn, folder / file_name, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(drawn, file_name)
     total_bytes = sum(map(prod, tensors.values())) * DTYPES[dtype].itemsize
     index = {"metadata": {"total_size": total_bytes}, "weight_map": weight_map}
-    write_json(folder / "model.safetensors.index.json", index)
+    write_json(folder / f"{stem}.safetensors.index.json", index)
 
 
 def _shards(

@@ -16,6 +16,7 @@ from myna.core.errors import ContextOverflow, InvalidRequest
 from myna.core.messages import text_message
 from myna.core.requests import (
     ChatInput,
+    EditInput,
     Input,
     Request,
     SamplingParams,
@@ -181,7 +182,7 @@ class Preparer:
 
     def _prompt(self, request: Request, speaking: Speaking | None) -> _Prompt:
         asked, tokenizer = request.input, self._model.tokenizer
-        assert not isinstance(asked, SayInput), "a given text is not prepared for the engine"
+        assert not isinstance(asked, SayInput | EditInput), "it is not prepared for the engine"
         if isinstance(asked, ChatInput):
             return self._chat_prompt(asked, speaking)
         if isinstance(asked, TokenInput):
@@ -230,7 +231,7 @@ class Preparer:
 
     def _echo_text(self, request: Request) -> str | None:
         asked = request.input
-        if isinstance(asked, ChatInput | SayInput) or not asked.echo:
+        if not isinstance(asked, TextInput | TokenInput) or not asked.echo:
             return None
         if isinstance(asked, TextInput):
             return asked.prompt

@@ -12,13 +12,14 @@ from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
-from myna.core.errors import InternalError, MynaError
+from myna.core.errors import InternalError, MynaError, Unsupported
 from myna.core.events import Event, Failed, Finished
 from myna.core.progress import Progress
-from myna.core.requests import ChatInput, Request, SayInput
-from myna.core.service import Health, ModelCard
+from myna.core.requests import ChatInput, EditInput, Request, SayInput
+from myna.core.service import Health, ModelCard, Service
 from myna.engine.engine import Engine
 from myna.pipeline.answer import RequestAnswer
+from myna.pipeline.edit import is_edit_folder, load_edit_service
 from myna.pipeline.engine_thread import EngineThread
 from myna.pipeline.load import LoadedModel, LoadOptions, load_model
 from myna.pipeline.prepare import Prepared, PreparedText, Preparer
@@ -58,6 +59,12 @@ class LocalService:
                 yield event
 
     def _prepare(self, request: Request) -> Prepared | PreparedText:
+        if isinstance(request.input, EditInput):
+            raise Unsupported(
+                f"{self._model.card.id!r} does not edit pictures; take a model that does, such as "
+                "qwen-image-edit-2509",
+                param="model",
+            )
         if isinstance(request.input, SayInput):
             return self._preparer.prepare_text(request, request.input)
         return self._preparer.prepare(request)
@@ -123,6 +130,13 @@ class LocalService:
         await asyncio.to_thread(self._preparer.close)  # waits for a grammar that is being proved
 
 
+def load_service(path: Path, options: LoadOptions, progress: Progress) -> Service:
+    """Load a model of any kind and start serving it; may take minutes. Errors as `load_model`."""
+    if is_edit_folder(path):
+        return load_edit_service(path, options, progress)
+    return load_local_service(path, options, progress)
+
+
 def load_local_service(path: Path, options: LoadOptions, progress: Progress) -> LocalService:
-    """Load a model and start serving it; may take minutes. Errors as `load_model`."""
+    """Load a model that writes and start serving it. Errors as `load_model`."""
     return LocalService(load_model(path, options, progress))

@@ -12,7 +12,7 @@ import msgspec
 
 from myna.core.worker import run_worker
 from myna.pipeline.load import LoadOptions
-from myna.pipeline.service import load_local_service
+from myna.pipeline.service import load_service
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ def main() -> None:
     spoken, socket_fd = sys.argv[1:]
     options = msgspec.json.decode(spoken, type=WorkerOptions)
     run_worker(
-        lambda progress: load_local_service(Path(options.path), options.load, progress),
+        lambda progress: load_service(Path(options.path), options.load, progress),
         socket_fd=int(socket_fd),
     )
 

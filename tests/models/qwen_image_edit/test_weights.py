@@ -43,7 +43,7 @@ def read_layout(part: str) -> MetaCheckpoint:
 
 
 def check(part: str, network: nn.Module, rules: tuple[Rule, ...]) -> tuple[int, int, set[str]]:
-    """Check a folder; count its tensors and parameters, and give the reasons of what is left out."""
+    """Check a folder; count tensors and parameters, and say why some are left out."""
     checkpoint = read_layout(part)
     report = check_layout(network, checkpoint, rules)
     assert report.num_tensors + len(report.ignored) == len(checkpoint.tensors)

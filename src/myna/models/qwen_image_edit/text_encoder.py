@@ -134,8 +134,8 @@ def positions(ids: Tensor, grids: Sequence[Grid], config: TextEncoderConfig) -> 
             at, step = at + 1, step + 1
             continue
         rows, cols = (side // merge for side in next(pictures))
-        axes = (torch.zeros(1), torch.arange(rows), torch.arange(cols))
-        square = torch.stack(torch.meshgrid(*axes, indexing="ij")).flatten(1).long()
+        axes = (torch.arange(1), torch.arange(rows), torch.arange(cols))
+        square = torch.stack(torch.meshgrid(*axes, indexing="ij")).flatten(1)
         out[:, at : at + rows * cols] = square + step
         at, step = at + rows * cols, step + max(rows, cols)
     return out

@@ -18,7 +18,7 @@ QKV = ("q_proj", "k_proj", "v_proj")
 GATE_UP = ("gate_proj", "up_proj")
 JOINT_QKV = ("to_q", "to_k", "to_v")
 ADDED_QKV = ("add_q_proj", "add_k_proj", "add_v_proj")
-LAYER_PREFIX = "model.layers.{}."
+LAYER_PREFIXES = ("model.layers.{}.", "model.language_model.layers.{}.")
 BLOCK_PREFIX = "transformer_blocks.{}."
 
 

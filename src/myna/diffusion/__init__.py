@@ -1,0 +1,1 @@
+"""From noise to latents: schedules, guidance, the loop; and pictures that stay in place."""

@@ -1,0 +1,261 @@
+"""The networks of an editing model, each in memory only as far as there is room for it.
+
+What does not fit is read from disk, module by module, each time it is needed: the next one while
+the last one computes.
+Not here: what is done with them (edit_run).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from myna.core.errors import BadCheckpoint
+from myna.core.progress import Progress
+from myna.diffusion.schedule import Schedule
+from myna.models.fields import Fields
+from myna.models.qwen_image_edit.config import (
+    EditConfig,
+    TextEncoderConfig,
+    TransformerConfig,
+    VaeConfig,
+)
+from myna.models.qwen_image_edit.modulation import BlockModulation, Step
+from myna.models.qwen_image_edit.text_encoder import TextEncoder, make_layer
+from myna.models.qwen_image_edit.transformer import Block
+from myna.models.qwen_image_edit.vae import Vae
+from myna.models.qwen_image_edit.weights import (
+    BLOCK_PREFIX,
+    BLOCK_RULES,
+    ENCODER_END_RULES,
+    ENCODER_RULES,
+    LAYER_PREFIXES,
+    LAYER_RULES,
+    MODULATION_RULES,
+    TRANSFORMER_END_RULES,
+    TRANSFORMER_RULES,
+    VAE_RULES,
+    EditTransformer,
+)
+from myna.pipeline.load import read_json_object
+from myna.weights.checkpoint import Checkpoint
+from myna.weights.load import check_layout, load_weights
+from myna.weights.open import open_checkpoint
+from myna.weights.rules import Rule
+from myna.weights.subset import Subset
+
+log = logging.getLogger("myna.edit")
+
+PARTS = ("text_encoder", "transformer", "vae")
+
+
+class Streamed:
+    """Give modules one after another, as often as wanted; as many as have room stay in memory.
+
+    Args:
+        count: how many there are.
+        load: makes one.
+        num_kept: how many stay, from the first on.
+    """
+
+    def __init__(self, count: int, load: Callable[[int], nn.Module], *, num_kept: int) -> None:
+        self._count = count
+        self._load = load
+        self._num_kept = min(count, num_kept)
+        self._kept: list[nn.Module] = []
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="myna-stream") as reader:
+            upcoming = reader.submit(self._get, 0)
+            for idx in range(self._count):
+                module = upcoming.result()
+                if idx + 1 < self._count:
+                    upcoming = reader.submit(self._get, idx + 1)
+                yield module
+
+    def _get(self, idx: int) -> nn.Module:
+        if idx < len(self._kept):
+            return self._kept[idx]
+        module = self._load(idx)
+        if idx == len(self._kept) < self._num_kept:
+            self._kept.append(module)
+        return module
+
+
+class EditParts:
+    """Open a folder and give its networks.
+
+    Args:
+        folder: in the form of a diffusers pipeline.
+        dtype: of activations, and of weights that are not kept packed.
+        memory_bytes: what weights may take; more is read from disk again and again.
+        progress: told of loading.
+
+    Raises:
+        BadCheckpoint: it is damaged, incomplete, or its parts contradict each other.
+    """
+
+    def __init__(
+        self, folder: Path, *, dtype: torch.dtype, memory_bytes: int, progress: Progress
+    ) -> None:
+        values = {part: read_json_object(folder / part / "config.json") for part in PARTS}
+        self.config = EditConfig(
+            text_encoder=TextEncoderConfig.from_hf(values["text_encoder"]),
+            transformer=TransformerConfig.from_hf(values["transformer"]),
+            vae=VaeConfig.from_hf(values["vae"]),
+        )
+        self.schedule = read_schedule(folder / "scheduler/scheduler_config.json")
+        self.dtype = dtype
+        self._files = {part: open_checkpoint(folder / part) for part in PARTS}
+        self._check()
+        self._modulated: tuple[tuple[float, ...], tuple[Step, ...]] | None = None
+        with torch.device("meta"):
+            self.text_encoder = TextEncoder(self.config.text_encoder, has_layers=False)
+            self.transformer = EditTransformer(self.config.transformer, has_blocks=False)
+            self.vae = Vae(self.config.vae)
+        ends: tuple[tuple[str, nn.Module, Sequence[Rule]], ...] = (
+            ("vae", self.vae, VAE_RULES),
+            ("transformer", self.transformer, TRANSFORMER_END_RULES),
+            ("text_encoder", self.text_encoder, ENCODER_END_RULES),
+        )
+        for done, (part, network, rules) in enumerate(ends):
+            progress("loading", done, len(ends))
+            self._fill(network, self._files[part], rules)
+            memory_bytes -= _num_bytes(network)
+        progress("loading", len(ends), len(ends))
+        self.blocks, memory_bytes = self._stream(
+            self.config.transformer.num_layers, self._load_block, memory_bytes
+        )
+        self.layers, _ = self._stream(
+            self.config.text_encoder.decoder.num_layers, self._load_layer, memory_bytes
+        )
+
+    @property
+    def num_bytes(self) -> int:
+        """Count the bytes of all that is ever read of the files."""
+        return sum(
+            info.num_bytes
+            for checkpoint in self._files.values()
+            for info in checkpoint.tensors.values()
+        )
+
+    @property
+    def kinds(self) -> set[str]:
+        """Name the formats in which weights are stored."""
+        return {info.dtype for info in self._files["transformer"].tensors.values()}
+
+    def modulation(self, noise: Sequence[float]) -> tuple[Step, ...]:
+        """Compute the modulation of a schedule, or give that of the last time."""
+        wanted = tuple(noise)
+        if self._modulated is None or self._modulated[0] != wanted:
+            count = self.config.transformer.num_layers
+            blocks = Streamed(count, self._load_modulation, num_kept=0)
+            with torch.inference_mode():
+                self._modulated = wanted, self.transformer.modulator(wanted, blocks)
+        return self._modulated[1]
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for checkpoint in self._files.values():
+            checkpoint.close()
+
+    def _check(self) -> None:
+        """Prove that all files fit, before anything large is read."""
+        with torch.device("meta"):
+            check_layout(
+                TextEncoder(self.config.text_encoder), self._files["text_encoder"], ENCODER_RULES
+            )
+            check_layout(
+                EditTransformer(self.config.transformer),
+                self._files["transformer"],
+                TRANSFORMER_RULES,
+            )
+
+    def _stream(
+        self, count: int, load: Callable[[int], nn.Module], memory_bytes: int
+    ) -> tuple[Streamed, int]:
+        """Keep as many modules as fit; returns the memory left."""
+        first = load(0)
+        each = _num_bytes(first)
+        num_kept = max(0, min(count, memory_bytes // each))
+        log.info("event=stream modules=%d kept=%d bytes_each=%d", count, num_kept, each)
+        return Streamed(count, load, num_kept=num_kept), memory_bytes - num_kept * each
+
+    def _load_block(self, idx: int) -> nn.Module:
+        with torch.device("meta"):
+            block = Block(self.config.transformer)
+        subset = Subset(self._files["transformer"], BLOCK_PREFIX.format(idx))
+        return self._fill(block, subset, BLOCK_RULES)
+
+    def _load_modulation(self, idx: int) -> nn.Module:
+        with torch.device("meta"):
+            block = BlockModulation(self.config.transformer.width)
+        subset = Subset(self._files["transformer"], BLOCK_PREFIX.format(idx))
+        return self._fill(block, subset, MODULATION_RULES)
+
+    def _load_layer(self, idx: int) -> nn.Module:
+        with torch.device("meta"):
+            layer = make_layer(self.config.text_encoder.decoder)
+        files = self._files["text_encoder"]
+        prefix = next(
+            form.format(idx)
+            for form in LAYER_PREFIXES
+            if any(name.startswith(form.format(idx)) for name in files.tensors)
+        )
+        return self._fill(layer, Subset(files, prefix), LAYER_RULES)
+
+    def _fill(self, network: nn.Module, files: Checkpoint, rules: Sequence[Rule]) -> nn.Module:
+        load_weights(network, files, rules, dtype=self.dtype, keep_packed=True)
+        return network.eval()
+
+
+def _num_bytes(network: nn.Module) -> int:
+    """Count the bytes that a network keeps, packed or not."""
+    plain = sum(value.numel() * value.itemsize for value in network.parameters())
+    packed = sum(
+        value.num_bytes
+        for module in network.modules()
+        for value in vars(module).values()
+        if hasattr(value, "num_bytes")
+    )
+    return plain + packed
+
+
+def read_schedule(path: Path) -> Schedule:
+    """Read how noise decreases.
+
+    Raises:
+        BadCheckpoint: the file is missing or damaged, or asks for another kind of schedule.
+    """
+    fields = Fields(read_json_object(path), source=str(path))
+    kind = fields.text("_class_name", default="")
+    if kind != "FlowMatchEulerDiscreteScheduler":
+        raise BadCheckpoint(
+            f"{path} asks for {kind!r:.80}, but FlowMatchEulerDiscreteScheduler is the one that "
+            "is known; download the model again"
+        )
+    for key in (
+        *("invert_sigmas", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"),
+        "stochastic_sampling",
+    ):
+        if fields.boolean(key, default=False):
+            raise fields.refuse(key, "false")
+    if not fields.boolean("use_dynamic_shifting", default=False):
+        raise fields.refuse("use_dynamic_shifting", "true")
+    fields.choice("time_shift_type", ("exponential",), default="exponential")
+    has_terminal = fields.get("shift_terminal") is not None
+    return Schedule(
+        base_tokens=fields.integer("base_image_seq_len", default=256),
+        max_tokens=fields.integer("max_image_seq_len", default=4096, low=2),
+        base_shift=fields.number("base_shift", low=-10, high=10, default=0.5),
+        max_shift=fields.number("max_shift", low=-10, high=10, default=1.15),
+        terminal=fields.number("shift_terminal", low=0, high=0.99) if has_terminal else None,
+    )
