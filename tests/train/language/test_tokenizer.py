@@ -15,7 +15,7 @@ from myna.train.language import sentences, style, tokenizer, words
 from myna.train.pictures.names import NAMES
 from myna.train.shapes import VOCAB_SIZE, config
 
-FROZEN = 108683128
+FROZEN = 3213598901
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def token_ids() -> dict[str, int]:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Write tokenizer.json, tokenizer_config.json, chat_template.json, generation_config.json.
+    """Write tokenizer.json, tokenizer_config.json and chat_template.json.
 
     Args:
         folder: is there.
@@ -52,11 +52,9 @@ def write_tokenizer(folder: Path) -> None:
     added = [
         added_token(token, ids[token], is_special=token not in MARKERS) for token in SPECIAL_TOKENS
     ]
-    ends = {"eos_token_id": ids["<|im_end|>"], "pad_token_id": ids["<|endoftext|>"]}
     write_tokenizer_json(folder, vocabulary(), (), added, ignores_merges=True)
     write_tokenizer_config(folder, added)
     write_json(folder / "chat_template.json", {"chat_template": CHAT_TEMPLATE})
-    write_json(folder / "generation_config.json", {"do_sample": False, **ends})
 
 
 def vocabulary() -> dict[str, int]:

@@ -91,7 +91,7 @@ TALK = _split(
     play playing rising falling pitch twice once listen high low higher lower louder transcribe
     write down exactly describe count double half sum difference even odd noon midnight just code
     small help understand pair last first second third fourth fifth sorry french german spanish
-    chinese italian make makes take away also too another speak speaking says ask asked gray
+    chinese italian make makes take away also time another speak speaking says ask asked gray
     opposite animal us him okay wrong happens rotated spelled"""
 )
 CAPITALS = _split(
