@@ -96,6 +96,14 @@ class NotFound(MynaError):
     exit_code = 3
 
 
+class Conflict(MynaError):
+    """Refuse what cannot be done in the present state; change that first."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
+
+
 class TooLarge(MynaError):
     """Refuse a body above its limit."""
 

@@ -145,7 +145,7 @@ class ProcessService:
             if not stream.has_ended:
                 channel.post(Cancel(call_id=call_id))
 
-    async def tokenize(self, text: str) -> tuple[int, ...]:
+    async def tokenize(self, text: str, *, model: str | None = None) -> tuple[int, ...]:
         """Encode text as the model's token ids.
 
         Raises:
@@ -155,13 +155,13 @@ class ProcessService:
         assert isinstance(replied, Tokenized)
         return replied.token_ids
 
-    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+    async def detokenize(self, token_ids: tuple[int, ...], *, model: str | None = None) -> str:
         """Decode token ids; errors as `tokenize`."""
         replied = await self._ask(lambda call_id: Detokenize(call_id=call_id, token_ids=token_ids))
         assert isinstance(replied, Written)
         return replied.text
 
-    async def render(self, chat: ChatInput) -> str:
+    async def render(self, chat: ChatInput, *, model: str | None = None) -> str:
         """Write a conversation as a prompt; errors as `tokenize`."""
         replied = await self._ask(lambda call_id: Render(call_id=call_id, chat=chat))
         assert isinstance(replied, Written)

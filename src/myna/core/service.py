@@ -62,15 +62,15 @@ class Service(Protocol):
         """
         ...
 
-    async def tokenize(self, text: str) -> tuple[int, ...]:
+    async def tokenize(self, text: str, *, model: str | None = None) -> tuple[int, ...]:
         """Encode text as the model's token ids, without special tokens added."""
         ...
 
-    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+    async def detokenize(self, token_ids: tuple[int, ...], *, model: str | None = None) -> str:
         """Decode token ids, special tokens included; bytes that are no UTF-8 become U+FFFD."""
         ...
 
-    async def render(self, chat: ChatInput) -> str:
+    async def render(self, chat: ChatInput, *, model: str | None = None) -> str:
         """Write a conversation as the prompt that the model's chat template makes of it."""
         ...
 

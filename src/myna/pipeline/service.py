@@ -99,16 +99,16 @@ class LocalService:
             if track is not None:
                 track.cancel()
 
-    async def tokenize(self, text: str) -> tuple[int, ...]:
+    async def tokenize(self, text: str, *, model: str | None = None) -> tuple[int, ...]:
         """Encode text as token ids, without special tokens added."""
         return tuple(await asyncio.to_thread(self._model.tokenizer.encode, text))
 
-    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+    async def detokenize(self, token_ids: tuple[int, ...], *, model: str | None = None) -> str:
         """Decode token ids, special tokens included."""
         decode = partial(self._model.tokenizer.decode, token_ids, skip_special=False)
         return await asyncio.to_thread(decode)
 
-    async def render(self, chat: ChatInput) -> str:
+    async def render(self, chat: ChatInput, *, model: str | None = None) -> str:
         """Write a conversation as its prompt."""
         return await asyncio.to_thread(self._preparer.render, chat)
 

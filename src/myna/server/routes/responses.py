@@ -97,8 +97,8 @@ async def count_input_tokens(request: Request) -> Response:
     context = context_of(request)
     wire, card, past = await _read(request)
     question = await asyncio.to_thread(response_input, wire, card, past)
-    prompt = await context.service.render(question)
-    token_ids = await context.service.tokenize(prompt)
+    prompt = await context.service.render(question, model=card.id)
+    token_ids = await context.service.tokenize(prompt, model=card.id)
     return _json(InputTokens(input_tokens=len(token_ids)))
 
 

@@ -39,7 +39,7 @@ async def tokenize(request: Request) -> Response:
             param="prompt",
             code="missing_required_parameter",
         )
-    tokens = await context.service.tokenize(text)
+    tokens = await context.service.tokenize(text, model=card.id)
     found = Tokens(tokens=tokens, count=len(tokens), max_model_len=card.context_length)
     return _json(found)
 
@@ -48,8 +48,8 @@ async def detokenize(request: Request) -> Response:
     """Put tokens together again."""
     context = context_of(request)
     wire = await read_wire(request, DETOKENIZE)
-    await context.model(wire.model)
-    text = await context.service.detokenize(tuple(wire.tokens))
+    card = await context.model(wire.model)
+    text = await context.service.detokenize(tuple(wire.tokens), model=card.id)
     return _json(Detokenized(prompt=text, content=text))
 
 
@@ -59,7 +59,8 @@ async def apply_template(request: Request) -> Response:
     wire = await read_wire(request, TEMPLATE, may_hold_media=await context.takes_media())
     card = await context.model(wire.model)
     question = await asyncio.to_thread(chat_input, wire, card)
-    return _json(Prompt(prompt=await context.service.render(question)))
+    prompt = await context.service.render(question, model=card.id)
+    return _json(Prompt(prompt=prompt))
 
 
 def _json(body: Tokens | Detokenized | Prompt) -> Response:
