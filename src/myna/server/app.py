@@ -15,19 +15,25 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from myna.core.errors import MynaError
+from myna.core.fleet import Fleet
 from myna.core.service import Service
 from myna.server.auth import check_browser, check_key, cors_headers, is_preflight
-from myna.server.context import Context
+from myna.server.context import Context, Control
+from myna.server.downloads import Downloads
 from myna.server.errors import error_response, internal_error, route_error
+from myna.server.library import Library
 from myna.server.limits import Gate, check_headers
 from myna.server.routes import (
     audio,
     chat,
     completions,
+    control,
     health,
     models,
     page,
+    realtime,
     responses,
+    tokens,
     transcriptions,
 )
 from myna.server.settings import ServerSettings
@@ -35,14 +41,40 @@ from myna.server.settings import ServerSettings
 log = logging.getLogger("myna.server")
 
 POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
+STARTS = ("http.response.start", "websocket.http.response.start")
 
 
-def create_app(service: Service, *, settings: ServerSettings | None = None) -> App:
-    """Make the ASGI application that serves `service`; whoever made the service closes it."""
+def create_app(
+    service: Service, *, settings: ServerSettings | None = None, library: Library | None = None
+) -> App:
+    """Make the ASGI application that serves `service`; whoever made the service closes it.
+
+    Where the service is a fleet and a `library` is given, clients may load and fetch models.
+    """
     settings = settings or ServerSettings()
-    modules = (page, models, chat, completions, responses, audio, transcriptions, health)
+    modules = (
+        page,
+        models,
+        control,
+        chat,
+        completions,
+        responses,
+        audio,
+        transcriptions,
+        realtime,
+        tokens,
+        health,
+    )
     router = Router(routes=[route for module in modules for route in module.routes])
-    context = Context(service=service, settings=settings, gate=Gate(settings.limits))
+    models_control = None
+    if isinstance(service, Fleet) and library is not None:
+        models_control = Control(fleet=service, library=library, downloads=Downloads(library))
+    context = Context(
+        service=service,
+        settings=settings,
+        gate=Gate(settings.limits),
+        models_control=models_control,
+    )
     return App(router, context)
 
 
@@ -67,7 +99,9 @@ class App:
 
         async def send_marked(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if message["type"] == "websocket.accept":
+                status = 101
+            if message["type"] in STARTS:
                 status = message["status"]
                 message["headers"] = [
                     *message.get("headers", []),
@@ -78,7 +112,7 @@ class App:
             await send(message)
 
         refusal = await self._admit(scope, receive, send_marked)
-        if refusal is not None and scope["type"] == "websocket":
+        if refusal is not None and status is None and _can_only_close(scope):
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         elif refusal is not None and status is None:
             await refusal(scope, receive, send_marked)
@@ -98,7 +132,7 @@ class App:
         except MynaError as error:
             return error_response(error.info())
         except HTTPException as error:
-            return route_error(error, method=scope["method"], path=scope["path"])
+            return route_error(error, method=scope.get("method", "GET"), path=scope["path"])
         except Exception as error:  # noqa: BLE001 - the boundary: logged, and the client is told
             request_id = f"req_{scope['myna.request_key']}"
             return error_response(internal_error(error, request_id=request_id))
@@ -122,3 +156,9 @@ class App:
         with self.context.gate.admit() as ticket:
             scope["myna.ticket"] = ticket
             await self.router(scope, receive, send)
+
+
+def _can_only_close(scope: Scope) -> bool:
+    """Tell whether a WebSocket's carrier cannot answer with a status before it is open."""
+    is_socket = scope["type"] == "websocket"
+    return is_socket and "websocket.http.response" not in scope.get("extensions", {})

@@ -79,7 +79,7 @@ def check_key(
     """
     if not settings.api_keys:
         return ""
-    given = _given_key(headers)
+    given = given_key(headers)
     if client_secrets is not None and path in REALTIME_PATHS:
         owner = client_secrets.owner(given)
         if owner is not None:
@@ -91,7 +91,8 @@ def check_key(
     raise Unauthorized("Incorrect API key provided; send `Authorization: Bearer KEY`.")
 
 
-def _given_key(headers: Headers) -> str:
+def given_key(headers: Headers) -> str:
+    """Find the key that a caller gives; empty if there is none."""
     scheme, _, given = _header(headers, b"authorization").partition(" ")
     if scheme.lower() == "bearer":
         return given.strip()

@@ -32,6 +32,7 @@ class Connection(H11Protocol):
         self.limits: Limits = config.app.context.settings.limits  # type: ignore[union-attr]
         self.header_clock: asyncio.TimerHandle | None = None
         self.stall_clock: asyncio.TimerHandle | None = None
+        self.is_upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for headers."""
@@ -47,10 +48,17 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; between requests they must become headers in time."""
         super().data_received(data)
-        if self.cycle is None or self.cycle.response_complete:
+        if self.is_upgraded:
+            self._stop_header_clock()
+        elif self.cycle is None or self.cycle.response_complete:
             self._await_headers()
         else:
             self._stop_header_clock()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Leave the connection to what carries calls, which has clocks of its own."""
+        self.is_upgraded = True
+        super().handle_websocket_upgrade(event)
 
     def pause_writing(self) -> None:
         """Note that the client does not read; it has `stall_s` to go on."""

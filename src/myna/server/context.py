@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
-from myna.core.errors import NotFound, Unavailable
+from myna.core.errors import NotFound, Unavailable, Unsupported
+from myna.core.fleet import Fleet
 from myna.core.service import ModelCard, Service
 from myna.server.auth import ClientSecrets
+from myna.server.downloads import Downloads
 from myna.server.kept import KeptResponses
+from myna.server.library import Library
 from myna.server.limits import Gate, Ticket
+from myna.server.realtime.calls import Calls
 from myna.server.settings import ServerSettings
 
 LOADING_RETRY_S = 5.0
 TEXT_ALONE = ("text",)
+
+
+@dataclass(frozen=True)
+class Control:
+    """Hold what loads, unloads and fetches models."""
+
+    fleet: Fleet
+    library: Library
+    downloads: Downloads
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,19 @@ class Context:
     gate: Gate
     kept: KeptResponses = field(default_factory=KeptResponses)
     client_secrets: ClientSecrets = field(default_factory=ClientSecrets)
+    calls: Calls = field(default_factory=Calls)
+
+    models_control: Control | None = None
+
+    def control(self) -> Control:
+        """Return what loads models, where this server may do so.
+
+        Raises:
+            Unsupported: it serves what it was started with.
+        """
+        if self.models_control is None:
+            raise Unsupported("This server serves the model it was started with, and no other.")
+        return self.models_control
 
     async def takes_media(self) -> bool:
         """Tell whether any model here takes more than text."""
@@ -46,7 +72,7 @@ class Context:
         raise NotFound(f"The model {name!r} is not served here; ask for: {served}.", param="model")
 
 
-def context_of(request: Request) -> Context:
+def context_of(request: HTTPConnection) -> Context:
     """Return the context of the application that took this request."""
     context = request.scope["myna.context"]
     assert isinstance(context, Context)
@@ -60,14 +86,14 @@ def ticket_of(request: Request) -> Ticket:
     return ticket
 
 
-def owner_of(request: Request) -> str:
+def owner_of(request: HTTPConnection) -> str:
     """Return whose the things are that this request makes or asks for."""
     owner = request.scope["myna.owner"]
     assert isinstance(owner, str)
     return owner
 
 
-def request_key(request: Request) -> str:
+def request_key(request: HTTPConnection) -> str:
     """Return the random part that all ids of this request share."""
     key = request.scope["myna.request_key"]
     assert isinstance(key, str)

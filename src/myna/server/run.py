@@ -13,6 +13,7 @@ import uvicorn
 
 from myna.server.app import App
 from myna.server.connection import Connection
+from myna.server.realtime.connection import WebSocketConnection
 
 KEEP_ALIVE_S = 30
 LAST_WORDS_S = 2
@@ -65,7 +66,9 @@ def make_server(
         host=host,
         port=port,
         http=Connection,
-        ws="none",
+        ws=WebSocketConnection,
+        ws_max_size=app.context.calls.limits.max_frame_bytes,
+        ws_per_message_deflate=False,  # An inflated frame would be a bomb.
         loop="asyncio",
         lifespan="off",
         log_config=None,

@@ -33,7 +33,7 @@ def parse(body: bytes, decoder: msgspec.json.Decoder[Wire], *, limits: Limits) -
             body = _flatten(body)
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _field_error(str(error)) from None
+        raise field_error(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = f"The body is not valid JSON: {error}."
         raise InvalidRequest(message, code="invalid_json") from None
@@ -44,7 +44,7 @@ def from_form(fields: dict[str, str], kind: type[Wire]) -> Wire:
     try:
         return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _field_error(str(error)) from None
+        raise field_error(str(error)) from None
 
 
 def _flatten(body: bytes) -> bytes:
@@ -56,7 +56,7 @@ def _flatten(body: bytes) -> bytes:
     return msgspec.json.encode(extra | fields)
 
 
-def _field_error(text: str) -> InvalidRequest:
+def field_error(text: str) -> InvalidRequest:
     """Translate msgspec's message, which ends in the place, into ours, which begins with it."""
     match = PLACE.fullmatch(text)
     assert match is not None
