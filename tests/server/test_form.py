@@ -33,6 +33,12 @@ def test_fields_and_files_are_told_apart() -> None:
     assert form.files == {"file": data}
 
 
+def test_files_of_a_list_stand_together() -> None:
+    one, two = (part('name="image[]"; filename="a"', data) for data in (b"1", b"2"))
+    form = parse_form(one + two + END, B)
+    assert (form.lists, form.files) == ({"image": [b"1", b"2"]}, {})
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -21,6 +21,7 @@ import sys
 import zlib
 from collections.abc import AsyncGenerator, Iterator
 
+from myna.core.echo_edit import echo_edit
 from myna.core.errors import InternalError, InvalidRequest, Overloaded, Unavailable
 from myna.core.events import (
     Accepted,
@@ -29,6 +30,7 @@ from myna.core.events import (
     Failed,
     Finished,
     FinishReason,
+    PictureDelta,
     PromptEcho,
     ReasoningDelta,
     TextDelta,
@@ -37,7 +39,7 @@ from myna.core.events import (
     Usage,
 )
 from myna.core.messages import Part, TextPart, VideoPart
-from myna.core.requests import ChatInput, Request, SayInput, TextInput, TokenInput
+from myna.core.requests import ChatInput, EditInput, Request, SayInput, TextInput, TokenInput
 from myna.core.service import Health, ModelCard
 
 WORD = re.compile(r"\s*\S+\s*|\s+")
@@ -46,6 +48,7 @@ VOICES = ("ethan", "chelsie", "aiden")
 RATE_HZ = 24_000
 BEEP_SAMPLES = 1920
 BEEP_LEVEL = 8000
+PAUSED = TextDelta | ReasoningDelta | ToolCallDelta | AudioDelta | PictureDelta
 
 
 class EchoService:
@@ -55,9 +58,17 @@ class EchoService:
         model: the id to be served under.
         delay_s: time between two words.
         is_omni: take media and speak, as an omni model does.
+        is_editor: edit pictures, too; they come back as they were.
     """
 
-    def __init__(self, *, model: str = "echo", delay_s: float = 0.0, is_omni: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        model: str = "echo",
+        delay_s: float = 0.0,
+        is_omni: bool = True,
+        is_editor: bool = False,
+    ) -> None:
         self.card = ModelCard(
             id=model,
             family="echo",
@@ -66,6 +77,7 @@ class EchoService:
             inputs=("text", "image", "audio", "video") if is_omni else ("text",),
             outputs=("text", "audio") if is_omni else ("text",),
             voices=VOICES if is_omni else (),
+            capabilities=("edit",) if is_editor else (),
         )
         self.delay_s = delay_s
         self.num_running = 0
@@ -76,15 +88,15 @@ class EchoService:
         """List the one model."""
         return (self.card,)
 
-    async def tokenize(self, text: str) -> tuple[int, ...]:
+    async def tokenize(self, text: str, *, model: str | None = None) -> tuple[int, ...]:
         """Number the words of a text."""
         return tuple(_token_id(word) for word in WORD.findall(text))
 
-    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+    async def detokenize(self, token_ids: tuple[int, ...], *, model: str | None = None) -> str:
         """Write the numbers: words cannot be found again."""
         return " ".join(str(token_id) for token_id in token_ids)
 
-    async def render(self, chat: ChatInput) -> str:
+    async def render(self, chat: ChatInput, *, model: str | None = None) -> str:
         """Write a line for each turn."""
         return "".join(f"{turn.role}: {turn.text}\n" for turn in chat.messages)
 
@@ -102,8 +114,8 @@ class EchoService:
         self.num_running += 1
         ended = False
         try:
-            for event in _answer(request, self.card.voices):
-                if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | AudioDelta):
+            for event in _events(request, self.card.voices):
+                if isinstance(event, PAUSED):
                     await self._pause()
                 if self.closed.is_set():
                     event = Failed(error=Unavailable("The echo service was closed.").info())
@@ -125,6 +137,14 @@ class EchoService:
             await asyncio.wait_for(self.closed.wait(), self.delay_s)
         except TimeoutError:
             return
+
+
+def _events(request: Request, voices: tuple[str, ...]) -> Iterator[Event]:
+    """Choose between words and pictures; commands work for both."""
+    asked = request.input
+    if isinstance(asked, EditInput) and COMMAND.fullmatch(asked.prompt) is None:
+        return echo_edit(asked, num_choices=request.num_choices)
+    return _answer(request, voices)
 
 
 def _answer(request: Request, voices: tuple[str, ...]) -> Iterator[Event]:
@@ -180,7 +200,7 @@ def _prompt(request: Request) -> str:
         case ChatInput(messages=messages):
             turn = next((turn for turn in reversed(messages) if turn.role == "user"), None)
             return "".join(_part_text(part) for part in turn.content) if turn else ""
-        case TextInput(prompt=prompt):
+        case TextInput(prompt=prompt) | EditInput(prompt=prompt):
             return prompt
         case SayInput(text=text):
             return text

@@ -5,6 +5,7 @@ Source: arXiv:2207.12598; diffusers 0.42.1 `QwenImageEditPlusPipeline` (`true_cf
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -17,5 +18,6 @@ def guided(positive: Tensor, negative: Tensor, scale: float) -> Tensor:
         scale: 1 leaves the positive as it is.
     """
     combined = negative + scale * (positive - negative)
-    length = positive.norm(dim=-1, keepdim=True)
-    return combined * (length / combined.norm(dim=-1, keepdim=True))
+    length = torch.linalg.vector_norm(positive, dim=-1, keepdim=True)
+    out: Tensor = combined * (length / torch.linalg.vector_norm(combined, dim=-1, keepdim=True))
+    return out

@@ -12,13 +12,15 @@ from torch import Tensor
 
 def pack(latents: Tensor, patch: int) -> Tensor:
     """Cut latents into tokens, row by row: (B, C, height, width) -> (B, N, C*patch*patch)."""
-    blocks = latents.unflatten(3, (-1, patch)).unflatten(2, (-1, patch))
+    batch, channels, height, width = latents.shape
+    blocks = latents.reshape(batch, channels, height // patch, patch, width // patch, patch)
     return blocks.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
 
 def unpack(tokens: Tensor, patch: int, *, rows: int) -> Tensor:
     """Put tokens together: (B, N, C*patch*patch) in so many rows -> (B, C, height, width)."""
-    blocks = tokens.unflatten(2, (-1, patch, patch)).unflatten(1, (rows, -1))
+    batch, count, width = tokens.shape
+    blocks = tokens.reshape(batch, rows, count // rows, width // patch**2, patch, patch)
     return blocks.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
 
 

@@ -18,7 +18,7 @@ import torch
 from myna.core.errors import DeadlineExceeded, InternalError, MynaError, Overloaded, Unsupported
 from myna.core.events import Accepted, Event, Failed, Finished, Timings, Usage
 from myna.core.progress import Progress
-from myna.core.requests import EditInput, Request
+from myna.core.requests import ChatInput, EditInput, Request
 from myna.core.service import Health, ModelCard
 from myna.media.decoder import Decoder
 from myna.pipeline.edit_parts import EditParts
@@ -97,9 +97,17 @@ class EditService:
         """List the one model."""
         return (self._card,)
 
-    async def tokenize(self, text: str) -> tuple[int, ...]:
+    async def tokenize(self, text: str, *, model: str | None = None) -> tuple[int, ...]:
         """Encode text as token ids, without special tokens added."""
         return tuple(await asyncio.to_thread(self._tokenizer.encode, text))
+
+    async def detokenize(self, token_ids: tuple[int, ...], *, model: str | None = None) -> str:
+        """Decode token ids, special tokens included."""
+        return self._tokenizer.decode(token_ids, skip_special=False)
+
+    async def render(self, chat: ChatInput, *, model: str | None = None) -> str:
+        """Refuse: there is no conversation with this model."""
+        raise self._refusal()
 
     async def health(self) -> Health:
         """Report readiness at once."""
@@ -145,11 +153,7 @@ class EditService:
 
     def _plan(self, request: Request) -> EditPlan:
         if not isinstance(request.input, EditInput):
-            raise Unsupported(
-                f"{self._card.id!r} edits pictures and answers nothing else; send a picture and a "
-                "prompt to /v1/images/edits",
-                param="model",
-            )
+            raise self._refusal()
         return make_plan(
             request.input,
             num_choices=request.num_choices,
@@ -157,6 +161,13 @@ class EditService:
             decoder=self._decoder,
             rule=self._rule,
             grid_px=self._parts.config.grid_px,
+        )
+
+    def _refusal(self) -> Unsupported:
+        return Unsupported(
+            f"{self._card.id!r} edits pictures and answers nothing else; send a picture and a "
+            "prompt to /v1/images/edits",
+            param="model",
         )
 
     async def _run(self, request: Request, plan: EditPlan) -> AsyncGenerator[Event, None]:

@@ -18,6 +18,7 @@ from torch import nn
 from myna.core.errors import BadCheckpoint
 from myna.core.progress import Progress
 from myna.diffusion.schedule import Schedule
+from myna.kernels.packed import Packed
 from myna.models.fields import Fields
 from myna.models.qwen_image_edit.config import (
     EditConfig,
@@ -220,13 +221,12 @@ class EditParts:
 def _num_bytes(network: nn.Module) -> int:
     """Count the bytes that a network keeps, packed or not."""
     plain = sum(value.numel() * value.itemsize for value in network.parameters())
-    packed = sum(
+    return plain + sum(
         value.num_bytes
         for module in network.modules()
         for value in vars(module).values()
-        if hasattr(value, "num_bytes")
+        if isinstance(value, Packed)
     )
-    return plain + packed
 
 
 def read_schedule(path: Path) -> Schedule:

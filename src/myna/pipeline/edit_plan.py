@@ -211,7 +211,7 @@ def _mask_of(marked: Pixels, base: Pixels) -> Weights:
         raise InvalidRequest(
             "the mask marks nothing; make transparent, or white, what is to change", param="mask"
         )
-    return marked.astype(np.float32) / 255
+    return marked.astype(np.float32) / np.float32(255)
 
 
 def token_grid(size: Sequence[int], grid_px: int) -> tuple[int, int]:

@@ -165,7 +165,7 @@ class EditRun:
                 share=1 / len(steps),
                 started_s=started_s,
             )
-            velocities = parts.transformer(
+            velocities: tuple[Tensor, ...] = parts.transformer(
                 passes, steps[step_idx], num_latents=rows * cols, blocks=blocks
             )
             positive = velocities[0].float()

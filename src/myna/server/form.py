@@ -22,10 +22,14 @@ MAX_FIELD_BYTES = 64 * 1024
 
 @dataclass
 class Form:
-    """Hold what a form carries; a list (`x[]`) has commas between and no brackets."""
+    """Hold what a form carries.
+
+    A list (`x[]`) loses its brackets; its texts have commas between, its files are in `lists`.
+    """
 
     fields: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    lists: dict[str, list[bytes]] = field(default_factory=dict)
 
 
 async def read_form(request: Request) -> Form:
@@ -118,6 +122,9 @@ class _Builder:
                 code="invalid_form",
             )
         data = b"".join(self._data)
+        if self._is_file and self._is_list:
+            self.form.lists.setdefault(self._name, []).append(data)
+            return
         if self._is_file:
             self.form.files[self._name] = data
             return

@@ -112,6 +112,15 @@ def _decode(text: str, *, may_be_bare: bool) -> bytes:
     return decode_base64(text) if may_be_bare else parse_data_url(text).data
 
 
+def decoded_picture(text: str, *, param: str) -> bytes:
+    """Decode a picture that is not part of a message: a data URL, or bare base64."""
+    try:
+        return _decode(text, may_be_bare=True)
+    except MynaError as error:
+        error.param = error.param or param
+        raise
+
+
 def _missing(param: str) -> InvalidRequest:
     return InvalidRequest(
         f"`{param}` is missing; it is required.",
