@@ -35,15 +35,7 @@ from myna.server.schemas.responses import (
     ResponseObject,
     ResponseUsage,
 )
-from myna.server.sse import Framing
-
-NAME_AT = len(b'{"type":"')
-
-
-def name_and_frame(payload: bytes) -> bytes:
-    """Wrap an event whose first field is its name."""
-    name = payload[NAME_AT : payload.index(b'"', NAME_AT)]
-    return b"event: " + name + b"\ndata: " + payload + b"\n\n"
+from myna.server.sse import Framing, named_frame
 
 
 class ResponseWriter:
@@ -64,7 +56,7 @@ class ResponseWriter:
     @property
     def framing(self) -> Framing:
         """Say how the events of this response go on the wire."""
-        return Framing(frame=name_and_frame, error=self._error)
+        return Framing(frame=named_frame, error=self._error)
 
     def begin(self) -> Iterator[ResponseEvent]:
         """Tell that the answer has begun."""

@@ -22,11 +22,18 @@ log = logging.getLogger("myna.server")
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
+NAME_AT = len(b'{"type":"')
 
 
 def frame(payload: bytes) -> bytes:
     """Wrap one line of JSON as an event; encoders escape line breaks, so one line it is."""
     return b"data: " + payload + b"\n\n"
+
+
+def named_frame(payload: bytes) -> bytes:
+    """Wrap an event whose first field, `type`, is its name."""
+    name = payload[NAME_AT : payload.index(b'"', NAME_AT)]
+    return b"event: " + name + b"\n" + frame(payload)
 
 
 @dataclass(frozen=True, kw_only=True)

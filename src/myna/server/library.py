@@ -1,0 +1,123 @@
+"""What models there are on this machine and in the catalogue, and fetching and deleting them.
+
+A client names a model by its id alone: never by a path, an address or a source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from myna.core.errors import InvalidRequest, NotFound
+from myna.core.progress import Progress
+from myna.core.settings import Settings
+from myna.hub.cache import Installed, installed, remove
+from myna.hub.catalogue import Entry, catalogue
+from myna.hub.pull import Plan, plan_pull, pull
+
+
+@dataclass(frozen=True, kw_only=True)
+class Title:
+    """Name a model that can be loaded or fetched; a `path` says that it is here.
+
+    Attributes:
+        num_bytes: its size here, or of its download.
+    """
+
+    id: str
+    num_bytes: int
+    summary: str = ""
+    licence: str | None = None
+    path: Path | None = None
+
+
+class Library(Protocol):
+    """Know models by name. Every method may block: call it beside the event loop."""
+
+    def titles(self) -> tuple[Title, ...]:
+        """List all models: those of the catalogue, then others that are here."""
+        ...
+
+    def plan(self, name: str, *, has_consent: bool) -> Plan:
+        """Find out what fetching a model means."""
+        ...
+
+    def fetch(self, plan: Plan, progress: Progress) -> None:
+        """Fetch a model."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Delete a model from this machine."""
+        ...
+
+
+class HubLibrary:
+    """Know the models of the catalogue, and those in this user's folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def titles(self) -> tuple[Title, ...]:
+        """List all models; see `Library.titles`."""
+        here = {model.id: model for model in installed(self._settings.models_dir)}
+        listed = [_title(entry, here.pop(entry.id, None)) for entry in catalogue().values()]
+        own = [
+            Title(id=model.id, num_bytes=model.num_bytes, summary="your own", path=model.path)
+            for model in here.values()
+        ]
+        return (*listed, *own)
+
+    def plan(self, name: str, *, has_consent: bool) -> Plan:
+        """Find out what fetching a model of the catalogue means.
+
+        Raises:
+            NotFound: the catalogue has no such model.
+            InvalidRequest: its licence must be agreed to first.
+            Unavailable: the listing cannot be had, or the disk is too full.
+        """
+        plan = plan_pull(name, self._settings)
+        if plan.entry.licence.needs_consent and not (has_consent or plan.is_complete):
+            raise InvalidRequest(
+                f"The licence of {plan.entry.id} must be agreed to first: "
+                f"{plan.entry.licence.notice or plan.entry.licence.name}. "
+                "Send `accept_licence`: true.",
+                param="accept_licence",
+                code="licence_not_accepted",
+            )
+        return plan
+
+    def fetch(self, plan: Plan, progress: Progress) -> None:
+        """Fetch a model; errors as `hub.pull.pull`."""
+        pull(plan, self._settings, progress=progress)
+
+    def remove(self, name: str) -> None:
+        """Delete a model from this machine; errors as `hub.cache.remove`."""
+        remove(name, self._settings.models_dir)
+
+
+def path_here(library: Library, name: str) -> Path:
+    """Find where a model lies on this machine, by its id.
+
+    Raises:
+        NotFound: it is not here, or no model at all.
+    """
+    titles = {title.id: title for title in library.titles()}
+    title = titles.get(name)
+    if title is not None and title.path is not None:
+        return title.path
+    here = ", ".join(title.id for title in titles.values() if title.path) or "none"
+    remedy = "POST /api/v1/models/download fetches it; " if title is not None else ""
+    raise NotFound(
+        f"The model {name!r} is not on this machine; {remedy}here are: {here}.", param="model"
+    )
+
+
+def _title(entry: Entry, here: Installed | None) -> Title:
+    return Title(
+        id=entry.id,
+        num_bytes=here.num_bytes if here else entry.download_bytes,
+        summary=entry.summary,
+        licence=entry.licence.name,
+        path=here.path if here else None,
+    )

@@ -1,0 +1,106 @@
+"""`/api/v1/models/...` on the wire, with LM Studio's names."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from myna.server.schemas.sampling import Name
+
+ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class LoadRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /api/v1/models/load`; with `stream`, progress comes as events."""
+
+    model: ModelName
+    stream: bool | None = None
+
+
+class UnloadRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /api/v1/models/unload`."""
+
+    instance_id: ModelName
+
+
+class DownloadRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /api/v1/models/download`."""
+
+    model: ModelName
+    accept_licence: bool | None = None
+
+
+class CancelRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /api/v1/models/download/cancel`."""
+
+    job_id: Name
+
+
+class LoadedObject(msgspec.Struct, kw_only=True):
+    """A model that was loaded."""
+
+    type: str = "llm"
+    instance_id: str
+    load_time_seconds: float
+    status: str = "loaded"
+
+
+class UnloadedObject(msgspec.Struct, kw_only=True):
+    """A model that was unloaded."""
+
+    instance_id: str
+
+
+class LoadEvent(msgspec.Struct, kw_only=True):
+    """One event of a load that is watched."""
+
+    type: str
+    model_instance_id: str
+    step: str | UnsetType = UNSET
+    progress: float | UnsetType = UNSET
+    load_time_seconds: float | UnsetType = UNSET
+
+
+class JobObject(msgspec.Struct, kw_only=True):
+    """How far a download has come; times are in seconds since 1970."""
+
+    job_id: str
+    model: str
+    status: str
+    total_size_bytes: int
+    downloaded_bytes: int
+    started_at: float
+    bytes_per_second: float | None = None
+    estimated_completion: float | None = None
+    completed_at: float | None = None
+    step: str = ""
+    error: str | None = None
+
+
+class InstanceObject(msgspec.Struct, kw_only=True):
+    """A loaded instance of a model."""
+
+    id: str
+    status: str
+    progress: float | None
+    context_length: int | None
+
+
+class TitleObject(msgspec.Struct, kw_only=True):
+    """A model that is here or can be fetched."""
+
+    type: str = "llm"
+    key: str
+    display_name: str
+    size_bytes: int
+    is_downloaded: bool
+    licence: str | None
+    loaded_instances: list[InstanceObject]
+
+
+class TitleList(msgspec.Struct, kw_only=True):
+    """All models that are here or can be fetched."""
+
+    models: list[TitleObject]
