@@ -16,6 +16,7 @@ import msgspec
 
 from myna.core.errors import InvalidRequest, Unauthorized
 from myna.server.errors import Refused
+from myna.server.routes.page import is_page_file
 from myna.server.settings import ServerSettings
 
 PUBLIC_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
@@ -86,7 +87,7 @@ def check_key(
             return owner
     if _is_known(given, settings.api_keys):
         return _digest(given)
-    if path in PUBLIC_PATHS:
+    if path in PUBLIC_PATHS or is_page_file(path):
         return ""
     raise Unauthorized("Incorrect API key provided; send `Authorization: Bearer KEY`.")
 
