@@ -94,10 +94,10 @@ class EditRun:
         rows, cols = token_grid(self._plan.work, self._grid_px)
         sigmas = self._parts.schedule.sigmas(self._num_steps, rows * cols)
         self._tell("planning", 0.0)
-        sources = self._encode_sources()
+        sources = self.encode_sources()
         self._parts.modulation(sigmas[:-1])
         for index in range(len(self._plan.seeds)):
-            latents = self._draw(index, text, sources, sigmas)
+            latents = self.draw(index, text, sources, sigmas)
             self._tell("finishing", 0.0, index=index, is_due=True)
             self._finish(index, self._decode(latents))
         return text
@@ -122,7 +122,7 @@ class EditRun:
             num_picture_tokens=sum(look.num_tokens for look in looks),
         )
 
-    def _encode_sources(self) -> tuple[Tensor, ...]:
+    def encode_sources(self) -> tuple[Tensor, ...]:
         """Turn pictures into latents: (1, N, C) each."""
         out = []
         for pixels in self._plan.sources:
@@ -130,7 +130,7 @@ class EditRun:
             out.append(pack(self._parts.vae.encode(to_tensor(pixels)), self._patch))
         return tuple(out)
 
-    def _draw(
+    def draw(
         self, index: int, text: Text, sources: tuple[Tensor, ...], sigmas: tuple[float, ...]
     ) -> Tensor:
         """Go from noise to latents: (1, N, C)."""
