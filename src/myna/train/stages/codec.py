@@ -8,19 +8,21 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
-from myna.train.loop import Losses, Schedule, Trainer, load_weights
+from myna.train.loop import Losses, Schedule, Trainer
 from myna.train.voice.codec import Codec, draw_depths, num_used
 from myna.train.voice.shards import Cuts, Shard, read, shard_folders
 from myna.train.voice.spectral import log_mel
 from myna.train.workshop import folder
 
 PLAIN = Schedule(steps=500, rate=1.5e-3, warmup=50, save_every_s=60)
-CODED = Schedule(steps=1_500, rate=1.5e-3, warmup=100, save_every_s=60)
+CODED = Schedule(steps=800, rate=1.2e-3, warmup=50, save_every_s=60)
 BATCH = 32
 CUT_FRAMES = 24
 KMEANS_BATCHES = 24
 SEED = 21
+WEIGHTS = "codec.safetensors"
 
 
 def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
@@ -31,10 +33,11 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
     codec = Codec(is_quantised=False)
     train(codec, "codec-plain", cuts, PLAIN, report)
     codec.is_quantised = True
-    if not (folder("codec") / "state.safetensors").exists():
-        vectors = [codec.encode(log_mel(batch(cuts, step)[0])) for step in range(KMEANS_BATCHES)]
-        codec.quantiser.begin(torch.cat(vectors).flatten(0, 1).detach(), seed=SEED)
+    # The codebooks are no parameters, so each sitting begins by placing them anew.
+    vectors = [codec.encode(log_mel(batch(cuts, step)[0])) for step in range(KMEANS_BATCHES)]
+    codec.quantiser.begin(torch.cat(vectors).flatten(0, 1).detach(), seed=SEED)
     train(codec, "codec", cuts, CODED, report, minutes=minutes)
+    save_file(codec.state_dict(), folder("codec") / WEIGHTS)
     report(measured(codec.eval(), phoneme_cuts(shards[:1])))
     write_codes(codec, report)
 
@@ -85,9 +88,16 @@ def measured(codec: Codec, cuts: Cuts) -> str:
 
 
 def trained_codec() -> Codec:
-    """Give the codec as its stage left it."""
-    codec = Codec().requires_grad_(True)
-    load_weights(codec, folder("codec"))
+    """Give the codec as its stage left it.
+
+    Raises:
+        FileNotFoundError: the stage has not run.
+    """
+    path = folder("codec") / WEIGHTS
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there; run the stage 'codec' first.")
+    codec = Codec()
+    codec.load_state_dict(load_file(path))
     return codec.requires_grad_(False).eval()
 
 

@@ -31,6 +31,10 @@ NUM_BLOCKS = 4
 BLOCK_REACH = 5
 MEAN, SPREAD = -5.0, 2.5  # of log mel amplitudes, about
 KMEANS_ROUNDS = 12
+MEMORY = 0.99  # of entries, a step
+RARE = 0.05  # vectors a step that choose an entry; one with fewer is placed anew
+MISFIT_SHARE = 0.1
+PHONEME_SHARE = 0.05
 
 
 class Block(nn.Module):
@@ -61,7 +65,7 @@ class Quantised:
         codes: (B, Q, T) int64.
         vectors: (B, T, Z), the sum of the chosen entries; gradients pass straight through.
         first: (B, T, Z), the first codebook's part alone, likewise.
-        misfit: what the codebooks learn from, and the encoder a little.
+        misfit: what the encoder could spare them.
     """
 
     codes: Tensor
@@ -71,12 +75,27 @@ class Quantised:
 
 
 class Quantiser(nn.Module):
-    """Let each codebook name what the ones before it left."""
+    """Let each codebook name what the ones before it left.
+
+    While training, entries follow the means of the vectors that choose them; one that hardly any
+    chooses is placed anew. Source: arXiv:1711.00937 appendix A.1, arXiv:2107.03312 §III-C.
+
+    Attributes:
+        entries: (Q, V, Z).
+        counts: (Q, V), how many vectors chose each of late.
+        sums: (Q, V, Z), of those vectors.
+    """
+
+    entries: Tensor
+    counts: Tensor
+    sums: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         shape = (NUM_CODEBOOKS, CODEBOOK_SIZE, CODE_WIDTH)
-        self.entries = nn.Parameter(torch.zeros(shape))
+        self.register_buffer("entries", torch.zeros(shape))
+        self.register_buffer("counts", torch.ones(shape[:2]))
+        self.register_buffer("sums", torch.zeros(shape))
 
     def forward(self, z: Tensor, depths: Tensor | None = None) -> Quantised:
         """Quantise (B, T, Z) vectors.
@@ -87,20 +106,30 @@ class Quantiser(nn.Module):
         """
         left, total = z.detach(), torch.zeros_like(z)
         codes, first = [], z
-        misfit = z.new_zeros(())
         for book, entries in enumerate(self.entries):
-            code = nearest(left.flatten(0, 1), entries.detach()).view(left.shape[:2])
+            code = nearest(left.flatten(0, 1), entries).view(left.shape[:2])
             chosen = functional.embedding(code, entries)  # (B, T, Z)
-            misfit = misfit + (chosen - left).square().mean()
-            chosen = chosen.detach()
+            if self.training:
+                self._follow(book, left.flatten(0, 1), code.flatten())
             left = left - chosen
             counted = chosen if depths is None else chosen * (book < depths)[:, None, None]
             total = total + counted
             codes.append(code)
             if book == 0:
                 first = z + (chosen - z).detach()
-        misfit = misfit + 0.1 * (z - total).square().mean()
+        misfit = (z - total).square().mean()
         return Quantised(torch.stack(codes, 1), z + (total - z).detach(), first, misfit)
+
+    @torch.no_grad()
+    def _follow(self, book: int, vectors: Tensor, code: Tensor) -> None:
+        """Move the entries of a codebook towards the (n, Z) vectors that chose them."""
+        entries, counts, sums = self.entries[book], self.counts[book], self.sums[book]
+        counts.lerp_(code.bincount(minlength=CODEBOOK_SIZE).float(), 1 - MEMORY)
+        sums.lerp_(torch.zeros_like(sums).index_add_(0, code, vectors), 1 - MEMORY)
+        unused = counts < RARE
+        drawn = vectors[torch.randint(len(vectors), (int(unused.sum()),))]
+        counts[unused], sums[unused] = 1.0, drawn
+        entries.copy_(sums / counts[:, None])
 
     @torch.no_grad()
     def begin(self, z: Tensor, *, seed: int) -> None:
@@ -116,6 +145,8 @@ class Quantiser(nn.Module):
                 drawn = left[torch.randint(len(left), (len(entries),), generator=generator)]
                 entries.copy_(torch.where(counts > 0, sums / counts.clamp_min(1), drawn))
             left = left - entries[nearest(left, entries)]
+        self.counts.fill_(1.0)
+        self.sums.copy_(self.entries)
 
 
 def nearest(vectors: Tensor, entries: Tensor) -> Tensor:
@@ -184,7 +215,7 @@ class Codec(nn.Module):
         scores = self.phonemes(first).unflatten(-1, (SLOTS, -1))
         told = functional.cross_entropy(scores.flatten(0, -2), phonemes.flatten())
         mel = error.abs().mean()
-        loss = mel + 0.05 * error.square().mean() + 0.05 * told + misfit
+        loss = mel + 0.05 * error.square().mean() + PHONEME_SHARE * told + MISFIT_SHARE * misfit
         return {"loss": loss, "mel": mel * SPREAD, "phonemes": told, "misfit": misfit}
 
 

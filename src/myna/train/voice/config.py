@@ -6,18 +6,12 @@ from functools import cache
 
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.speech_config import SpeechConfig
-from myna.train.shapes import config
-
-SPECIAL = (
-    *("<|audio_end|>", "<|audio_start|>", "<|audio_pad|>", "<|image_pad|>", "<|video_pad|>"),
-    *("<|vision_start|>", "<|vision_end|>", "<|im_end|>", "<|im_start|>", "<tts_text_bos>"),
-    *("<tts_text_eod>", "<tts_pad>", "system", "user", "assistant"),
-)
+from myna.train.shapes import NAMED_TOKENS, config
 
 
 @cache
 def speech_config() -> SpeechConfig:
     """Describe talker, code predictor and code2wav; text tokens are numbered by stand-ins."""
-    read = Config.from_hf(config({name: i for i, name in enumerate(SPECIAL)})).speech
+    read = Config.from_hf(config({name: i for i, name in enumerate(NAMED_TOKENS)})).speech
     assert read is not None, "nano speaks"
     return read

@@ -1,6 +1,6 @@
 """What nano's voice practises: short utterances of the kinds that it will answer with.
 
-Not here: questions, and whole sentences (language).
+Not here: sentences (language), who says them (teacher).
 """
 
 from __future__ import annotations
@@ -8,29 +8,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from myna.train.language import words
-from myna.train.pictures import names
+from myna.train.language import sentences, style, words
+from myna.train.language.numbers import in_words
+from myna.train.pictures.names import NAMES, phrase
 
 Make = Callable[[random.Random], str]
 
 
 def number(rng: random.Random) -> str:
     """Name a number, small ones as often as large ones."""
-    return in_words(rng.randrange(10 ** rng.randint(1, 4)))
-
-
-def in_words(value: int) -> str:
-    """Name a number under ten thousand: 132 is one hundred thirty two."""
-    if value < 10:
-        return words.ONES[value]
-    if value < 20:
-        return words.TEENS[value - 10]
-    for size, name in ((1_000, "thousand"), (100, "hundred")):
-        if value >= size:
-            rest = f" {in_words(value % size)}" if value % size else ""
-            return f"{in_words(value // size)} {name}{rest}"
-    rest = f" {words.ONES[value % 10]}" if value % 10 else ""
-    return words.TENS[value // 10 - 2] + rest
+    return in_words(rng.randrange(10 ** rng.randint(1, 6)))
 
 
 def sum_of_two(rng: random.Random) -> str:
@@ -47,44 +34,56 @@ def spelled(rng: random.Random) -> str:
 
 def salad(rng: random.Random) -> str:
     """Say words of the domain in no order, so that each is heard beside each."""
-    return " ".join(rng.choices(_VOCABULARY, k=rng.randint(1, 7)))
+    return " ".join(rng.choices(_VOCABULARY, k=rng.randint(1, 6)))
 
 
 def thing(rng: random.Random) -> str:
-    """Name a thing with an article, a number, a colour or none."""
-    name = rng.choice(_NAMES)
+    """Name a thing: with an article, a colour or a number, or without any."""
+    name = rng.choice((*NAMES, *words.SHAPES))
     match rng.randrange(4):
         case 0:
             return name
         case 1:
-            return words.with_article(name)
+            return phrase(name)
         case 2:
-            return f"{words.with_article(rng.choice(words.COLOURS))} {name}"
+            return words.with_article(f"{rng.choice(words.COLOURS)} {name}")
         case _:
-            return f"{rng.choice(words.ONES[2:])} {words.plural(name)}"
+            return f"{in_words(rng.randint(2, 12))} {words.plural(name)}"
 
 
 def relation(rng: random.Random) -> str:
-    """Say where a thing is."""
-    place = rng.choice(("left of", "right of", "above", "below", "bigger than", "smaller than"))
-    return f"the {thing_name(rng)} is {place} the {thing_name(rng)}"
+    """Say how two things stand to each other."""
+    between = ("left of", "right of", "above", "below", "bigger than", "smaller than")
+    one, other = rng.choices((*NAMES, *words.SHAPES), k=2)
+    return f"the {one} is {rng.choice(between)} the {other}"
 
 
-def thing_name(rng: random.Random) -> str:
-    """Name a thing, perhaps coloured."""
-    name = rng.choice(_NAMES)
-    return f"{rng.choice(words.COLOURS)} {name}" if rng.random() < 0.5 else name
+def clock(rng: random.Random) -> str:
+    """Tell the time, or a day."""
+    if rng.random() < 0.5:
+        return f"{rng.choice(words.MONTHS)} {in_words(rng.randint(1, 31))}"
+    hour, minute = in_words(rng.randint(1, 12)), rng.randrange(60)
+    if minute == 0:
+        return f"{hour} o'clock"
+    return f"{hour} {'oh ' if minute < 10 else ''}{in_words(minute)}"
 
 
-_NAMES = (*words.NOUNS, *words.SHAPES, *names.NAMES)
-_VOCABULARY = tuple(dict.fromkeys((*words.domain(), *" ".join(_NAMES).split())))
+def fixed(rng: random.Random) -> str:
+    """Say what is always said alike."""
+    return rng.choice((*style.DECLINES, style.YES, style.NO, *words.DIRECTIONS))
+
+
+_VOCABULARY = tuple(dict.fromkeys((*words.domain(), *" ".join(NAMES).split())))
 _KINDS: tuple[tuple[Make, float], ...] = (
-    (number, 0.12),
-    (sum_of_two, 0.08),
-    (spelled, 0.1),
-    (salad, 0.4),
-    (thing, 0.2),
-    (relation, 0.1),
+    (sentences.make, 0.36),
+    (salad, 0.18),
+    (thing, 0.15),
+    (number, 0.08),
+    (sum_of_two, 0.07),
+    (spelled, 0.07),
+    (relation, 0.04),
+    (clock, 0.03),
+    (fixed, 0.02),
 )
 
 
