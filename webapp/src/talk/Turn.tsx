@@ -1,0 +1,167 @@
+/** One turn of the thread: what was asked or answered, and what can be done with it. */
+
+import { Suspense, lazy, memo, useState } from "react";
+import { IconButton } from "../parts/Button";
+import { AgainIcon, CopyIcon, EditIcon, LeftIcon, RightIcon, SpeakerIcon } from "../parts/icons";
+import { useThread } from "../thread/store";
+import { siblings, textOf, type Turn } from "../thread/tree";
+import type { Part } from "../wire/api";
+import { useWords } from "../words";
+
+const Markdown = lazy(() => import("./Markdown"));
+
+export const TurnView = memo(function TurnView({ turn }: { turn: Turn }) {
+  return turn.role === "user" ? <Question turn={turn} /> : <Answer turn={turn} />;
+});
+
+function Question({ turn }: { turn: Turn }) {
+  const words = useWords();
+  const edit = useThread((thread) => thread.edit);
+  const [draft, setDraft] = useState<string | null>(null);
+  if (draft !== null) {
+    const save = () => {
+      const others = turn.parts.filter((part) => part.type !== "text");
+      edit(turn, [...others, { type: "text", text: draft }]);
+      setDraft(null);
+    };
+    return (
+      <form
+        className="ms-auto w-full max-w-[85%] space-y-2"
+        onSubmit={(event) => {
+          event.preventDefault();
+          save();
+        }}
+      >
+        <textarea
+          autoFocus
+          aria-label={words("edit")}
+          className="w-full rounded-2xl border border-line bg-raised p-3"
+          value={draft}
+          onChange={(event) => setDraft(event.target.value)}
+        />
+        <div className="flex justify-end gap-2">
+          <button type="button" className="rounded-full px-3 py-1" onClick={() => setDraft(null)}>
+            {words("cancel")}
+          </button>
+          <button type="submit" className="rounded-full bg-accent px-3 py-1 text-[#14161a]">
+            {words("save")}
+          </button>
+        </div>
+      </form>
+    );
+  }
+  return (
+    <article aria-label={words("you")} className="group ms-auto max-w-[85%]">
+      <div className="space-y-2 rounded-2xl bg-raised px-4 py-2.5 shadow-xs ring-1 ring-line">
+        {turn.parts.map((part, index) => (
+          <PartView key={index} part={part} />
+        ))}
+      </div>
+      <div className="flex justify-end">
+        <Branches turn={turn} />
+        <IconButton name={words("edit")} onClick={() => setDraft(textOf(turn))}>
+          <EditIcon />
+        </IconButton>
+      </div>
+    </article>
+  );
+}
+
+function Answer({ turn }: { turn: Turn }) {
+  const words = useWords();
+  const { model, regenerate, replay } = useThread();
+  const { state, figures } = turn;
+  const text = textOf(turn);
+  return (
+    <article aria-label={model?.id ?? ""} className="group max-w-full" aria-busy={state === "writing"}>
+      {turn.reasoning && <Reasoning turn={turn} />}
+      <Suspense fallback={<p className="whitespace-pre-wrap">{text}</p>}>
+        <Markdown text={text} />
+      </Suspense>
+      {state === "writing" && !text && !turn.reasoning && (
+        <span className="inline-block size-2.5 animate-pulse rounded-full bg-accent" />
+      )}
+      {state === "stopped" && <p className="text-muted">{words("stopped")}</p>}
+      {typeof state === "object" && (
+        <p role="alert" className="text-error">
+          {state.error}
+        </p>
+      )}
+      {state !== "writing" && (
+        <footer className="flex flex-wrap items-center gap-x-1 text-sm text-muted">
+          <Branches turn={turn} />
+          <IconButton name={words("copy")} onClick={() => void navigator.clipboard.writeText(text)}>
+            <CopyIcon />
+          </IconButton>
+          <IconButton name={words("regenerate")} onClick={() => regenerate(turn)}>
+            <AgainIcon />
+          </IconButton>
+          {turn.sound.length > 0 && (
+            <IconButton name={words("replay")} onClick={() => replay(turn)}>
+              <SpeakerIcon />
+            </IconButton>
+          )}
+          <span className="ms-1">{figuresLine(turn, words)}</span>
+          {figures.firstSoundS !== undefined && (
+            <span>· {words("firstSound", { seconds: figures.firstSoundS.toFixed(2) })}</span>
+          )}
+        </footer>
+      )}
+    </article>
+  );
+}
+
+function figuresLine({ figures }: Turn, words: ReturnType<typeof useWords>): string {
+  const { usage, firstTextS, totalS } = figures;
+  if (!usage || firstTextS === undefined || totalS === undefined) return "";
+  const speed = usage.completion_tokens / Math.max(0.001, totalS - firstTextS);
+  return words("figures", { speed: speed.toFixed(0), first: firstTextS.toFixed(2) });
+}
+
+function Reasoning({ turn }: { turn: Turn }) {
+  const words = useWords();
+  const seconds = turn.figures.reasoningS;
+  const title =
+    seconds === undefined ? words("thinking") : words("thought", { seconds: seconds.toFixed(0) });
+  return (
+    <details className="mb-2 rounded-lg border border-line px-3 py-1.5 text-muted">
+      <summary className="cursor-pointer">{title}</summary>
+      <p className="whitespace-pre-wrap pt-1">{turn.reasoning}</p>
+    </details>
+  );
+}
+
+function Branches({ turn }: { turn: Turn }) {
+  const words = useWords();
+  const { tree, show } = useThread();
+  const all = siblings(tree, turn);
+  if (all.length < 2) return null;
+  const at = all.findIndex((other) => other.id === turn.id);
+  const [before, after] = [all[at - 1], all[at + 1]];
+  return (
+    <span className="flex items-center text-sm text-muted">
+      <IconButton name={words("previous")} disabled={!before} onClick={() => before && show(before)}>
+        <LeftIcon />
+      </IconButton>
+      <span>{words("version", { number: at + 1, count: all.length })}</span>
+      <IconButton name={words("next")} disabled={!after} onClick={() => after && show(after)}>
+        <RightIcon />
+      </IconButton>
+    </span>
+  );
+}
+
+function PartView({ part }: { part: Part }) {
+  switch (part.type) {
+    case "text":
+      return <p className="whitespace-pre-wrap break-words">{part.text}</p>;
+    case "image_url":
+      return <img src={part.image_url.url} alt="" className="max-h-72 rounded-lg" />;
+    case "video_url":
+      return <video src={part.video_url.url} controls className="max-h-72 rounded-lg" />;
+    case "input_audio": {
+      const { data, format } = part.input_audio;
+      return <audio src={`data:audio/${format};base64,${data}`} controls className="max-w-full" />;
+    }
+  }
+}
