@@ -13,7 +13,9 @@ export function Talk() {
   const turns = shown(tree);
   const end = useRef<HTMLDivElement>(null);
   const last = turns.at(-1);
-  useEffect(() => end.current?.scrollIntoView({ block: "end" }), [turns.length, last?.parts]);
+  useEffect(() => {
+    void end.current?.scrollIntoView({ block: "end" }); // new browsers return a promise
+  }, [turns.length, last?.parts]);
   return (
     <main className="flex h-full min-w-0 grow flex-col">
       <div className="grow overflow-y-auto" tabIndex={-1}>
