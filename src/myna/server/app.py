@@ -28,9 +28,11 @@ from myna.server.routes import (
     chat,
     completions,
     control,
+    embeddings,
     health,
     images,
     models,
+    ollama,
     page,
     realtime,
     responses,
@@ -42,6 +44,7 @@ from myna.server.settings import ServerSettings
 log = logging.getLogger("myna.server")
 
 POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
+METHODS_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 STARTS = ("http.response.start", "websocket.http.response.start")
 
 
@@ -57,12 +60,14 @@ def create_app(
         page,
         models,
         control,
+        ollama,
         chat,
         completions,
         responses,
         audio,
         transcriptions,
         images,
+        embeddings,
         realtime,
         tokens,
         health,
@@ -132,12 +137,13 @@ class App:
         try:
             await self._pass_on(scope, receive, send)
         except MynaError as error:
-            return error_response(error.info())
+            return error_response(error.info(), path=scope["path"])
         except HTTPException as error:
             return route_error(error, method=scope.get("method", "GET"), path=scope["path"])
         except Exception as error:  # noqa: BLE001 - the boundary: logged, and the client is told
             request_id = f"req_{scope['myna.request_key']}"
-            return error_response(internal_error(error, request_id=request_id))
+            fault = internal_error(error, request_id=request_id)
+            return error_response(fault, path=scope["path"])
         return None
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,7 +158,7 @@ class App:
         scope["myna.owner"] = check_key(
             scope["path"], headers, settings, self.context.client_secrets
         )
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] not in METHODS_WITH_BODY:
             await self.router(scope, receive, send)
             return
         with self.context.gate.admit() as ticket:

@@ -37,13 +37,24 @@ def error_body(info: ErrorInfo) -> bytes:
     return msgspec.json.encode(ErrorBody(fields))
 
 
-def error_response(info: ErrorInfo, *, headers: dict[str, str] | None = None) -> Response:
-    """Make the answer to a request that failed before anything was sent."""
+def plain_error_body(info: ErrorInfo) -> bytes:
+    """Encode an error as Ollama's clients read it."""
+    return msgspec.json.encode({"error": info.message})
+
+
+def error_response(
+    info: ErrorInfo, *, path: str = "", headers: dict[str, str] | None = None
+) -> Response:
+    """Make the answer to a request that failed before anything was sent.
+
+    The path says whose clients ask: all of `/api/` but our own `/api/v1/` is Ollama's.
+    """
     headers = dict(headers or {})
     if info.retry_after_s is not None:
         headers["retry-after"] = str(max(1, math.ceil(info.retry_after_s)))
+    is_plain = path.startswith("/api/") and not path.startswith("/api/v1/")
     return Response(
-        error_body(info),
+        plain_error_body(info) if is_plain else error_body(info),
         status_code=info.status,
         media_type="application/json",
         headers=headers,
@@ -63,7 +74,7 @@ def route_error(exc: HTTPException, *, method: str, path: str) -> Response:
         code=ROUTE_ERRORS.get(exc.status_code),
         status=exc.status_code,
     )
-    return error_response(info, headers=headers)
+    return error_response(info, path=path, headers=headers)
 
 
 def internal_error(exc: BaseException, *, request_id: str) -> ErrorInfo:
