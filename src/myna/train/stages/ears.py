@@ -1,0 +1,232 @@
+"""Stage: the audio encoder learns to hear, supervised in every frame.
+
+Synthetic voices tell when each phone and word is spoken, so that no alignment has to be found:
+linear heads on the encoder's output, which the thinker will read, say what is heard in each slot.
+The heads are for training only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from myna.models.qwen3_omni.audio_encoder import AudioEncoder
+from myna.models.qwen3_omni.config import Config
+from myna.train import shapes, start, workshop
+from myna.train.loop import Losses, Schedule, Trainer
+from myna.train.sound.events import KINDS, NUM_PITCHES
+from myna.train.sound.frames import NUM_PHONE_SLOTS, NUM_WORD_SLOTS, OTHER, spoken_words
+from myna.train.sound.lessons import Lesson, Lessons, event_lesson
+from myna.train.sound.phones import PHONES
+from myna.train.sound.pool import open_pool
+from myna.train.sound.sayings import vocabulary
+
+STAGE = "ears"
+POOLS = ("loose", "sentences")
+SEED = 11
+BATCH_FRAMES = 8_000
+STEPS = 5_000
+EVENTS_EVERY = 16  # steps
+EVENT_CLIPS = 24
+RATE = 1.2e-3
+WORD_STRIDE = 3
+CONTENT_STD = 1.0  # of the convolutions' output, against positions of 0.7
+
+
+class Ears(nn.Module):
+    """Put heads on an audio encoder.
+
+    Args:
+        tower: the encoder.
+        num_words: of the vocabulary, with silence and all other words.
+    """
+
+    def __init__(self, tower: AudioEncoder, num_words: int) -> None:
+        super().__init__()
+        self.audio_tower = tower
+        width = tower.config.out_width
+        self.phones = nn.Linear(width, NUM_PHONE_SLOTS * len(PHONES))
+        self.words = nn.Linear(width, NUM_WORD_SLOTS * num_words)
+        self.begins = nn.Linear(width, NUM_WORD_SLOTS)
+        self.events = nn.Linear(width, len(KINDS))
+        self.onsets = nn.Linear(width, NUM_WORD_SLOTS)
+        self.pitches = nn.Linear(width, NUM_PITCHES)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Hear clips of one length: (B, M, T) mel frames become (B*N, D)."""
+        heard: Tensor = self.audio_tower(list(mel))
+        return heard
+
+
+def word_ids(words: tuple[str, ...]) -> dict[str, int]:
+    """Number the words of a vocabulary from 2 on."""
+    return {word: OTHER + 1 + i for i, word in enumerate(words)}
+
+
+@cache
+def audio_config() -> Config:
+    """Read nano's configuration; the numbers of special tokens do not matter here."""
+    names = (
+        "<|audio_end|> <|audio_start|> <|audio_pad|> <|image_pad|> <|video_pad|> <|vision_start|> "
+        "<|vision_end|> <|im_end|> <|im_start|> <tts_text_bos> <tts_text_eod> <tts_pad> system "
+        "user assistant"
+    )
+    return Config.from_hf(shapes.config({name: i for i, name in enumerate(names.split())}))
+
+
+def fresh(num_words: int) -> Ears:
+    """Make an encoder with heads that has learnt nothing."""
+    with torch.device("meta"):
+        ears = Ears(AudioEncoder(audio_config().thinker.audio), num_words)
+    start.materialise(ears, seed=SEED)
+    return ears
+
+
+@torch.no_grad()
+def balance(tower: AudioEncoder, mel: Tensor) -> None:
+    """Scale the convolutions until each gives numbers of unit size on real sound.
+
+    Otherwise positions, which are added to their output, drown what is heard for a long time.
+
+    Args:
+        tower: changed in place.
+        mel: (B, M, T), a few clips.
+    """
+    x = mel[:, None, :, : tower.config.chunk_frames]
+    for convolution in (tower.conv2d1, tower.conv2d2, tower.conv2d3):
+        out = convolution(x)
+        convolution.weight /= out.std()
+        convolution.bias -= out.mean() / out.std()
+        x = functional.gelu(convolution(x))
+    rows = tower.conv_out(x.permute(0, 3, 1, 2).flatten(-2))
+    tower.conv_out.weight *= CONTENT_STD / rows.std(0).mean()
+
+
+def losses(ears: Ears, lesson: Lesson) -> Losses:
+    """Compare what is heard with what was said, frame by frame.
+
+    Returns:
+        total, which is minimised; the cross entropies of phones and words; the shares of frames
+        whose slots are right; the size of the encoder's output.
+    """
+    heard = ears(torch.from_numpy(lesson.mel).to(ears.audio_tower.dtype))  # (B*N, D)
+    targets = {
+        name: torch.from_numpy(getattr(lesson, name)).flatten(0, 1)
+        for name in ("phones", "words", "begins", "events", "onsets", "pitches")
+    }
+    # There are many words: a third of the frames tells enough of them.
+    some = slice(lesson.step % WORD_STRIDE, None, WORD_STRIDE)
+    said = targets["words"][some]
+    phones = ears.phones(heard).unflatten(-1, (NUM_PHONE_SLOTS, -1)).float()
+    words = ears.words(heard[some]).unflatten(-1, (NUM_WORD_SLOTS, -1)).float()
+    terms = {
+        "phones": functional.cross_entropy(phones.flatten(0, 1), targets["phones"].flatten()),
+        "words": functional.cross_entropy(words.flatten(0, 1), said.flatten()),
+        "begins": _is_there(ears.begins(heard), targets["begins"]),
+        "events": functional.cross_entropy(ears.events(heard).float(), targets["events"]),
+        "onsets": _is_there(ears.onsets(heard), targets["onsets"]),
+        "pitches": functional.cross_entropy(ears.pitches(heard).float(), targets["pitches"]),
+    }
+    size = heard.float().square().mean().sqrt()
+    return {
+        "total": sum(terms.values(), 0.1 * functional.relu(size - 1.0)),
+        **terms,
+        "phones_right": (phones.detach().argmax(-1) == targets["phones"]).float().mean(),
+        "words_right": _spoken_right(words.detach(), said),
+        "size": size,
+    }
+
+
+def _is_there(logits: Tensor, wanted: Tensor) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(logits.float(), wanted.float())
+
+
+def _spoken_right(words: Tensor, wanted: Tensor) -> Tensor:
+    """Give the share of word slots in which a word is spoken and the right one is heard."""
+    is_spoken = wanted > OTHER
+    return ((words.argmax(-1) == wanted) & is_spoken).sum() / is_spoken.sum().clamp(min=1)
+
+
+def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
+    """Go on with the ears.
+
+    Args:
+        minutes: stop after so long.
+        report: takes lines of progress.
+    """
+    folder = workshop.folder(STAGE)
+    ids = word_ids(_kept_words(folder))
+    lessons = Lessons(
+        tuple(open_pool(name) for name in POOLS), vocabulary=ids, frames=BATCH_FRAMES, seed=SEED
+    )
+
+    def lesson_at(step: int) -> Lesson:
+        if step % EVENTS_EVERY == EVENTS_EVERY - 1:
+            return event_lesson(step, size=EVENT_CLIPS, seed=SEED)
+        return lessons.at(step)
+
+    train(folder, lesson_at, ids, steps=STEPS, minutes=minutes, report=report)
+
+
+def train(
+    folder: Path,
+    lesson_at: Callable[[int], Lesson],
+    ids: Mapping[str, int],
+    *,
+    steps: int,
+    minutes: float | None,
+    report: Callable[[str], None],
+    rate: float = RATE,
+) -> Ears:
+    """Train ears on the lesson of each step; what a folder holds is gone on with."""
+    ears = fresh(OTHER + 1 + len(ids))
+    balance(ears.audio_tower, torch.from_numpy(lesson_at(0).mel[:16].copy()))
+    schedule = Schedule(steps=steps, rate=rate, minutes=minutes)
+    trainer = Trainer(ears, folder, schedule, report=report)
+    trainer.run(lambda step: losses(ears, lesson_at(step)))
+    return ears
+
+
+@torch.no_grad()
+def heard_words(ears: Ears, mel: Tensor, words: Sequence[str]) -> list[str]:
+    """Say which words one clip holds, as the heads hear them.
+
+    Args:
+        ears: trained ones.
+        mel: (M, T) of the clip.
+        words: of the vocabulary, numbered as by `word_ids`.
+    """
+    heard = ears(mel[None].to(ears.audio_tower.dtype))  # (N, D)
+    likeliest = ears.words(heard).unflatten(-1, (NUM_WORD_SLOTS, -1)).argmax(-1)  # (N, 2)
+    begins = ears.begins(heard) > 0
+    found = spoken_words(likeliest.flatten().tolist(), begins.flatten().tolist())
+    return ["?" if word == OTHER else words[word - OTHER - 1] for word in found]
+
+
+def word_error_rate(said: Sequence[Sequence[str]], heard: Sequence[Sequence[str]]) -> float:
+    """Count words to replace, leave out or put in, against the words that were said."""
+    errors = sum(_edits(a, b) for a, b in zip(said, heard, strict=True))
+    return errors / max(1, sum(len(a) for a in said))
+
+
+def _edits(said: Sequence[str], heard: Sequence[str]) -> int:
+    row = list(range(len(heard) + 1))
+    for i, word in enumerate(said, 1):
+        before, row = row, [i]
+        for j, other in enumerate(heard, 1):
+            row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (word != other)))
+    return row[-1]
+
+
+def _kept_words(folder: Path) -> tuple[str, ...]:
+    """Give the vocabulary that this training began with, so that heads keep their meaning."""
+    path = folder / "words.json"
+    if not path.exists():
+        path.write_text(json.dumps(vocabulary()))
+    return tuple(json.loads(path.read_text()))
