@@ -20,6 +20,7 @@ MIN_SIDE_PX, MAX_SIDE_PX = 104, 192  # of a picture; it is brought to nano's siz
 UPRIGHT = frozenset({"thumbs up", "thumbs down", "arrow"})  # mean another thing upside down
 HARDLY_TURNED = frozenset({"square", "diamond", "rectangle", "oval", "cross", "arrow"})
 MANY = 4
+BASES_TRIED = 12
 BIG, SMALL = (0.8, 1.0), (0.4, 0.55)  # shares of a cell, so far apart that no one can doubt it
 
 
@@ -57,10 +58,23 @@ class Planned:
     is_big: bool = True
 
 
-def lone(rng: random.Random, icons: Icons, name: str | None = None) -> Scene:
-    """Show one icon, large or small, anywhere, turned, on any background."""
+def lone(
+    rng: random.Random,
+    icons: Icons,
+    *,
+    name: str | None = None,
+    sides_px: tuple[int, int] = (MIN_SIDE_PX, MAX_SIDE_PX),
+) -> Scene:
+    """Show one icon, large or small, anywhere, turned, on any background.
+
+    Args:
+        rng: draws all that.
+        icons: to choose from.
+        name: to show; any if None.
+        sides_px: the smallest and largest side of the picture.
+    """
     name = name or rng.choice(icons.names)
-    image = _blank(rng, None)
+    image = blank(rng, None, rng.randint(*sides_px), rng.randint(*sides_px))
     side_px = rng.uniform(0.42, 1.0) * min(image.size)
     x, y = (_somewhere(rng, extent, side_px) for extent in image.size)
     drawn = canvas.tint(rng, icons.draw(rng, name))
@@ -91,7 +105,7 @@ def plan(rng: random.Random, icons: Icons, count: int) -> list[Planned]:
 def scene(rng: random.Random, icons: Icons, planned: Sequence[Planned]) -> Scene:
     """Draw things at places that do not overlap."""
     colours = {thing.colour for thing in planned if thing.colour}
-    image = _blank(rng, colours)
+    image = blank(rng, colours)
     columns, rows = _grid(rng, len(planned), image)
     cells = rng.sample([(x, y) for x in range(columns) for y in range(rows)], len(planned))
     wide, high = image.width / columns, image.height / rows
@@ -108,6 +122,11 @@ def scene(rng: random.Random, icons: Icons, planned: Sequence[Planned]) -> Scene
         things.append(Thing(thing.name, thing.colour, box, thing.is_big))
     things.sort(key=lambda thing: thing.box.x)
     return Scene(canvas.wear(rng, image, strength=0.6), tuple(things))
+
+
+def plain_name(thing: Planned) -> str:
+    """Name a thing without an article: "cat", "red square"."""
+    return thing.name if thing.colour is None else f"{thing.colour} {thing.name}"
 
 
 def draw(rng: random.Random, icons: Icons, thing: Planned) -> Rgba:
@@ -148,19 +167,41 @@ def _names(rng: random.Random, icons: Icons, count: int) -> list[str]:
     return rng.sample(icons.names, count)
 
 
-def _blank(rng: random.Random, colours: set[str] | None) -> Image.Image:
-    """Make a background; shapes need one that none of their colours vanishes in."""
-    width, height = (rng.randint(MIN_SIDE_PX, MAX_SIDE_PX) for _ in range(2))
+def blank(
+    rng: random.Random,
+    colours: set[str] | None,
+    width: int | None = None,
+    height: int | None = None,
+) -> Image.Image:
+    """Make a background.
+
+    Args:
+        rng: draws it.
+        colours: of shapes, none of which shall vanish in it.
+        width: in pixels, drawn if None.
+        height: in pixels, drawn if None.
+    """
+    width = width or rng.randint(MIN_SIDE_PX, MAX_SIDE_PX)
+    height = height or rng.randint(MIN_SIDE_PX, MAX_SIDE_PX)
     if colours is None:
         return canvas.background(rng, width, height)
-    base: Rgb = (255, 255, 255)
-    for _ in range(20):
-        base = (rng.randrange(256), rng.randrange(256), rng.randrange(256))
-        if rng.random() < 0.3:
-            base = (rng.randint(225, 255),) * 3 if rng.random() < 0.7 else (rng.randint(0, 30),) * 3
-        if all(canvas.contrast(base, COLOURS[name]) > canvas.CLEAR_CONTRAST for name in colours):
-            return canvas.background(rng, width, height, base)
-    return canvas.background(rng, width, height, None if not colours else base)
+    best: tuple[float, Rgb] = (-1.0, (255, 255, 255))
+    for _ in range(BASES_TRIED):
+        base = _base(rng)
+        nearest = min((canvas.contrast(base, COLOURS[name]) for name in colours), default=256.0)
+        best = max(best, (nearest, base))
+        if nearest > canvas.CLEAR_CONTRAST:
+            break
+    return canvas.background(rng, width, height, best[1] if colours else None)
+
+
+def _base(rng: random.Random) -> Rgb:
+    kind = rng.random()
+    if kind < 0.2:
+        return (rng.randint(225, 255),) * 3
+    if kind < 0.3:
+        return (rng.randint(0, 30),) * 3
+    return (rng.randrange(256), rng.randrange(256), rng.randrange(256))
 
 
 def _grid(rng: random.Random, count: int, image: Image.Image) -> tuple[int, int]:

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from myna.media import decoded, patches
-from myna.media.patches import Patches
+from myna.media.patches import Patches, PatchRule
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.encoder_config import VisionConfig
 from myna.models.qwen3_omni.vision_encoder import VisionEncoder
 from myna.train import shapes, start, workshop
+from myna.train.batches import cut_clip
 from myna.train.loop import Losses, Schedule, Trainer
-from myna.train.pictures import fonts, icons, lines, scenes
+from myna.train.pictures import clips, fonts, icons, lines, scenes, watching
 from myna.train.pictures.fonts import Fonts
 from myna.train.pictures.icons import Icons
 from myna.train.pictures.labels import (
@@ -45,7 +46,9 @@ SEED = 3
 BATCH = 64
 MAX_THINGS = 9
 DEEPSTACK_WEIGHT = 0.3
-SCHEDULE = Schedule(steps=9_000, rate=1.5e-3, warmup=300)
+GLANCE_SIDES_PX = (60, 128)
+GLANCE_RULE = replace(PICTURE_RULE, min_px=4 * PICTURE_RULE.factor**2)
+SCHEDULE = Schedule(steps=6_000, rate=2e-3, warmup=200)
 CLASSES = {  # of each kind of label
     "thing": len(THINGS),
     "hue": len(HUES),
@@ -115,22 +118,40 @@ class Gallery:
     def draw(self, rng: random.Random) -> Sample:
         """Draw one picture of any kind."""
         kind = rng.random()
-        if kind < 0.45:
-            return self.scene(scenes.lone(rng, self.icons))
-        if kind < 0.7:
+        if (
+            kind < 0.42
+        ):  # small and therefore quick: most of what there is to know is in a few tokens
+            return self.scene(scenes.lone(rng, self.icons, sides_px=GLANCE_SIDES_PX), GLANCE_RULE)
+        if kind < 0.5:
+            return self.scene(scenes.lone(rng, self.icons), PICTURE_RULE)
+        if kind < 0.67:
             planned = scenes.plan(rng, self.icons, rng.randint(1, MAX_THINGS))
-            return self.scene(scenes.scene(rng, self.icons, planned))
-        return self.line(lines.line(rng, self.fonts))
+            return self.scene(scenes.scene(rng, self.icons, planned), PICTURE_RULE)
+        if kind < 0.9:
+            rule = GLANCE_RULE if rng.random() < 0.5 else PICTURE_RULE
+            return self.line(lines.line(rng, self.fonts), rule)
+        return self.step_of_clip(rng)
 
-    def scene(self, scene: scenes.Scene) -> Sample:
+    def scene(self, scene: scenes.Scene, rule: PatchRule) -> Sample:
         """Cut and label a scene."""
-        cut = patches.cut_image(decoded.Picture(pixels=scene.pixels), PICTURE_RULE)
+        cut = patches.cut_image(decoded.Picture(pixels=scene.pixels), rule)
         return Sample(cut, label_things(scene.things, *_token_grid(cut)))
 
-    def line(self, line: lines.Line) -> Sample:
+    def line(self, line: lines.Line, rule: PatchRule) -> Sample:
         """Cut and label a line."""
-        cut = patches.cut_image(decoded.Picture(pixels=line.pixels), PICTURE_RULE)
+        cut = patches.cut_image(decoded.Picture(pixels=line.pixels), rule)
         return Sample(cut, label_line(line, *_token_grid(cut)))
+
+    def step_of_clip(self, rng: random.Random) -> Sample:
+        """Draw, cut and label the two frames of one time step of a clip."""
+        film = watching.any_film(rng, self.icons)
+        step = rng.randrange(film.num_frames // clips.STEP_FRAMES)
+        clip = clips.record(
+            rng, film, range(clips.STEP_FRAMES * step, clips.STEP_FRAMES * (step + 1))
+        )
+        cut = cut_clip(clip, PICTURE_RULE)
+        things, changes = clips.seen_in_step(film, step)
+        return Sample(cut, label_things(things, *_token_grid(cut), changes=changes))
 
 
 def vision_config() -> VisionConfig:

@@ -1,0 +1,95 @@
+"""What every question about a picture is made of: something to see, facts, and templates.
+
+Templates of the evaluation are others than those of training (`myna.evals.heldout`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from myna.train.examples import Clip, Example, Picture, Spoken
+from myna.train.language.skills import punctuated
+from myna.train.pictures import fonts, icons
+from myna.train.pictures.fonts import Fonts
+from myna.train.pictures.icons import Icons
+
+ASK_ABOUT = "ask_about"  # the ability of all questions that are asked by voice
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Hold what pictures are made with: the icons in their styles, and the fonts."""
+
+    icons: Icons
+    fonts: Fonts
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Hold what one question is about.
+
+    Attributes:
+        shown: a picture or a clip.
+        answer: in the style of `myna.train.language.style`.
+        slots: what goes into the template, by name.
+    """
+
+    shown: Picture | Clip
+    answer: str
+    slots: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skill:
+    """Describe one kind of question.
+
+    Attributes:
+        name: also of its templates in the evaluation.
+        ability: the row of the evaluation table.
+        templates: lower case without a mark at the end; slots stand in braces.
+        draw: makes a picture and its facts.
+        weight: how often it is asked, beside the others of its ability.
+    """
+
+    name: str
+    ability: str
+    templates: Sequence[str]
+    draw: Callable[[random.Random, Studio], Sight]
+    weight: float = 1.0
+
+
+def ask_typed(
+    skill: Skill, rng: random.Random, studio: Studio, *, templates: Sequence[str] = ()
+) -> Example:
+    """Show a picture and ask as people type.
+
+    Args:
+        skill: what to ask.
+        rng: draws the picture, its facts and the wording.
+        studio: to make pictures with.
+        templates: instead of the skill's own.
+    """
+    sight = skill.draw(rng, studio)
+    text = rng.choice(templates or skill.templates).format(**sight.slots)
+    return Example(skill.ability, (sight.shown, punctuated(text, rng)), sight.answer)
+
+
+def ask_aloud(
+    skill: Skill, rng: random.Random, studio: Studio, *, templates: Sequence[str] = ()
+) -> Example:
+    """Show a picture and ask with the voice."""
+    sight = skill.draw(rng, studio)
+    text = rng.choice(templates or skill.templates).format(**sight.slots)
+    return Example(ASK_ABOUT, (sight.shown, Spoken(text)), sight.answer)
+
+
+def open_studio(where: Path | None = None) -> Studio:
+    """Open the studio of training.
+
+    Args:
+        where: rendered icons lie; the workshop's folder if None.
+    """
+    return Studio(icons.load(where=where), fonts.installed(fonts.PACKAGES))
