@@ -23,6 +23,7 @@ from myna.server.downloads import Downloads
 from myna.server.errors import error_response, internal_error, route_error
 from myna.server.library import Library
 from myna.server.limits import Gate, check_headers
+from myna.server.metrics import Metrics
 from myna.server.routes import (
     audio,
     chat,
@@ -40,6 +41,7 @@ from myna.server.routes import (
     transcriptions,
 )
 from myna.server.settings import ServerSettings
+from myna.server.watched import WatchedService
 
 log = logging.getLogger("myna.server")
 
@@ -76,10 +78,12 @@ def create_app(
     models_control = None
     if isinstance(service, Fleet) and library is not None:
         models_control = Control(fleet=service, library=library, downloads=Downloads(library))
+    metrics = Metrics()
     context = Context(
-        service=service,
+        service=WatchedService(service, metrics, settings),
         settings=settings,
         gate=Gate(settings.limits),
+        metrics=metrics,
         models_control=models_control,
     )
     return App(router, context)
@@ -123,6 +127,7 @@ class App:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         elif refusal is not None and status is None:
             await refusal(scope, receive, send_marked)
+        self.context.metrics.statuses["none" if status is None else str(status)] += 1
         log.info(
             "event=request request_id=req_%s method=%s path=%r status=%s duration_s=%.3f",
             key,

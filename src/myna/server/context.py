@@ -14,6 +14,7 @@ from myna.server.downloads import Downloads
 from myna.server.kept import KeptResponses
 from myna.server.library import Library
 from myna.server.limits import Gate, Ticket
+from myna.server.metrics import Metrics
 from myna.server.realtime.calls import Calls
 from myna.server.settings import ServerSettings
 
@@ -41,6 +42,7 @@ class Context:
     client_secrets: ClientSecrets = field(default_factory=ClientSecrets)
     calls: Calls = field(default_factory=Calls)
 
+    metrics: Metrics = field(default_factory=Metrics)
     models_control: Control | None = None
 
     def control(self) -> Control:

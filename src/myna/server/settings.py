@@ -39,6 +39,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             listening on loopback, so that no web site can reach the server by its own name.
         allowed_origins: web origins that may call from a browser, beside the server's own.
         deadline_s: time a request may take in all; the service is to keep it.
+        first_output_s: time a request may wait for its first output; reading a long prompt takes
+            minutes on a plain machine.
+        gap_s: time that may pass between two outputs.
         overtime_s: time after the deadline at which the server itself ends the request.
         ping_s: silence after which a stream gets a comment, so that proxies keep it open.
         limits: bounds on clients.
@@ -49,6 +52,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] | None = None
     allowed_origins: tuple[str, ...] = ()
     deadline_s: float = 600.0
+    first_output_s: float = 300.0
+    gap_s: float = 60.0
     overtime_s: float = 5.0
     ping_s: float = 15.0
     limits: Limits = Limits()

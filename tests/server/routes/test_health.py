@@ -65,3 +65,34 @@ async def test_a_draining_server_is_not_ready(app: App, client: httpx.AsyncClien
 
 async def test_the_version_is_told(client: httpx.AsyncClient) -> None:
     assert (await client.get("/version")).json() == {"name": "myna", "version": __version__}
+
+
+async def test_a_deep_look_lets_the_model_write(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/healthz/deep")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+
+
+async def test_a_deep_look_tells_what_is_broken(
+    client: httpx.AsyncClient, service: EchoService, app: App
+) -> None:
+    await service.close()
+    answer = await client.get("/healthz/deep")
+    assert answer.status_code == 503
+    assert answer.json()["error"]["message"] == "'echo' cannot answer: The echo service was closed."
+    app.context.gate.is_draining = True
+
+
+async def test_a_deep_look_wants_a_ready_server(client: httpx.AsyncClient, app: App) -> None:
+    app.context.gate.is_draining = True
+    answer = await client.get("/healthz/deep")
+    assert answer.json()["error"]["message"] == "The server is shutting down."
+
+
+async def test_metrics_come_though_the_engine_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(routes, "HEALTH_TIMEOUT_S", 0.01)
+    transport = httpx.ASGITransport(create_app(SickService(None)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        answer = await client.get("/metrics")
+    assert "myna:engine_ready 0" in answer.text
