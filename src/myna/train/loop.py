@@ -185,7 +185,9 @@ class Trainer:
 
 
 def load_weights(network: nn.Module, folder: Path) -> None:
-    """Put what a stage learnt into a network; parameters that it did not train stay as they are.
+    """Put what a stage learnt into a network: every parameter that bears a name of the stage's.
+
+    Heads, which a stage has for itself alone, are left; what it did not train stays as it is.
 
     Args:
         network: its parameters bear the names that the stage's network gave them.

@@ -9,20 +9,34 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.thinker import Thinker
+from myna.train import curriculum, shapes
 from myna.train.batches import UNSCORED, Reader, Reading, Rectangles, packed_batch, stack
 from myna.train.examples import Example
-from myna.train.loop import Losses
+from myna.train.export import special_ids
+from myna.train.language.tokenizer import open_tokenizer
+from myna.train.loop import Losses, Schedule, Trainer, load_weights
+from myna.train.pictures.asking import open_studio
+from myna.train.pictures.rule import PICTURE_RULE
 from myna.train.rectangle import Rectangle
+from myna.train.start import materialise
+from myna.train.workshop import folder
 
 Maker = Callable[[random.Random], Example]
+NAME = "thinker"
+SEED = 0
+SIZE = 32  # examples of a batch
 BATCHES_TOGETHER = 8  # are sorted by length, so that little is padded
+SCHEDULE = Schedule(steps=24_000, rate=1e-3, warmup=300)
+FROZEN_STEPS = 4_000  # the encoders stay as they are so long
+TOLD_EVERY = 100  # steps between lines of shares
 
 
 @dataclass
@@ -118,3 +132,40 @@ def losses(
         hits[scored] = logits.argmax(-1) == labels[scored]
         score.add(batch, hits.view_as(batch.labels))
     return {"loss": functional.cross_entropy(logits, labels[scored])}
+
+
+def build(config: Config) -> Thinker:
+    """Make a thinker of which each part begins as its own stage left it."""
+    with torch.device("meta"):
+        thinker = Thinker(config.thinker)
+    materialise(thinker, seed=SEED)
+    load_weights(thinker.decoder, folder("text"))
+    load_weights(thinker, folder("ears"))
+    load_weights(thinker, folder("eyes"))
+    thinker.decoder.embed_tokens.requires_grad_(False)
+    return thinker
+
+
+def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
+    """Go on with the thinker.
+
+    Args:
+        minutes: stop after so long.
+        report: takes lines of progress.
+    """
+    tokenizer = open_tokenizer()
+    config = Config.from_hf(shapes.config(special_ids(folder("tokenizer"))))
+    thinker = build(config)
+    makers = curriculum.makers(open_studio())
+    reader = Reader(tokenizer, config, PICTURE_RULE)
+    mixture = Mixture(makers, reader, size=SIZE, seed=SEED, pad_id=0)
+    score = Score()
+    schedule = replace(SCHEDULE, minutes=minutes)
+    trainer = Trainer(thinker, folder(NAME), schedule, report=report)
+
+    def losses_at(step: int) -> Losses:
+        if step % TOLD_EVERY == 0:
+            report(score.line())
+        return losses(thinker, mixture.at(step), score, frozen=step < FROZEN_STEPS)
+
+    trainer.run(losses_at)

@@ -1,0 +1,110 @@
+"""All that the thinker is asked, each kind as often as its share says."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from myna.text.instructions import transcribe_prompt
+from myna.train.examples import Example, Heard
+from myna.train.language import mix
+from myna.train.pictures import asking, looking, naming, reading, watching
+from myna.train.pictures.asking import Skill, Studio
+from myna.train.sound import events
+from myna.train.sound.pool import Pool, open_pool
+from myna.train.sound.utterance import NotSpoken
+from myna.train.sound.voices import voiced
+
+Maker = Callable[[random.Random], Example]
+POOLS = ("sentences", "loose")
+LONGEST_FRAMES = 600  # mel frames of a sentence to write down
+ASKED_FOR_WORDS = (  # besides the product's own prompt, which comes after the sound
+    "what did i say",
+    "write down what you hear",
+    "what was said",
+    "transcribe this",
+    "type the words",
+)
+SHARES = {
+    "typed": 0.16,
+    "transcribe": 0.26,
+    "aloud": 0.1,
+    "name_picture": 0.14,
+    "scene": 0.12,
+    "read_line": 0.08,
+    "clip": 0.05,
+    "sound_event": 0.04,
+    "ask_about": 0.05,
+}
+
+
+@dataclass(frozen=True)
+class Transcribing:
+    """Ask for the words of sentences from pools, the product's prompt half of the time."""
+
+    pools: Sequence[Pool]
+
+    def __call__(self, rng: random.Random) -> Example:
+        """Draw a sentence that is short enough."""
+        ends = list(accumulate(len(pool) for pool in self.pools))
+        while True:
+            i = rng.randrange(ends[-1])
+            which = bisect_right(ends, i)
+            pool = self.pools[which]
+            place = i - (ends[which - 1] if which else 0)
+            if pool.lengths[place] <= LONGEST_FRAMES:
+                break
+        entry = pool[place]
+        sound = Heard(entry.mel)
+        if rng.random() < 0.5:
+            return Example("transcribe", (sound, transcribe_prompt()), entry.text)
+        asked = rng.choice(ASKED_FOR_WORDS)
+        question = (sound, asked) if rng.random() < 0.7 else (asked, sound)
+        return Example("transcribe", question, entry.text)
+
+
+def makers(studio: Studio) -> list[tuple[float, Maker]]:
+    """Give all makers with their shares.
+
+    Args:
+        studio: to make pictures with.
+    """
+
+    def showing(*skills: Skill) -> Maker:
+        weights = [skill.weight for skill in skills]
+        return lambda rng: asking.ask_typed(rng.choices(skills, weights)[0], rng, studio)
+
+    seen = (*naming.SKILLS, *looking.SKILLS, *watching.SKILLS)
+    seen_weights = [skill.weight for skill in seen]
+
+    def about(rng: random.Random) -> Example:
+        return asking.ask_aloud(rng.choices(seen, seen_weights)[0], rng, studio)
+
+    by_name: dict[str, Maker] = {
+        "typed": mix.typed,
+        "transcribe": Transcribing([open_pool(name) for name in POOLS]),
+        "aloud": _spoken(mix.aloud),
+        "name_picture": showing(*naming.SKILLS),
+        "scene": showing(*looking.SKILLS),
+        "read_line": showing(*reading.SKILLS),
+        "clip": showing(*watching.SKILLS),
+        "sound_event": events.make,
+        "ask_about": _spoken(about),
+    }
+    return [(share, by_name[name]) for name, share in SHARES.items()]
+
+
+def _spoken(maker: Maker) -> Maker:
+    """Let a voice say what is to be said; what no synthesizer reads is drawn anew."""
+
+    def make(rng: random.Random) -> Example:
+        while True:
+            try:
+                return voiced(maker(rng), rng)
+            except NotSpoken:
+                continue
+
+    return make
