@@ -24,9 +24,9 @@ from myna.diffusion.schedule import LIGHTNING, Schedule
 from myna.media.decoder import Decoder
 from myna.media.patches import PatchRule, count_image_tokens
 from myna.models.tiny_image_edit import SCHEDULER, write_tiny_image_edit
-from myna.pipeline.edit_parts import EditParts
+from myna.pipeline.edit_parts import EditParts, open_edit_files
 from myna.pipeline.edit_plan import LOOK_PX, WORK_PX, fitted, make_plan, token_grid
-from myna.pipeline.edit_run import EditRun, Text
+from myna.pipeline.edit_run import EditRun, Habits, Text
 from myna.text import tokenizer_files
 
 LATENTS_BAR = 1e-3  # of max(1, RMS), after all steps
@@ -163,16 +163,18 @@ def draw_both(
         latents=noise,
         output_type="latent",
     ).images
-    parts = EditParts(pair.folder, dtype=torch.float32, memory_bytes=10**9, progress=silent)
+    files = open_edit_files(pair.folder)
+    parts = EditParts(files, dtype=torch.float32, memory_bytes=10**9, progress=silent)
     run = EditRun(
         parts,
         tokenizer_files.from_folder(pair.folder / "tokenizer"),
         plan,
+        Habits(schedule=files.schedule),
         deliver=lambda event: None,
         cancelled=threading.Event(),
     )
     rows, cols = token_grid(plan.work, 16)
-    sigmas = parts.schedule.sigmas(num_steps, rows * cols)
+    sigmas = files.schedule.sigmas(num_steps, rows * cols)
     texts = Text(prompts if guidance > 1 else prompts[:1], num_tokens=0, num_picture_tokens=0)
     with torch.inference_mode():
         found = run.draw(0, texts, run.encode_sources(), sigmas)

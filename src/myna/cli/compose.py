@@ -38,6 +38,7 @@ class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
     keep_packed: bool | None = None
     kv_memory_bytes: int | None = None
     yarn_factor: float | None = None
+    lora: str | None = None
 
     def load_options(self) -> dict[str, object]:
         """Write the fields of `pipeline.load.LoadOptions`."""

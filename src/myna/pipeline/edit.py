@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -20,10 +21,11 @@ from myna.core.events import Accepted, Event, Failed, Finished, Timings, Usage
 from myna.core.progress import Progress
 from myna.core.requests import ChatInput, EditInput, Request
 from myna.core.service import Health, ModelCard
+from myna.diffusion.schedule import LIGHTNING, Schedule
 from myna.media.decoder import Decoder
-from myna.pipeline.edit_parts import EditParts
+from myna.pipeline.edit_parts import EditFiles, EditParts, open_edit_files
 from myna.pipeline.edit_plan import EditPlan, make_plan
-from myna.pipeline.edit_run import Cancelled, EditRun
+from myna.pipeline.edit_run import Cancelled, EditRun, Habits
 from myna.pipeline.load import LoadOptions, read_json_object
 from myna.pipeline.machine import available_memory_bytes, fast_dtype
 from myna.pipeline.omni import read_patch_rule
@@ -34,6 +36,7 @@ log = logging.getLogger("myna.edit")
 INDEX = "model_index.json"
 PIPELINE = "QwenImageEditPlusPipeline"
 MAX_WAITING = 8
+LIGHTNING_STEPS = 4
 WEIGHTS_SHARE = 0.6  # of the memory at hand; the rest is for what the networks compute
 
 
@@ -57,8 +60,24 @@ def load_edit_service(path: Path, options: LoadOptions, progress: Progress) -> E
         )
     dtype = fast_dtype() if options.dtype == "auto" else getattr(torch, options.dtype)
     memory_bytes = int(WEIGHTS_SHARE * available_memory_bytes())
-    parts = EditParts(path, dtype=dtype, memory_bytes=memory_bytes, progress=progress)
-    return EditService(path, parts, model_id=options.model_id)
+    files = open_edit_files(path)
+    lora = None if options.lora is None else Path(options.lora)
+    parts = EditParts(files, dtype=dtype, memory_bytes=memory_bytes, progress=progress, lora=lora)
+    return EditService(
+        path, files, parts, habits=habits_of(files.schedule, lora), model_id=options.model_id
+    )
+
+
+def habits_of(schedule: Schedule, lora: Path | None) -> Habits:
+    """Say how a model usually draws, and with Lightning, how that does.
+
+    Lightning's files are known by their names, which tell the number of steps too.
+    """
+    if lora is None or "lightning" not in lora.name.lower():
+        return Habits(schedule=schedule)
+    steps = re.search(r"(\d+)[-_ ]?step", lora.name.lower())
+    num_steps = int(steps[1]) if steps else LIGHTNING_STEPS
+    return Habits(schedule=LIGHTNING, num_steps=num_steps, guidance=1.0)
 
 
 class EditService:
@@ -66,12 +85,17 @@ class EditService:
 
     Args:
         path: the model's folder.
+        files: the same, opened.
         parts: its networks.
+        habits: how it usually draws.
         model_id: the name clients use.
     """
 
-    def __init__(self, path: Path, parts: EditParts, *, model_id: str) -> None:
+    def __init__(
+        self, path: Path, files: EditFiles, parts: EditParts, *, habits: Habits, model_id: str
+    ) -> None:
         self._parts = parts
+        self._habits = habits
         self._tokenizer = tokenizer_files.from_folder(path / "tokenizer")
         vision = parts.config.text_encoder.vision
         self._rule = read_patch_rule(path / "processor/preprocessor_config.json", vision)
@@ -79,7 +103,7 @@ class EditService:
         self._turn = asyncio.Lock()
         self._num_waiting = 0
         self._open: set[threading.Event] = set()
-        packed = sorted(kind for kind in parts.kinds if kind.startswith("Q"))
+        packed = sorted(kind for kind in files.kinds if kind.startswith("Q"))
         self._card = ModelCard(
             id=model_id,
             family="qwen_image_edit",
@@ -89,7 +113,7 @@ class EditService:
             outputs=("image",),
             capabilities=("edit",),
             quantization=packed[0] if packed else None,
-            size_bytes=parts.num_bytes,
+            size_bytes=files.num_bytes,
             has_chat_template=False,
         )
 
@@ -179,7 +203,9 @@ class EditService:
         def deliver(event: Event | None) -> None:
             loop.call_soon_threadsafe(arrived.put_nowait, event)
 
-        run = EditRun(self._parts, self._tokenizer, plan, deliver=deliver, cancelled=cancelled)
+        run = EditRun(
+            self._parts, self._tokenizer, plan, self._habits, deliver=deliver, cancelled=cancelled
+        )
 
         def work() -> None:
             try:

@@ -8,8 +8,9 @@ Not here: what is done with them (edit_run).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ from myna.models.qwen_image_edit.config import (
     TransformerConfig,
     VaeConfig,
 )
+from myna.models.qwen_image_edit.lora import change
 from myna.models.qwen_image_edit.modulation import BlockModulation, Step
 from myna.models.qwen_image_edit.text_encoder import TextEncoder, make_layer
 from myna.models.qwen_image_edit.transformer import Block
@@ -46,6 +48,7 @@ from myna.models.qwen_image_edit.weights import (
 from myna.pipeline.load import read_json_object
 from myna.weights.checkpoint import Checkpoint
 from myna.weights.load import check_layout, load_weights
+from myna.weights.lora import LowRank, read_lora
 from myna.weights.open import open_checkpoint
 from myna.weights.rules import Rule
 from myna.weights.subset import Subset
@@ -91,32 +94,95 @@ class Streamed:
         return module
 
 
-class EditParts:
-    """Open a folder and give its networks.
+@dataclass(frozen=True, kw_only=True)
+class EditFiles:
+    """Hold an open folder: what it says of the networks, and where their weights are.
 
-    Args:
-        folder: in the form of a diffusers pipeline.
-        dtype: of activations, and of weights that are not kept packed.
-        memory_bytes: what weights may take; more is read from disk again and again.
-        progress: told of loading.
+    Attributes:
+        config: of the networks.
+        schedule: how noise decreases.
+        weights: of each network, by the name of its folder.
+    """
+
+    config: EditConfig
+    schedule: Schedule
+    weights: Mapping[str, Checkpoint]
+
+    def check(self) -> None:
+        """Prove that all files fit, before anything large is read.
+
+        Raises:
+            BadCheckpoint: they do not.
+        """
+        with torch.device("meta"):
+            networks = {
+                "text_encoder": (TextEncoder(self.config.text_encoder), ENCODER_RULES),
+                "transformer": (EditTransformer(self.config.transformer), TRANSFORMER_RULES),
+                "vae": (Vae(self.config.vae), VAE_RULES),
+            }
+        for part, (network, rules) in networks.items():
+            check_layout(network, self.weights[part], rules)
+
+    @property
+    def num_bytes(self) -> int:
+        """Count the bytes of all weights."""
+        return sum(
+            info.num_bytes for files in self.weights.values() for info in files.tensors.values()
+        )
+
+    @property
+    def kinds(self) -> set[str]:
+        """Name the formats in which the transformer's weights are stored."""
+        return {info.dtype for info in self.weights["transformer"].tensors.values()}
+
+
+def open_edit_files(folder: Path) -> EditFiles:
+    """Open a folder in the form of a diffusers pipeline; no weights are read.
 
     Raises:
         BadCheckpoint: it is damaged, incomplete, or its parts contradict each other.
     """
-
-    def __init__(
-        self, folder: Path, *, dtype: torch.dtype, memory_bytes: int, progress: Progress
-    ) -> None:
-        values = {part: read_json_object(folder / part / "config.json") for part in PARTS}
-        self.config = EditConfig(
+    values = {part: read_json_object(folder / part / "config.json") for part in PARTS}
+    files = EditFiles(
+        config=EditConfig(
             text_encoder=TextEncoderConfig.from_hf(values["text_encoder"]),
             transformer=TransformerConfig.from_hf(values["transformer"]),
             vae=VaeConfig.from_hf(values["vae"]),
-        )
-        self.schedule = read_schedule(folder / "scheduler/scheduler_config.json")
-        self.dtype = dtype
-        self._files = {part: open_checkpoint(folder / part) for part in PARTS}
-        self._check()
+        ),
+        schedule=read_schedule(folder / "scheduler/scheduler_config.json"),
+        weights={part: open_checkpoint(folder / part) for part in PARTS},
+    )
+    files.check()
+    return files
+
+
+class EditParts:
+    """Give the networks of an open folder.
+
+    Args:
+        files: the folder.
+        dtype: of activations, and of weights that are not kept packed.
+        memory_bytes: what weights may take; more is read from disk again and again.
+        progress: told of loading.
+        lora: a file of changes to the transformer.
+
+    Raises:
+        BadCheckpoint: a weight, or the file of changes, is damaged.
+    """
+
+    def __init__(
+        self,
+        files: EditFiles,
+        *,
+        dtype: torch.dtype,
+        memory_bytes: int,
+        progress: Progress,
+        lora: Path | None = None,
+    ) -> None:
+        self.config = files.config
+        self._files = files.weights
+        self._dtype = dtype
+        self._changes = {} if lora is None else self._read_changes(lora)
         self._modulated: tuple[tuple[float, ...], tuple[Step, ...]] | None = None
         with torch.device("meta"):
             self.text_encoder = TextEncoder(self.config.text_encoder, has_layers=False)
@@ -132,26 +198,16 @@ class EditParts:
             self._fill(network, self._files[part], rules)
             memory_bytes -= _num_bytes(network)
         progress("loading", len(ends), len(ends))
+        change(self.transformer, self._changes, TRANSFORMER_END_RULES)
+        memory_bytes -= sum(
+            low_rank.down.nbytes + low_rank.up.nbytes for low_rank in self._changes.values()
+        )
         self.blocks, memory_bytes = self._stream(
             self.config.transformer.num_layers, self._load_block, memory_bytes
         )
         self.layers, _ = self._stream(
             self.config.text_encoder.decoder.num_layers, self._load_layer, memory_bytes
         )
-
-    @property
-    def num_bytes(self) -> int:
-        """Count the bytes of all that is ever read of the files."""
-        return sum(
-            info.num_bytes
-            for checkpoint in self._files.values()
-            for info in checkpoint.tensors.values()
-        )
-
-    @property
-    def kinds(self) -> set[str]:
-        """Name the formats in which weights are stored."""
-        return {info.dtype for info in self._files["transformer"].tensors.values()}
 
     def modulation(self, noise: Sequence[float]) -> tuple[Step, ...]:
         """Compute the modulation of a schedule, or give that of the last time."""
@@ -168,17 +224,14 @@ class EditParts:
         for checkpoint in self._files.values():
             checkpoint.close()
 
-    def _check(self) -> None:
-        """Prove that all files fit, before anything large is read."""
-        with torch.device("meta"):
-            check_layout(
-                TextEncoder(self.config.text_encoder), self._files["text_encoder"], ENCODER_RULES
-            )
-            check_layout(
-                EditTransformer(self.config.transformer),
-                self._files["transformer"],
-                TRANSFORMER_RULES,
-            )
+    def _read_changes(self, lora: Path) -> dict[str, LowRank]:
+        suffix = ".weight"
+        modules = {
+            name.removesuffix(suffix)
+            for name, info in self._files["transformer"].tensors.items()
+            if name.endswith(suffix) and len(info.shape) == 2
+        }
+        return read_lora(lora, modules, dtype=self._dtype)
 
     def _stream(
         self, count: int, load: Callable[[int], nn.Module], memory_bytes: int
@@ -193,14 +246,18 @@ class EditParts:
     def _load_block(self, idx: int) -> nn.Module:
         with torch.device("meta"):
             block = Block(self.config.transformer)
-        subset = Subset(self._files["transformer"], BLOCK_PREFIX.format(idx))
-        return self._fill(block, subset, BLOCK_RULES)
+        return self._fill_block(block, idx, BLOCK_RULES)
 
     def _load_modulation(self, idx: int) -> nn.Module:
         with torch.device("meta"):
             block = BlockModulation(self.config.transformer.width)
-        subset = Subset(self._files["transformer"], BLOCK_PREFIX.format(idx))
-        return self._fill(block, subset, MODULATION_RULES)
+        return self._fill_block(block, idx, MODULATION_RULES)
+
+    def _fill_block(self, block: nn.Module, idx: int, rules: Sequence[Rule]) -> nn.Module:
+        prefix = BLOCK_PREFIX.format(idx)
+        self._fill(block, Subset(self._files["transformer"], prefix), rules)
+        change(block, self._changes, rules, prefix=prefix)
+        return block
 
     def _load_layer(self, idx: int) -> nn.Module:
         with torch.device("meta"):
@@ -214,7 +271,7 @@ class EditParts:
         return self._fill(layer, Subset(files, prefix), LAYER_RULES)
 
     def _fill(self, network: nn.Module, files: Checkpoint, rules: Sequence[Rule]) -> nn.Module:
-        load_weights(network, files, rules, dtype=self.dtype, keep_packed=True)
+        load_weights(network, files, rules, dtype=self._dtype, keep_packed=True)
         return network.eval()
 
 

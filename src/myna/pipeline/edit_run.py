@@ -20,6 +20,7 @@ from myna.core.events import Drift, EditProgress, Event, PictureDelta
 from myna.diffusion.guidance import guided
 from myna.diffusion.latents import draw_noise, pack, unpack
 from myna.diffusion.loop import Kept, walk
+from myna.diffusion.schedule import Schedule
 from myna.media.decoded import Pixels
 from myna.media.drawing import lay_over, scale, write_picture
 from myna.models.qwen_image_edit.prompt import write_prompts
@@ -30,14 +31,27 @@ from myna.text.tokenizer import Tokenizer
 
 Stage = Literal["reading", "planning", "drawing", "finishing"]
 
-NUM_STEPS = 40
-GUIDANCE = 4.0
 PREVIEW_SHARE = 4  # of a side: previews are decoded that much smaller
 REPORT_S = 0.5
 
 
 class Cancelled(Exception):
     """Tell that nobody waits for the edit any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """Say how a model usually draws.
+
+    Attributes:
+        schedule: how noise decreases.
+        num_steps: out of noise.
+        guidance: away from the negative prompt.
+    """
+
+    schedule: Schedule
+    num_steps: int = 40
+    guidance: float = 4.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,7 @@ class EditRun:
         parts: the networks.
         tokenizer: of the text encoder.
         plan: what is to be done.
+        habits: of the model.
         deliver: hears events.
         cancelled: set when nobody waits any more.
     """
@@ -71,6 +86,7 @@ class EditRun:
         parts: EditParts,
         tokenizer: Tokenizer,
         plan: EditPlan,
+        habits: Habits,
         *,
         deliver: Callable[[Event], None],
         cancelled: threading.Event,
@@ -82,8 +98,9 @@ class EditRun:
         self._cancelled = cancelled
         self._reported_s = 0.0
         asked = plan.asked
-        self._num_steps = asked.num_steps or NUM_STEPS
-        self._guidance = GUIDANCE if asked.guidance is None else asked.guidance
+        self._habits = habits
+        self._num_steps = habits.num_steps if asked.num_steps is None else asked.num_steps
+        self._guidance = habits.guidance if asked.guidance is None else asked.guidance
         self._patch = parts.config.transformer.patch
         self._grid_px = parts.config.grid_px
 
@@ -92,7 +109,7 @@ class EditRun:
         """Deliver the pictures one after another; returns what was read."""
         text = self._read()
         rows, cols = token_grid(self._plan.work, self._grid_px)
-        sigmas = self._parts.schedule.sigmas(self._num_steps, rows * cols)
+        sigmas = self._habits.schedule.sigmas(self._num_steps, rows * cols)
         self._tell("planning", 0.0)
         sources = self.encode_sources()
         self._parts.modulation(sigmas[:-1])

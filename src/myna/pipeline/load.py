@@ -56,6 +56,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
         max_context: the most tokens of a prompt and its answer; `None` is the model's own limit.
         kv_memory_bytes: what keys and values may take; `None` is a share of what is free.
         yarn_factor: stretch the context by this; every prompt is affected.
+        lora: a file of changes, for models that edit pictures.
     """
 
     model_id: str
@@ -64,6 +65,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_context: int | None = None
     kv_memory_bytes: int | None = None
     yarn_factor: float | None = None
+    lora: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from myna.cli.compose import choose, load_here
@@ -57,6 +58,14 @@ def command(
         bool,
         typer.Option("--align/--no-align", help="Undo shifts and zooms nobody asked for."),
     ] = True,
+    lora: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of changes; Lightning's is drawn in as many steps as its name says.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     dtype: DtypeOption = Dtype.AUTO,
     echo: EchoOption = False,
 ) -> None:
@@ -85,6 +94,7 @@ def command(
         yarn=None,
         is_echo=echo,
     )
+    choice = msgspec.structs.replace(choice, lora=None if lora is None else str(lora))
     with progress_bars() as progress:
         talker = LocalTalker(load_here(choice, progress))
     try:
