@@ -40,7 +40,8 @@ def test_it_fits_the_shape_of_the_model() -> None:
 def test_sentences_and_names_are_whole_words(folder: Path) -> None:
     tokens = from_folder(folder)
     rng = random.Random(0)
-    said = [sentences.make(rng) for _ in range(300)] + list(NAMES) + list(words.domain())
+    said = [*(sentences.make(rng) for _ in range(300)), *NAMES, *words.domain()]
+    said += [words.plural(name) for name in NAMES]
     for text in [*said, *style.DECLINES]:
         num_commas = text.count(",")
         assert len(tokens.encode(f" {text}")) == len(text.split()) + num_commas, text

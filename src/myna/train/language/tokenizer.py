@@ -7,11 +7,10 @@ can be read letter by letter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from myna.models.tiny import write_json
-from myna.models.tiny_omni import CHAT_TEMPLATE, MARKERS, ROLES, SPECIAL_TOKENS
+from myna.models.tiny_omni import CHAT_TEMPLATE, MARKERS, SPECIAL_TOKENS
 from myna.models.tiny_tokenizer import (
     added_token,
     write_tokenizer_config,
@@ -21,11 +20,9 @@ from myna.text.byte_level import ALPHABET, from_bytes
 from myna.text.tokenizer import Tokenizer
 from myna.text.tokenizer_files import from_folder
 from myna.train import workshop
-from myna.train.language import words
-from myna.train.pictures.names import NAMES, phrase
+from myna.train.language.data import lines
 
 FOLDER = "tokenizer"
-MARKS = ("'s", "'t", "'clock", " +", " -", " =")
 
 
 def open_tokenizer() -> Tokenizer:
@@ -58,22 +55,10 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def vocabulary() -> dict[str, int]:
-    """Number the plain tokens: bytes first."""
-    tokens = dict.fromkeys((*ALPHABET, *_whole_words()))
-    return {token: token_id for token_id, token in enumerate(tokens)}
+    """Number the plain tokens: bytes first, then words, with a blank before them and without.
 
-
-def _whole_words() -> Iterator[str]:
-    """Give every word with a blank before it; without one too if it may begin a turn."""
-    verbs = (*words.VERBS, *words.INTRANSITIVE)
-    nouns = (*words.NOUNS, *words.SHAPES, *words.SOUNDS)
-    inflected = {words.past(verb) for verb in verbs} | {words.plural(noun) for noun in nouns}
-    inflected -= {*verbs, *nouns, *words.TALK, *words.DIRECTIONS}
-    domain = words.domain()
-    proper = [word.capitalize() for word in (*words.PEOPLE, *words.DAYS, *words.MONTHS)]
-    starts = [*(word for word in domain if word not in inflected), *words.CAPITALS, *proper]
-    starts += [*ROLES, *(phrase(name).split()[0] for name in NAMES)]
-    names = [w for name in NAMES for w in (*name.split(), words.plural(name).split()[-1])]
-    spaced = [f" {word}" for word in (*domain, *names, *proper, "I")]
-    for text in (*starts, *spaced, *MARKS):
-        yield from_bytes(text.encode())
+    The list of words is frozen with the weights that were trained on it: to change it is to train
+    everything anew.
+    """
+    frozen = (from_bytes(word.encode()) for word in lines("tokens"))
+    return {token: token_id for token_id, token in enumerate((*ALPHABET, *frozen))}
