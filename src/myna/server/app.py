@@ -29,6 +29,7 @@ from myna.server.routes import (
     chat,
     completions,
     control,
+    conversations,
     embeddings,
     health,
     images,
@@ -42,6 +43,7 @@ from myna.server.routes import (
 )
 from myna.server.settings import ServerSettings
 from myna.server.watched import WatchedService
+from myna.store.history import History
 
 log = logging.getLogger("myna.server")
 
@@ -51,17 +53,23 @@ STARTS = ("http.response.start", "websocket.http.response.start")
 
 
 def create_app(
-    service: Service, *, settings: ServerSettings | None = None, library: Library | None = None
+    service: Service,
+    *,
+    settings: ServerSettings | None = None,
+    library: Library | None = None,
+    history: History | None = None,
 ) -> App:
     """Make the ASGI application that serves `service`; whoever made the service closes it.
 
-    Where the service is a fleet and a `library` is given, clients may load and fetch models.
+    Where the service is a fleet and a `library` is given, clients may load and fetch models; where
+    a `history` is given, they may keep conversations in it.
     """
     settings = settings or ServerSettings()
     modules = (
         page,
         models,
         control,
+        conversations,
         ollama,
         chat,
         completions,
@@ -85,6 +93,7 @@ def create_app(
         gate=Gate(settings.limits),
         metrics=metrics,
         models_control=models_control,
+        history=history,
     )
     return App(router, context)
 

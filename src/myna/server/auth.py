@@ -130,7 +130,7 @@ def cors_headers(headers: Headers, settings: ServerSettings) -> Headers:
     return [
         (b"access-control-allow-origin", origin.encode("latin-1")),
         (b"access-control-allow-headers", b"authorization, content-type"),
-        (b"access-control-allow-methods", b"GET, POST, DELETE"),
+        (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
         (b"access-control-expose-headers", b"x-request-id, retry-after"),
         (b"vary", b"origin"),
     ]

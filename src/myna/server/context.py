@@ -17,6 +17,7 @@ from myna.server.limits import Gate, Ticket
 from myna.server.metrics import Metrics
 from myna.server.realtime.calls import Calls
 from myna.server.settings import ServerSettings
+from myna.store.history import History
 
 LOADING_RETRY_S = 5.0
 TEXT_ALONE = ("text",)
@@ -44,6 +45,7 @@ class Context:
 
     metrics: Metrics = field(default_factory=Metrics)
     models_control: Control | None = None
+    history: History | None = None
 
     def control(self) -> Control:
         """Return what loads models, where this server may do so.

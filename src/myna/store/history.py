@@ -300,6 +300,22 @@ class History:
         )
         return digest
 
+    def file(self, digest: str, *, owner: str = "") -> bytes:
+        """Read a file that a message of this owner names.
+
+        Raises:
+            NoSuchRecord: there is none.
+        """
+        rows = self._read(
+            "SELECT 1 FROM message_media JOIN messages ON messages.id = message_id"
+            " JOIN conversations ON conversations.id = conversation_id"
+            " WHERE hash = ? AND owner = ? LIMIT 1",
+            (digest, owner),
+        )
+        if not rows:
+            raise NoSuchRecord(f"no message names a file {digest[:80]!r}", param="hash")
+        return self.media.get(digest)
+
     def search(self, words: str, *, owner: str = "", limit: int = 50) -> list[Hit]:
         """Find words in titles and messages; all must occur, in any script.
 
