@@ -15,6 +15,7 @@ import typer
 
 from myna.cli.compose import ModelChoice, choose, worker_command
 from myna.cli.console import note, progress_bars
+from myna.cli.keeping import open_history
 from myna.cli.options import (
     Dtype,
     DtypeOption,
@@ -30,6 +31,7 @@ from myna.core.settings import Settings, read_settings
 from myna.server.app import create_app
 from myna.server.run import Server, make_server
 from myna.server.settings import ServerSettings
+from myna.store.history import History
 
 DEFAULT_PORT = 8000
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -71,7 +73,12 @@ def command(
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     with listen(host, port) as sock:
-        is_done = asyncio.run(_serve(choice, settings, sock))
+        history = open_history(settings)
+        try:
+            is_done = asyncio.run(_serve(choice, settings, sock, history=history))
+        finally:
+            if history is not None:
+                history.close()
     if not is_done:
         raise typer.Exit(EXIT_INTERRUPTED)
 
@@ -96,7 +103,9 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-async def _serve(choice: ModelChoice, settings: Settings, sock: socket.socket) -> bool:
+async def _serve(
+    choice: ModelChoice, settings: Settings, sock: socket.socket, *, history: History | None
+) -> bool:
     """Serve until a signal comes; returns whether the model was ready by then."""
     host, port = sock.getsockname()[:2]
     app_settings = ServerSettings(
@@ -104,7 +113,7 @@ async def _serve(choice: ModelChoice, settings: Settings, sock: socket.socket) -
     )
     with progress_bars() as progress:
         service = ProcessService(worker_command(choice), on_progress=progress)
-        server = make_server(create_app(service, settings=app_settings))
+        server = make_server(create_app(service, settings=app_settings, history=history))
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         telling = asyncio.create_task(_tell_draining(server))
         try:
