@@ -11,6 +11,7 @@ import pytest
 from myna.core.errors import InvalidRequest, TooLarge, Unsupported
 from myna.core.messages import AudioPart, ImagePart, Part, TextPart, VideoPart
 from myna.core.service import ModelCard
+from myna.media.fetch import Fetcher, FetchPolicy
 from myna.server import media
 from myna.server.media import PartReader
 from myna.server.schemas.media import ContentPart, MediaOptions
@@ -113,3 +114,30 @@ def test_media_are_charged_before_they_are_decoded(monkeypatch: pytest.MonkeyPat
     large = "A" * (172 * 2**20)
     with pytest.raises(TooLarge, match=r"media take 129\.0 MiB or more"):
         read(type="input_audio", input_audio={"data": large})
+
+
+class Canned(Fetcher):
+    """Answer without a network."""
+
+    def __init__(self) -> None:
+        super().__init__(FetchPolicy())
+        self.asked: list[tuple[str, int, float]] = []
+
+    def fetch(self, url: str, *, max_bytes: int, until_s: float) -> bytes:
+        self.asked.append((url, max_bytes, until_s))
+        return b"x" * 100
+
+
+def test_media_are_fetched_where_that_is_switched_on() -> None:
+    fetcher = Canned()
+    reader = PartReader(CARD, fetcher=fetcher)
+    for scheme in ("http", "HTTPS"):
+        part = ContentPart(type="image_url", image_url=f"{scheme}://a.example/x")
+        assert reader.read(part, param="p") == ImagePart(b"x" * 100)
+    (_, first_bytes, first_s), (_, second_bytes, second_s) = fetcher.asked
+    assert (first_bytes - second_bytes, first_s) == (100, second_s)
+    for _ in range(14):
+        reader.read(part, param="p")
+    with pytest.raises(TooLarge, match="17 media items"):
+        reader.read(part, param="p")
+    assert len(fetcher.asked) == 16

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from myna.core.errors import MynaError
 from myna.core.fleet import Fleet
 from myna.core.service import Service
+from myna.media.fetch import Fetcher
 from myna.server.auth import check_browser, check_key, cors_headers, is_preflight
 from myna.server.context import Context, Control
 from myna.server.downloads import Downloads
@@ -91,6 +92,7 @@ def create_app(
         service=WatchedService(service, metrics, settings),
         settings=settings,
         gate=Gate(settings.limits),
+        fetcher=None if settings.remote_media is None else Fetcher(settings.remote_media),
         metrics=metrics,
         models_control=models_control,
         history=history,

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection, Request
 from myna.core.errors import NotFound, Unavailable, Unsupported
 from myna.core.fleet import Fleet
 from myna.core.service import ModelCard, Service
+from myna.media.fetch import Fetcher
 from myna.server.auth import ClientSecrets
 from myna.server.downloads import Downloads
 from myna.server.kept import KeptResponses
@@ -43,6 +44,7 @@ class Context:
     client_secrets: ClientSecrets = field(default_factory=ClientSecrets)
     calls: Calls = field(default_factory=Calls)
 
+    fetcher: Fetcher | None = None
     metrics: Metrics = field(default_factory=Metrics)
     models_control: Control | None = None
     history: History | None = None

@@ -1,17 +1,21 @@
-"""Pieces of messages -> media of core: decoded from base64, never fetched, charged beforehand.
+"""Pieces of messages -> media of core: decoded from base64, or fetched where that is switched on.
 
 Not here: looking into the bytes, which only a process that may be killed does.
 """
 
 from __future__ import annotations
 
+import time
+
 from myna.core.errors import InvalidRequest, MynaError, Unsupported
 from myna.core.messages import AudioPart, ImagePart, Part, TextPart, VideoPart
 from myna.core.service import ModelCard
 from myna.media.data_url import decode_base64, is_data_url, parse_data_url
+from myna.media.fetch import Fetcher
 from myna.media.limits import MediaBudget
 from myna.server.schemas.media import ContentPart, MediaOptions, MediaUrl
 
+REMOTE = ("http://", "https://")
 TEXT_TYPES = ("text", "input_text", "output_text", "reasoning_text", "summary_text")
 # What each type of part is to a model, and the field that holds it.
 MEDIA_TYPES = {
@@ -30,10 +34,19 @@ class PartReader:
     Args:
         card: of the model that is to take them.
         options: how clips are to be taken in.
+        fetcher: fetches media from addresses, if that is allowed at all.
     """
 
-    def __init__(self, card: ModelCard, options: MediaOptions | None = None) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        options: MediaOptions | None = None,
+        *,
+        fetcher: Fetcher | None = None,
+    ) -> None:
         self._card = card
+        self._fetcher = fetcher
+        self._until_s: float | None = None
         self._options = options or MediaOptions()
         self._budget = MediaBudget()
 
@@ -90,8 +103,20 @@ class PartReader:
         return tuple(_decode(url, may_be_bare=False) for url in urls)
 
     def _bytes(self, text: str, *, may_be_bare: bool = False) -> bytes:
+        if self._fetcher is not None and text[:8].lower().startswith(REMOTE):
+            return self._fetched(self._fetcher, text)
         self._budget.charge_item(decoded_bytes(text))
         return _decode(text, may_be_bare=may_be_bare)
+
+    def _fetched(self, fetcher: Fetcher, url: str) -> bytes:
+        """Fetch one item; all of a request share one deadline and one budget."""
+        if self._until_s is None:
+            self._until_s = time.monotonic() + fetcher.policy.deadline_s
+        self._budget.charge_item(0)  # counts it before anything is dialled
+        left_bytes = self._budget.limits.max_bytes - self._budget.spent.num_bytes
+        data = fetcher.fetch(url, max_bytes=left_bytes, until_s=self._until_s)
+        self._budget.spent.num_bytes += len(data)
+        return data
 
 
 def decoded_bytes(text: str) -> int:

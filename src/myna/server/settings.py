@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from myna.media.fetch import FetchPolicy
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bound what one client, and all of them together, can make the server hold.
@@ -38,6 +40,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         allowed_hosts: what the Host header may name, ports aside; `None` allows any. Set it when
             listening on loopback, so that no web site can reach the server by its own name.
         allowed_origins: web origins that may call from a browser, beside the server's own.
+        remote_media: what media may be fetched from addresses in requests; `None` fetches nothing.
         deadline_s: time a request may take in all; the service is to keep it.
         first_output_s: time a request may wait for its first output; reading a long prompt takes
             minutes on a plain machine.
@@ -51,6 +54,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     aliases: dict[str, str] = {}
     allowed_hosts: tuple[str, ...] | None = None
     allowed_origins: tuple[str, ...] = ()
+    remote_media: FetchPolicy | None = None
     deadline_s: float = 600.0
     first_output_s: float = 300.0
     gap_s: float = 60.0

@@ -11,6 +11,7 @@ from myna.core.errors import InvalidRequest, Unsupported
 from myna.core.messages import Message, Part, TextPart, Tool, ToolCall
 from myna.core.requests import ChatInput, Constraint, SamplingParams, TextInput, TokenInput
 from myna.core.service import ModelCard
+from myna.media.fetch import Fetcher
 from myna.server.media import PartReader
 from myna.server.schemas.chat import ChatMessage, ChatRequest, ResponseFormat, ToolChoice
 from myna.server.schemas.completions import CompletionRequest
@@ -20,14 +21,14 @@ from myna.server.schemas.sampling import SamplingFields, StructuredOutputs
 ROLES = {"developer": "system", "function": "tool"}
 
 
-def chat_input(wire: ChatRequest, card: ModelCard) -> ChatInput:
+def chat_input(wire: ChatRequest, card: ModelCard, fetcher: Fetcher | None = None) -> ChatInput:
     """Translate a conversation and its tools."""
     if not card.has_chat_template:
         raise Unsupported(
             f"The model {card.id!r} has no chat template; use /v1/completions.", param="messages"
         )
     tools, tool_choice = _tools(wire)
-    reader = PartReader(card, wire.mm_processor_kwargs)
+    reader = PartReader(card, wire.mm_processor_kwargs, fetcher=fetcher)
     return ChatInput(
         messages=tuple(
             _message(message, reader, param=f"messages[{idx}]")

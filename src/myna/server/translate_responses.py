@@ -11,6 +11,7 @@ from myna.core.errors import InvalidRequest, Unsupported
 from myna.core.messages import Message, Part, TextPart, Tool, ToolCall, text_message
 from myna.core.requests import ChatInput, Constraint
 from myna.core.service import ModelCard
+from myna.media.fetch import Fetcher
 from myna.server.media import PartReader
 from myna.server.schemas.chat import JsonSchema, ResponseFormat
 from myna.server.schemas.responses import (
@@ -46,7 +47,12 @@ def check_unsupported(wire: ResponsesRequest) -> None:
         )
 
 
-def response_input(wire: ResponsesRequest, card: ModelCard, past: tuple[Message, ...]) -> ChatInput:
+def response_input(
+    wire: ResponsesRequest,
+    card: ModelCard,
+    past: tuple[Message, ...],
+    fetcher: Fetcher | None = None,
+) -> ChatInput:
     """Translate the input, after the turns that went before it."""
     if not card.has_chat_template:
         raise Unsupported(
@@ -54,7 +60,7 @@ def response_input(wire: ResponsesRequest, card: ModelCard, past: tuple[Message,
         )
     tools, choice = response_tools(wire)
     return ChatInput(
-        messages=(*instructions_of(wire), *past, *new_turns(wire, card)),
+        messages=(*instructions_of(wire), *past, *new_turns(wire, card, fetcher)),
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=wire.parallel_tool_calls is not False,
@@ -67,11 +73,13 @@ def instructions_of(wire: ResponsesRequest) -> tuple[Message, ...]:
     return (text_message("system", wire.instructions),) if wire.instructions else ()
 
 
-def new_turns(wire: ResponsesRequest, card: ModelCard) -> tuple[Message, ...]:
+def new_turns(
+    wire: ResponsesRequest, card: ModelCard, fetcher: Fetcher | None
+) -> tuple[Message, ...]:
     """Translate the input's items; no input at all is an empty turn."""
     if wire.input is None or isinstance(wire.input, str):
         return (text_message("user", wire.input or ""),)
-    reader = PartReader(card, wire.mm_processor_kwargs)
+    reader = PartReader(card, wire.mm_processor_kwargs, fetcher=fetcher)
     turns: list[Message] = []
     for idx, item in enumerate(wire.input):
         turn = _turn(item, reader, param=f"input[{idx}]")

@@ -31,7 +31,7 @@ async def create_chat_completion(request: Request) -> Response:
     key = request_key(request)
     spoken = spoken_chat(wire, card)
     # Media are decoded from base64, which takes a while for a long clip.
-    question = await asyncio.to_thread(chat_input, wire, card)
+    question = await asyncio.to_thread(chat_input, wire, card, context.fetcher)
     asked = core.Request(
         id=core.RequestId(f"req_{key}"),
         model=card.id,

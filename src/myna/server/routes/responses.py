@@ -52,7 +52,7 @@ async def create_response(request: Request) -> Response:
     settings = context.settings
     wire, card, past = await _read(request)
     key, owner = request_key(request), owner_of(request)
-    question = await asyncio.to_thread(response_input, wire, card, past)
+    question = await asyncio.to_thread(response_input, wire, card, past, context.fetcher)
     asked = core.Request(
         id=core.RequestId(f"req_{key}"),
         model=card.id,
@@ -96,7 +96,7 @@ async def count_input_tokens(request: Request) -> Response:
     """Count the tokens of an input, without answering it."""
     context = context_of(request)
     wire, card, past = await _read(request)
-    question = await asyncio.to_thread(response_input, wire, card, past)
+    question = await asyncio.to_thread(response_input, wire, card, past, context.fetcher)
     prompt = await context.service.render(question, model=card.id)
     token_ids = await context.service.tokenize(prompt, model=card.id)
     return _json(InputTokens(input_tokens=len(token_ids)))

@@ -58,7 +58,7 @@ async def apply_template(request: Request) -> Response:
     context = context_of(request)
     wire = await read_wire(request, TEMPLATE, may_hold_media=await context.takes_media())
     card = await context.model(wire.model)
-    question = await asyncio.to_thread(chat_input, wire, card)
+    question = await asyncio.to_thread(chat_input, wire, card, context.fetcher)
     prompt = await context.service.render(question, model=card.id)
     return _json(Prompt(prompt=prompt))
 
