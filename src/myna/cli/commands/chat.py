@@ -12,6 +12,7 @@ from myna.cli.commands.serve import DEFAULT_PORT
 from myna.cli.compose import choose, model_id_of
 from myna.cli.console import note
 from myna.cli.conversation import load_talker, show_answer
+from myna.cli.keeping import Keeper, open_history, owner_of
 from myna.cli.options import (
     Dtype,
     DtypeOption,
@@ -30,7 +31,7 @@ from myna.cli.options import (
     YarnOption,
 )
 from myna.cli.talker import Talker
-from myna.core.errors import MynaError
+from myna.core.errors import MynaError, NotFound
 from myna.core.messages import Message, text_message
 from myna.core.requests import ChatInput, SamplingParams
 from myna.core.settings import Settings, read_settings
@@ -61,6 +62,12 @@ def command(
     keep_packed: KeepPackedOption = None,
     kv_memory: KvMemoryOption = None,
     yarn: YarnOption = None,
+    is_continued: Annotated[
+        bool, typer.Option("--continue", "-c", help="Go on with the latest conversation.")
+    ] = False,
+    is_kept: Annotated[
+        bool, typer.Option("--keep/--no-keep", help="Keep the conversation on this machine.")
+    ] = True,
     echo: EchoOption = False,
 ) -> None:
     """Talk with a model: with the one a local server serves, else with one loaded here."""
@@ -85,10 +92,19 @@ def command(
     sampling = SamplingParams(
         temperature=temperature, top_p=top_p, top_k=top_k, seed=seed, max_tokens=max_tokens
     )
+    history = open_history(settings) if is_kept or is_continued else None
     try:
-        Chat(talker, sampling, settings, system=system, thinking=thinking).run()
+        keeper = None
+        if history is not None:
+            keeper = Keeper(history, owner=owner_of(settings), model=talker.model_id)
+        chat = Chat(talker, sampling, settings, system=system, thinking=thinking, keeper=keeper)
+        if is_continued:
+            chat.resume()
+        chat.run()
     finally:
         talker.close()
+        if history is not None:
+            history.close()
 
 
 def _find_server(model: str | None, settings: Settings) -> Talker | None:
@@ -114,13 +130,26 @@ class Chat:
         *,
         system: str | None,
         thinking: bool | None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._talker = talker
         self._sampling = sampling
         self._settings = settings
         self._thinking = thinking
         self._messages: list[Message] = []
+        self._keeper = keeper
         self._begin(system)
+
+    def resume(self) -> None:
+        """Go on where the latest conversation ended.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if self._keeper is None:
+            raise NotFound("no conversations are kept here, so none can be continued")
+        title, self._messages = self._keeper.resume()
+        note(f"going on with {title!r}")
 
     def run(self) -> None:
         """Read turns and answer them."""
@@ -151,6 +180,8 @@ class Chat:
                 note("\nCtrl-D or /exit leaves")
 
     def _answer(self, line: str) -> None:
+        if self._keeper is not None:
+            self._keeper.asked(line, system=self._system())
         question = ChatInput(
             messages=(*self._messages, text_message("user", line)), thinking=self._thinking
         )
@@ -163,6 +194,8 @@ class Chat:
             return
         if result.reason is None:
             note("(stopped)")
+        if self._keeper is not None:
+            self._keeper.answered(result.text, is_whole=result.reason is not None)
         self._messages += [text_message("user", line), text_message("assistant", result.text)]
 
     def _obey(self, line: str) -> bool:
@@ -183,5 +216,11 @@ class Chat:
                 note(f"there is no command {word}; /help shows them")
         return True
 
+    def _system(self) -> str | None:
+        first = self._messages[0] if self._messages else None
+        return first.text if first is not None and first.role == "system" else None
+
     def _begin(self, system: str | None) -> None:
+        if self._keeper is not None:
+            self._keeper.begin()
         self._messages = [] if system is None else [text_message("system", system)]
