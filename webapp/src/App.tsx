@@ -1,22 +1,69 @@
 /** The frame around the screens. */
 
-import { useEffect } from "react";
+import { Suspense, lazy, useEffect, useState } from "react";
 import { IconButton } from "./parts/Button";
-import { PlusIcon, ThemeIcon } from "./parts/icons";
+import { CallIcon, ModelsIcon, PlusIcon, SettingsIcon, TalkIcon, ThemeIcon } from "./parts/icons";
+import { SCREENS, go, useScreen, type Screen } from "./shell/screens";
 import { Talk } from "./talk/Talk";
-import { useThread } from "./thread/store";
 import { toggleTheme } from "./theme";
+import { useThread } from "./thread/store";
 import { useWords } from "./words";
+
+const CallScreen = lazy(() => import("./call/Call").then((m) => ({ default: m.CallScreen })));
+const ModelsScreen = lazy(() => import("./models/Models").then((m) => ({ default: m.ModelsScreen })));
+const SettingsScreen = lazy(() =>
+  import("./settings/Settings").then((m) => ({ default: m.SettingsScreen })),
+);
+const Palette = lazy(() => import("./shell/Palette"));
+
+const VIEWS: Record<Screen, () => React.ReactNode> = {
+  talk: Talk,
+  call: () => <CallScreen />,
+  models: () => <ModelsScreen />,
+  settings: () => <SettingsScreen />,
+};
+const ICONS = { talk: TalkIcon, call: CallIcon, models: ModelsIcon, settings: SettingsIcon };
 
 export function App() {
   const words = useWords();
+  const screen = useScreen();
   const { model, connect, reset } = useThread();
+  const [hasPalette, setPalette] = useState(false);
   useEffect(() => void connect(), [connect]);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (!(event.ctrlKey || event.metaKey)) return;
+      if (event.key === "k") setPalette((isOpen) => !isOpen);
+      else if (event.shiftKey && event.key.toLowerCase() === "o") reset();
+      else return;
+      event.preventDefault();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, [reset]);
+
+  const View = VIEWS[screen];
   return (
     <div className="flex h-dvh flex-col">
       <header className="flex items-center gap-1 px-3 py-2">
         <img src="./myna.svg" alt="Myna" className="size-8" />
-        <span className="grow px-2 text-muted">{model?.id}</span>
+        <span className="min-w-0 grow truncate px-2 text-muted">{model?.id}</span>
+        <nav aria-label={words("palette")} className="flex gap-1">
+          {SCREENS.map((name) => {
+            const Icon = ICONS[name];
+            return (
+              <IconButton
+                key={name}
+                name={words(name)}
+                aria-current={screen === name ? "page" : undefined}
+                className="aria-[current]:bg-line/60 aria-[current]:text-ink"
+                onClick={() => go(name)}
+              >
+                <Icon />
+              </IconButton>
+            );
+          })}
+        </nav>
         <IconButton name={words("theme")} onClick={toggleTheme}>
           <ThemeIcon />
         </IconButton>
@@ -25,8 +72,15 @@ export function App() {
         </IconButton>
       </header>
       <div className="flex min-h-0 grow">
-        <Talk />
+        <Suspense>
+          <View />
+        </Suspense>
       </div>
+      {hasPalette && (
+        <Suspense>
+          <Palette onClose={() => setPalette(false)} />
+        </Suspense>
+      )}
     </div>
   );
 }

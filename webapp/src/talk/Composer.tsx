@@ -86,7 +86,7 @@ export function Composer() {
           aria-label={words("composer")}
           placeholder={words("placeholder")}
           rows={1}
-          className="field-sizing-content max-h-60 w-full resize-none bg-transparent px-3 py-1.5 outline-none placeholder:text-muted"
+          className="field-sizing-content max-h-60 w-full resize-none bg-transparent px-3 py-1.5 outline-hidden focus-visible:outline-hidden placeholder:text-muted"
           value={text}
           onChange={(event) => setText(event.target.value)}
           onKeyDown={onKeyDown}

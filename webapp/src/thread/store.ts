@@ -22,6 +22,15 @@ interface Thread {
   stop: () => void;
   reset: () => void;
   replay: (turn: Turn) => void;
+  /** Keep what was said in a call as turns of this conversation. */
+  keepCall: (lines: Spoken[]) => void;
+  choose: (model: Model) => void;
+}
+
+interface Spoken {
+  role: Turn["role"];
+  text: string;
+  sound: Int16Array[];
 }
 
 const player = new Player();
@@ -108,6 +117,16 @@ export const useThread = create<Thread>((set, get) => {
       get().stop();
       set({ tree: EMPTY });
     },
+    keepCall: (lines) => {
+      let { tree } = get();
+      for (const { role, text, sound } of lines) {
+        const parent = shown(tree).at(-1)?.id ?? null;
+        const turn = newTurn(parent, role, [{ type: "text", text }]);
+        tree = add(tree, { ...turn, state: "done", sound });
+      }
+      set({ tree });
+    },
+    choose: (model) => set({ model }),
     replay: (turn) => {
       player.stop();
       for (const pcm of turn.sound) player.play(pcm);

@@ -44,8 +44,8 @@ export class ServerError extends Error {}
 
 let key: string | null = null;
 
-/** Use a key from now on; it is kept for this tab alone. */
-export function useKey(value: string | null): void {
+/** Send a key from now on; it is kept for this tab alone. */
+export function sendKey(value: string | null): void {
   key = value;
 }
 
@@ -54,9 +54,62 @@ function headers(): Record<string, string> {
 }
 
 export async function listModels(): Promise<Model[]> {
-  const response = await fetch("v1/models", { headers: headers() });
+  return (await call<{ data: Model[] }>("v1/models")).data;
+}
+
+/** A model of the catalogue or of this machine, as Myna's own routes describe it. */
+export interface Title {
+  key: string;
+  display_name: string;
+  size_bytes: number;
+  is_downloaded: boolean;
+  licence: string | null;
+  loaded_instances: { id: string; status: string; progress: number | null }[];
+}
+
+/** How far a download has come. */
+export interface Job {
+  job_id: string;
+  model: string;
+  status: string;
+  total_size_bytes: number;
+  downloaded_bytes: number;
+  bytes_per_second: number | null;
+  error: string | null;
+}
+
+export async function listTitles(): Promise<Title[]> {
+  return (await call<{ models: Title[] }>("api/v1/models")).models;
+}
+
+export const load = (model: string) => call("api/v1/models/load", { model });
+export const unload = (instance_id: string) => call("api/v1/models/unload", { instance_id });
+export const download = (model: string) => call<Job>("api/v1/models/download", { model });
+export const cancelDownload = (job_id: string) => call("api/v1/models/download/cancel", { job_id });
+export const jobOf = (job_id: string) => call<Job>(`api/v1/models/download/status/${job_id}`);
+
+/** Call a route that answers in JSON; with a body, by POST. */
+async function call<Answer = unknown>(path: string, body?: object): Promise<Answer> {
+  const posted = {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers() },
+    body: JSON.stringify(body),
+  };
+  const response = await fetch(path, body === undefined ? { headers: headers() } : posted);
   if (!response.ok) throw new ServerError(await messageOf(response));
-  return ((await response.json()) as { data: Model[] }).data;
+  return (await response.json()) as Answer;
+}
+
+/** Let the model say a text; gives the samples of a WAV file's body at 24 kHz. */
+export async function speak(model: string, voice: string, input: string): Promise<Int16Array> {
+  const response = await fetch("v1/audio/speech", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers() },
+    body: JSON.stringify({ model, voice, input, response_format: "pcm" }),
+  });
+  if (!response.ok) throw new ServerError(await messageOf(response));
+  const bytes = await response.arrayBuffer();
+  return new Int16Array(bytes, 0, bytes.byteLength >> 1);
 }
 
 /** Ask, and yield the answer as it is written and spoken. */

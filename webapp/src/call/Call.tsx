@@ -1,0 +1,126 @@
+/** The call: two waves, captions of both sides, and as few buttons as can be. */
+
+import { useEffect, useRef, useState } from "react";
+import { IconButton } from "../parts/Button";
+import { CameraIcon, EndIcon, MicrophoneIcon, MutedIcon } from "../parts/icons";
+import { useThread } from "../thread/store";
+import { useWords } from "../words";
+import { openCamera } from "./camera";
+import { levels, lookThrough, useCall } from "./session";
+
+export function CallScreen() {
+  const words = useWords();
+  const { state, lines, isMuted, problem, start, end, mute } = useCall();
+  const model = useThread((thread) => thread.model);
+  const [isWatching, setWatching] = useState(false);
+  const view = useRef<HTMLVideoElement>(null);
+  const leave = () => {
+    end();
+    location.hash = "";
+  };
+
+  useEffect(() => {
+    void start();
+    return end;
+  }, [start, end]);
+
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key === "Escape") leave();
+      // Space is held to talk; a button that has the focus keeps its own meaning of it.
+      if (event.key === " " && !(event.target instanceof HTMLButtonElement) && !event.repeat) {
+        mute(event.type === "keyup");
+      }
+    };
+    addEventListener("keydown", onKey);
+    addEventListener("keyup", onKey);
+    return () => {
+      removeEventListener("keydown", onKey);
+      removeEventListener("keyup", onKey);
+    };
+  });
+
+  const watch = async () => {
+    if (isWatching) {
+      lookThrough(null);
+      setWatching(false);
+    } else if (view.current) {
+      lookThrough(await openCamera(view.current));
+      setWatching(true);
+    }
+  };
+
+  return (
+    <main className="flex h-full grow flex-col items-center gap-4 px-4 pb-6">
+      <h1 className="sr-only">{words("call")}</h1>
+      <Waves />
+      <video ref={view} muted playsInline hidden={!isWatching} className="max-h-48 rounded-2xl" />
+      <ol aria-live="polite" className="w-full max-w-[44rem] grow space-y-3 overflow-y-auto">
+        {lines.map((line) => (
+          <li key={line.itemId} className={line.role === "user" ? "text-end text-muted" : ""}>
+            <span className="sr-only">{line.role === "user" ? words("you") : model?.id}: </span>
+            {line.text || "…"}
+          </li>
+        ))}
+      </ol>
+      {problem && (
+        <p role="alert" className="text-error">
+          {problem}
+        </p>
+      )}
+      <p role="status" className="text-sm text-muted">
+        {words(state === "on" ? (isMuted ? "muted" : "listening") : "dialling")}
+      </p>
+      <div className="flex gap-4">
+        <IconButton
+          name={words(isMuted ? "unmute" : "mute")}
+          aria-pressed={isMuted}
+          className="size-14 ring-1 ring-line"
+          onClick={() => mute(!isMuted)}
+        >
+          {isMuted ? <MutedIcon /> : <MicrophoneIcon />}
+        </IconButton>
+        <IconButton
+          name={words(isWatching ? "cameraOff" : "cameraOn")}
+          aria-pressed={isWatching}
+          className="size-14 ring-1 ring-line"
+          onClick={() => void watch()}
+        >
+          <CameraIcon />
+        </IconButton>
+        <IconButton name={words("endCall")} className="size-14 bg-error text-paper" onClick={leave}>
+          <EndIcon />
+        </IconButton>
+      </div>
+    </main>
+  );
+}
+
+/** Two waves: the user's above, the model's below. */
+function Waves() {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    const history: (readonly [number, number])[] = [];
+    let next = 0;
+    const draw = () => {
+      next = requestAnimationFrame(draw);
+      const context = canvas.current?.getContext("2d");
+      if (!canvas.current || !context) return;
+      const { width, height } = canvas.current;
+      const style = getComputedStyle(canvas.current);
+      history.push(levels());
+      if (history.length > width / 4) history.shift();
+      context.clearRect(0, 0, width, height);
+      history.forEach((pair, x) => {
+        pair.forEach((level, side) => {
+          const tall = Math.max(1, Math.min(1, level * 4) * height * 0.45);
+          context.fillStyle = style.getPropertyValue(side === 0 ? "--muted" : "--accent");
+          context.fillRect(x * 4, side === 0 ? height / 2 - tall : height / 2, 3, tall);
+        });
+      });
+    };
+    draw();
+    return () => cancelAnimationFrame(next);
+  }, []);
+  return <canvas ref={canvas} width={640} height={160} className="w-full max-w-[40rem]" aria-hidden="true" />;
+}

@@ -1,0 +1,136 @@
+/** A call as the screen sees it: who speaks, what was said, and what ends it. */
+
+import { create } from "zustand";
+import { openMicrophone, type Microphone } from "../sound/microphone";
+import { Player } from "../sound/player";
+import { useThread } from "../thread/store";
+import { Call, RATE_HZ, type CallEvent } from "../wire/realtime";
+
+export interface Line {
+  itemId: string;
+  role: "user" | "assistant";
+  text: string;
+  sound: Int16Array[];
+}
+
+interface Session {
+  state: "off" | "dialling" | "on";
+  lines: Line[];
+  isMuted: boolean;
+  /** Whether the microphone is open only while a key is held. */
+  isHeld: boolean;
+  problem: string | null;
+  start: () => Promise<void>;
+  end: () => void;
+  mute: (isMuted: boolean) => void;
+  /** Milliseconds from the server's word that the user speaks until silence, of the last barge-in. */
+  cutMs: number | null;
+}
+
+export const player = new Player();
+let call: Call | null = null;
+let microphone: Microphone | null = null;
+let camera: Camera | null = null;
+
+/** Loudness of the user and of the model, for the two waves. */
+export const levels = () => [microphone?.level() ?? 0, player.level()] as const;
+
+export const useCall = create<Session>((set, get) => ({
+  state: "off",
+  lines: [],
+  isMuted: false,
+  isHeld: false,
+  problem: null,
+  cutMs: null,
+  start: async () => {
+    const { model, voice } = useThread.getState();
+    if (model === null || get().state !== "off") return;
+    set({ state: "dialling", lines: [], problem: null });
+    try {
+      microphone = await openMicrophone(RATE_HZ, (frame) => call?.hear(frame));
+      microphone.mute(get().isMuted);
+    } catch (error) {
+      set({ state: "off", problem: (error as Error).message });
+      return;
+    }
+    call = new Call(model.id, voice ?? model.voices?.[0] ?? null, (event) => receive(event));
+  },
+  end: () => {
+    call?.end();
+    microphone?.close();
+    player.stop();
+    call = microphone = null;
+    if (get().state !== "off") useThread.getState().keepCall(get().lines);
+    set({ state: "off" });
+  },
+  mute: (isMuted) => {
+    microphone?.mute(isMuted);
+    set({ isMuted });
+  },
+}));
+
+function receive(event: CallEvent): void {
+  const { getState: get, setState: set } = useCall;
+  const grow = (itemId: string, role: Line["role"], update: (line: Line) => Line) => {
+    const lines = [...get().lines];
+    const at = lines.findIndex((line) => line.itemId === itemId);
+    if (at >= 0) lines[at] = update(lines[at]!);
+    else lines.push(update({ itemId, role, text: "", sound: [] }));
+    set({ lines });
+  };
+  switch (event.kind) {
+    case "ready":
+      set({ state: "on" });
+      break;
+    case "listening":
+      interrupt();
+      showCamera();
+      break;
+    case "heard":
+      grow(event.itemId, "user", (line) => ({ ...line, text: event.text }));
+      break;
+    case "says":
+      grow(event.itemId, "assistant", (line) => ({ ...line, text: line.text + event.text }));
+      break;
+    case "sound":
+      player.play(event.pcm);
+      grow(event.itemId, "assistant", (line) => ({ ...line, sound: [...line.sound, event.pcm] }));
+      break;
+    case "done":
+      break;
+    case "error":
+      set({ problem: event.message });
+      break;
+    case "closed":
+      get().end();
+      break;
+  }
+}
+
+/** Fall silent because the user speaks; the server learns how much was heard. */
+function interrupt(): void {
+  const { getState: get, setState: set } = useCall;
+  if (!player.isPlaying) return;
+  const started = performance.now();
+  const heardMs = player.stop();
+  set({ cutMs: performance.now() - started });
+  const spoken = get().lines.findLast((line) => line.role === "assistant");
+  if (spoken) call?.truncate(spoken.itemId, heardMs);
+}
+
+export interface Camera {
+  /** A JPEG of what is seen now, as a data URL. */
+  picture: () => string | null;
+  close: () => void;
+}
+
+/** Let the model look through a camera from now on, or no more. */
+export function lookThrough(next: Camera | null): void {
+  camera?.close();
+  camera = next;
+}
+
+function showCamera(): void {
+  const picture = camera?.picture();
+  if (picture) call?.show(picture);
+}

@@ -1,0 +1,64 @@
+/** Everything the app can do, by name: Ctrl or Command with K. */
+
+import { Command } from "cmdk";
+import { useEffect, useState } from "react";
+import { toggleTheme } from "../theme";
+import { useThread } from "../thread/store";
+import { useWords } from "../words";
+import { SCREENS, go } from "./screens";
+
+export default function Palette({ onClose }: { onClose: () => void }) {
+  const words = useWords();
+  const { models, voice, model, choose, reset, speakWith } = useThread();
+  const [typed, setTyped] = useState("");
+  const run = (action: () => void) => () => {
+    onClose();
+    action();
+  };
+  useEffect(() => {
+    const before = document.activeElement as HTMLElement | null;
+    return () => before?.focus();
+  }, []);
+  const item = "cursor-pointer rounded-lg px-3 py-2 data-[selected=true]:bg-line/60";
+  return (
+    <Command.Dialog
+      open
+      onOpenChange={(isOpen) => !isOpen && onClose()}
+      label={words("palette")}
+      overlayClassName="fixed inset-0 bg-black/40"
+      contentClassName="fixed inset-x-4 top-[12vh] mx-auto max-w-xl rounded-2xl bg-raised p-2 shadow-xl ring-1 ring-line"
+    >
+      <Command.Input
+        value={typed}
+        onValueChange={setTyped}
+        placeholder={words("search")}
+        className="w-full bg-transparent px-3 py-2 outline-none"
+      />
+      <Command.List className="max-h-80 overflow-y-auto">
+        <Command.Empty className="px-3 py-2 text-muted">{words("nothing")}</Command.Empty>
+        <Command.Item className={item} onSelect={run(reset)}>
+          {words("newChat")}
+        </Command.Item>
+        {SCREENS.map((screen) => (
+          <Command.Item key={screen} className={item} onSelect={run(() => go(screen))}>
+            {words(screen)}
+          </Command.Item>
+        ))}
+        <Command.Item className={item} onSelect={run(toggleTheme)}>
+          {words("theme")}
+        </Command.Item>
+        <Command.Item
+          className={item}
+          onSelect={run(() => speakWith(voice === null ? (model?.voices?.[0] ?? null) : null))}
+        >
+          {words(voice === null ? "speakAnswers" : "quiet")}
+        </Command.Item>
+        {models.map((other) => (
+          <Command.Item key={other.id} className={item} onSelect={run(() => choose(other))}>
+            {words("model")}: {other.id}
+          </Command.Item>
+        ))}
+      </Command.List>
+    </Command.Dialog>
+  );
+}

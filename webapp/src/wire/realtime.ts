@@ -1,0 +1,119 @@
+/** A voice call over OpenAI's realtime protocol. */
+
+export const RATE_HZ = 24_000;
+
+export type CallEvent =
+  | { kind: "ready" }
+  | { kind: "listening"; itemId: string }
+  | { kind: "heard"; itemId: string; text: string }
+  | { kind: "says"; itemId: string; text: string }
+  | { kind: "sound"; itemId: string; pcm: Int16Array }
+  | { kind: "done"; status: string }
+  | { kind: "error"; message: string }
+  | { kind: "closed" };
+
+interface ServerEvent {
+  type: string;
+  item_id?: string;
+  delta?: string;
+  transcript?: string;
+  error?: { message: string };
+  response?: { status: string };
+}
+
+export class Call {
+  private socket: WebSocket;
+
+  constructor(model: string, voice: string | null, onEvent: (event: CallEvent) => void) {
+    const address = new URL("v1/realtime", document.baseURI);
+    address.protocol = address.protocol.replace("http", "ws");
+    address.searchParams.set("model", model);
+    this.socket = new WebSocket(address, ["realtime"]);
+    this.socket.onmessage = ({ data }: MessageEvent<string>) => {
+      const found = read(JSON.parse(data) as ServerEvent);
+      if (found?.kind === "ready") this.configure(model, voice);
+      if (found) onEvent(found);
+    };
+    this.socket.onclose = () => onEvent({ kind: "closed" });
+  }
+
+  private configure(model: string, voice: string | null): void {
+    const format = { type: "audio/pcm", rate: RATE_HZ };
+    this.send({
+      type: "session.update",
+      session: {
+        type: "realtime",
+        output_modalities: ["audio"],
+        audio: {
+          input: { format, transcription: { model }, turn_detection: { type: "server_vad" } },
+          output: { format, ...(voice === null ? {} : { voice }) },
+        },
+      },
+    });
+  }
+
+  /** Send 20 ms of the microphone. */
+  hear(frame: Int16Array): void {
+    this.send({ type: "input_audio_buffer.append", audio: base64Of(frame) });
+  }
+
+  /** Let the model see a picture with what is said next. */
+  show(url: string): void {
+    const content = [{ type: "input_image", image_url: url }];
+    this.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
+  }
+
+  /** Say that the answer was cut off after so much of its sound. */
+  truncate(itemId: string, heardMs: number): void {
+    const place = { item_id: itemId, content_index: 0, audio_end_ms: heardMs };
+    this.send({ type: "conversation.item.truncate", ...place });
+  }
+
+  cancel(): void {
+    this.send({ type: "response.cancel" });
+  }
+
+  end(): void {
+    this.socket.onclose = null;
+    this.socket.close();
+  }
+
+  private send(event: object): void {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(event));
+  }
+}
+
+/** Read an event of the server; null for those that this app has no use for. */
+export function read(event: ServerEvent): CallEvent | null {
+  const itemId = event.item_id ?? "";
+  switch (event.type) {
+    case "session.created":
+      return { kind: "ready" };
+    case "input_audio_buffer.speech_started":
+      return { kind: "listening", itemId };
+    case "conversation.item.input_audio_transcription.completed":
+      return { kind: "heard", itemId, text: event.transcript ?? "" };
+    case "response.output_audio_transcript.delta":
+      return { kind: "says", itemId, text: event.delta ?? "" };
+    case "response.output_audio.delta":
+      return { kind: "sound", itemId, pcm: samplesOf(event.delta ?? "") };
+    case "response.done":
+      return { kind: "done", status: event.response?.status ?? "" };
+    case "error":
+      return { kind: "error", message: event.error?.message ?? "" };
+    default:
+      return null;
+  }
+}
+
+export function base64Of(frame: Int16Array): string {
+  const bytes = new Uint8Array(frame.buffer, frame.byteOffset, frame.byteLength);
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+export function samplesOf(base64: string): Int16Array {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  return new Int16Array(bytes.buffer, 0, bytes.length >> 1);
+}
