@@ -15,6 +15,7 @@ CODEBOOK_SIZE = 256
 NUM_CODEBOOKS = 8
 NUM_CONTROLS = 1_024  # talker codes that are no sound, as in the released models
 FRAME_SAMPLES = 1_920  # of 24 kHz sound: 80 ms
+SOUND_CHUNK_FRAMES = 800  # a whole window: no two frames of it bear the same position
 PICTURE_PIXELS = 128 * 128  # every picture is brought to about so many
 CLIP_PIXELS = 96 * 96  # and every frame of a clip
 THINKER_WIDTH = 256
@@ -61,8 +62,8 @@ _AUDIO: Json = {
     "encoder_ffn_dim": 512,
     "encoder_layers": 4,
     "max_source_positions": 1500,
-    "n_window": 50,
-    "n_window_infer": 800,
+    "n_window": SOUND_CHUNK_FRAMES // 2,
+    "n_window_infer": SOUND_CHUNK_FRAMES,
     "num_hidden_layers": 4,
     "num_mel_bins": 128,
     "output_dim": THINKER_WIDTH,

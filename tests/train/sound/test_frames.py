@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 
+from myna.train.shapes import SOUND_CHUNK_FRAMES
 from myna.train.sound.events import KIND_IDS, Event, pitch_id
-from myna.train.sound.frames import OTHER, centres, event_targets, spoken_words, targets
+from myna.train.sound.frames import OTHER, centres, event_targets, segments, targets
 from myna.train.sound.phones import PHONE_IDS
 from myna.train.sound.utterance import Span
+from myna.train.stages.ears import audio_config
 
 WORDS = (Span("cat", 0.2, 0.5), Span("cat", 0.5, 0.8), Span("zyx", 0.9, 1.1))
 PHONES = (Span("sil", 0.0, 0.2), Span("k", 0.2, 0.24), Span("ae", 0.24, 1.2))
 
 
 def test_frames_begin_anew_with_every_chunk() -> None:
-    found = centres(250)
-    assert len(found) == 13 + 13 + 7
-    assert found[[0, 12, 13, 26]].tolist() == [0.0, 0.96, 1.0, 2.0]
+    found = centres(SOUND_CHUNK_FRAMES + 50)
+    assert len(found) == SOUND_CHUNK_FRAMES // 8 + 7
+    assert found[[0, 1, 100, 101]].tolist() == [0.0, 0.08, 8.0, 8.08]
+
+
+def test_a_frame_counts_as_many_as_the_encoder_makes() -> None:
+    config = audio_config().thinker.audio
+    assert config.chunk_frames == SOUND_CHUNK_FRAMES
+    for length in (3, 100, 101, 799, 800, 801):
+        assert len(centres(length)) == config.num_tokens(length)
 
 
 def test_slots_hold_what_is_spoken_at_their_time() -> None:
     found = targets(WORDS, PHONES, num_mel_frames=120, vocabulary={"cat": 2})
-    assert found.phones.shape == (16, 4)
+    assert found.phones.shape == (15, 4)
     # Frame 3 is centred at 0.24 s: its slots are at 0.21, 0.23, 0.25 and 0.27 s.
     assert found.phones[3].tolist() == [PHONE_IDS[name] for name in ("k", "k", "ae", "ae")]
     assert found.words[3].tolist() == [2, 2]
@@ -29,10 +38,14 @@ def test_slots_hold_what_is_spoken_at_their_time() -> None:
     assert found.begins.sum() == 3
 
 
-def test_reading_the_slots_gives_the_words_again() -> None:
+def test_slots_divide_into_the_words_again() -> None:
     found = targets(WORDS, PHONES, num_mel_frames=120, vocabulary={"cat": 2})
-    begins = found.begins.ravel().astype(bool).tolist()
-    assert spoken_words(found.words.ravel().tolist(), begins) == [2, 2, OTHER]
+    parts = segments(found.begins.ravel() > 0, found.words.ravel() > 0)
+    assert [int(found.words.ravel()[part.start]) for part in parts] == [2, 2, OTHER]
+
+
+def test_a_word_needs_no_beginning_after_silence() -> None:
+    assert segments([False] * 5, [True, True, False, True, True]) == [range(2), range(3, 5)]
 
 
 def test_silence_has_no_words() -> None:

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from myna.train.shapes import SOUND_CHUNK_FRAMES
 from myna.train.sound.events import KIND_IDS, Event, pitch_id
 from myna.train.sound.events import QUIET as QUIET_EVENT
 from myna.train.sound.phones import PHONE_IDS
 from myna.train.sound.utterance import Span
 
 Ids = NDArray[np.int64]
-FRAME_S = 0.08
-CHUNK_S = 1.0
+HZ = 100  # mel frames a second
+SHORTENING = 8  # mel frames become one frame of the encoder
+FRAME_S = SHORTENING / HZ
 NUM_PHONE_SLOTS = 4
 NUM_WORD_SLOTS = 2
 QUIET, OTHER = 0, 1  # what a word slot holds when it holds no known word
@@ -57,11 +59,14 @@ class EventTargets:
 
 def centres(num_mel_frames: int) -> NDArray[np.float64]:
     """Give the middle of every encoder frame in seconds: (T,); each chunk begins anew."""
-    chunks, rest = divmod(num_mel_frames, 100)
-    per_chunk = np.arange(13) * FRAME_S
-    whole = (np.arange(chunks)[:, None] * CHUNK_S + per_chunk).ravel()
-    last = chunks * CHUNK_S + np.arange(-(-rest // 8)) * FRAME_S
-    return np.concatenate((whole, last))
+    starts = range(0, num_mel_frames, SOUND_CHUNK_FRAMES)
+    lengths = [min(SOUND_CHUNK_FRAMES, num_mel_frames - start) for start in starts]
+    return np.concatenate(
+        [
+            start / HZ + np.arange(-(-length // SHORTENING)) * FRAME_S
+            for start, length in zip(starts, lengths, strict=True)
+        ]
+    )
 
 
 def targets(
@@ -115,19 +120,21 @@ def event_targets(events: Sequence[Event], *, num_mel_frames: int) -> EventTarge
     return EventTargets(kinds[at], onsets, pitches)
 
 
-def spoken_words(words: Sequence[int], begins: Sequence[bool]) -> list[int]:
-    """Read word slots in order: a new word begins where the word changes, or says so.
+def segments(begins: Sequence[bool], is_spoken: Sequence[bool]) -> list[range]:
+    """Divide slots into words: each lasts until the next begins, or until nothing is said.
 
     Args:
-        words: the number of the word in each slot.
-        begins: whether a word begins in the slot.
+        begins: whether a word begins in a slot.
+        is_spoken: whether anything is said in it.
     """
-    found: list[int] = []
-    last = QUIET
-    for word, begin in zip(words, begins, strict=True):
-        if word != QUIET and (word != last or begin):
-            found.append(word)
-        last = word
+    found: list[range] = []
+    for slot, (begin, spoken) in enumerate(zip(begins, is_spoken, strict=True)):
+        if not spoken:
+            continue
+        if begin or not found or found[-1].stop != slot:
+            found.append(range(slot, slot + 1))
+        else:
+            found[-1] = range(found[-1].start, slot + 1)
     return found
 
 

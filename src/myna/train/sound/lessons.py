@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from myna.media.mel import mel
 from myna.train.sound.events import ask
-from myna.train.sound.frames import NUM_PHONE_SLOTS, Ids, Targets, event_targets, targets
+from myna.train.sound.frames import HZ, NUM_PHONE_SLOTS, Ids, Targets, event_targets, targets
 from myna.train.sound.pool import Entry, Pool
 from myna.train.sound.spectra import disturbed, resized
 from myna.train.sound.utterance import RATE_HZ, Span
 
-HZ = 100  # mel frames a second
 MARGIN_S = (0.06, 0.14)  # of sound kept before the first and after the last word
 STEP_FRAMES = 25
 WINDOW = 24  # batches that are sorted by length together

@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from functools import cache
 
+from myna.train.examples import Spoken
+from myna.train.language import mix
 from myna.train.language.words import COLOURS, LETTERS, ONES, SHAPES, TEENS, TENS, domain
 from myna.train.pictures.names import NAMES, phrase
 
@@ -46,6 +48,23 @@ def loose(rng: random.Random) -> str:
         names = (phrase(rng.choice(NAMES)) for _ in range(rng.choice((1, 1, 2, 3))))
         return " and ".join(names)
     return rng.choice(SHORT)
+
+
+def question(rng: random.Random) -> str:
+    """Say a question of those that are asked by voice."""
+    return next(part.text for part in mix.aloud(rng).question if isinstance(part, Spoken))
+
+
+def phrase_of_clip(rng: random.Random) -> str:
+    """Say one short thing, as is said while a clip is shown: a name, a number, a colour."""
+    kind = rng.random()
+    if kind < 0.5:
+        return phrase(rng.choice(NAMES))
+    if kind < 0.7:
+        return rng.choice((*ONES[1:], *TEENS, *TENS, *COLOURS))
+    if kind < 0.85:
+        return f"{rng.choice(COLOURS)} {rng.choice(SHAPES)}"
+    return rng.choice((*SHORT, "hello", "stop", "go", "look", "now"))
 
 
 def _tens(rng: random.Random) -> str:

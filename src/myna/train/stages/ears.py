@@ -8,6 +8,7 @@ The heads are for training only.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,12 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from myna.models.qwen3_omni.audio_encoder import AudioEncoder
+from myna.models.qwen3_omni.audio_encoder import MAX_TIMESCALE, AudioEncoder
 from myna.models.qwen3_omni.config import Config
 from myna.train import shapes, start, workshop
 from myna.train.loop import Losses, Schedule, Trainer
 from myna.train.sound.events import KINDS, NUM_PITCHES
-from myna.train.sound.frames import NUM_PHONE_SLOTS, NUM_WORD_SLOTS, OTHER, spoken_words
+from myna.train.sound.frames import NUM_PHONE_SLOTS, NUM_WORD_SLOTS, OTHER, QUIET, segments
 from myna.train.sound.lessons import Lesson, Lessons, event_lesson
 from myna.train.sound.phones import PHONES
 from myna.train.sound.pool import open_pool
@@ -30,12 +31,14 @@ from myna.train.sound.sayings import vocabulary
 STAGE = "ears"
 POOLS = ("loose", "sentences")
 SEED = 11
-BATCH_FRAMES = 8_000
+BATCH_FRAMES = 6_000
 STEPS = 5_000
 EVENTS_EVERY = 16  # steps
 EVENT_CLIPS = 24
 RATE = 1.2e-3
 WORD_STRIDE = 3
+OFFSETS = ((-1, 1, -2, 2), (-1, 1, -3, 3), (-2, 2, -5, 5))  # frames, for each head of a layer
+SHARPNESS = 1.6
 CONTENT_STD = 1.0  # of the convolutions' output, against positions of 0.7
 
 
@@ -106,6 +109,38 @@ def balance(tower: AudioEncoder, mel: Tensor) -> None:
         x = functional.gelu(convolution(x))
     rows = tower.conv_out(x.permute(0, 3, 1, 2).flatten(-2))
     tower.conv_out.weight *= CONTENT_STD / rows.std(0).mean()
+
+
+@torch.no_grad()
+def look_around(tower: AudioEncoder) -> None:
+    """Let the heads of the first layers begin by attending to near frames.
+
+    What precedes and follows is what tells words apart, and takes long to find by chance. Sines
+    and cosines of a position, turned by an offset, are those of the position so far away.
+
+    Args:
+        tower: changed in place.
+    """
+    config = tower.config
+    head_width = config.width // config.num_heads
+    half, count = config.width // 2, head_width // 2
+    step = math.log(MAX_TIMESCALE) / (half - 1)
+    frequencies = torch.exp(-step * torch.arange(count))
+    rows = torch.arange(count)
+    # Sound stays out of the numbers that tell the position best.
+    tower.conv_out.weight[rows] *= 0.1
+    tower.conv_out.weight[half + rows] *= 0.1
+    for layer, offsets in zip(tower.layers, OFFSETS, strict=False):
+        for head, offset in enumerate(offsets):
+            angle = frequencies * offset
+            query, key = (torch.zeros(head_width, config.width) for _ in range(2))
+            key[rows, rows] = key[count + rows, half + rows] = SHARPNESS
+            query[rows, rows] = query[count + rows, half + rows] = SHARPNESS * angle.cos()
+            query[rows, half + rows] = SHARPNESS * angle.sin()
+            query[count + rows, rows] = -SHARPNESS * angle.sin()
+            part = slice(head * head_width, (head + 1) * head_width)
+            layer.self_attn.q_proj.weight[part] = query + 0.3 * layer.self_attn.q_proj.weight[part]
+            layer.self_attn.k_proj.weight[part] = key + 0.3 * layer.self_attn.k_proj.weight[part]
 
 
 def losses(ears: Ears, lesson: Lesson) -> Losses:
@@ -187,6 +222,7 @@ def train(
     """Train ears on the lesson of each step; what a folder holds is gone on with."""
     ears = fresh(OTHER + 1 + len(ids))
     balance(ears.audio_tower, torch.from_numpy(lesson_at(0).mel[:16].copy()))
+    look_around(ears.audio_tower)
     schedule = Schedule(steps=steps, rate=rate, minutes=minutes)
     trainer = Trainer(ears, folder, schedule, report=report)
     trainer.run(lambda step: losses(ears, lesson_at(step)))
@@ -203,10 +239,14 @@ def heard_words(ears: Ears, mel: Tensor, words: Sequence[str]) -> list[str]:
         words: of the vocabulary, numbered as by `word_ids`.
     """
     heard = ears(mel[None].to(ears.audio_tower.dtype))  # (N, D)
-    likeliest = ears.words(heard).unflatten(-1, (NUM_WORD_SLOTS, -1)).argmax(-1)  # (N, 2)
-    begins = ears.begins(heard) > 0
-    found = spoken_words(likeliest.flatten().tolist(), begins.flatten().tolist())
-    return ["?" if word == OTHER else words[word - OTHER - 1] for word in found]
+    logits = ears.words(heard).unflatten(-1, (NUM_WORD_SLOTS, -1)).float().flatten(0, 1)
+    chances = logits.log_softmax(-1)  # (slots, V)
+    begins = (ears.begins(heard).flatten() > 0).tolist()
+    found = segments(begins, (chances[:, QUIET] < math.log(0.5)).tolist())
+    likeliest = (
+        int(chances[part.start : part.stop, OTHER:].sum(0).argmax()) + OTHER for part in found
+    )
+    return ["?" if word == OTHER else words[word - OTHER - 1] for word in likeliest]
 
 
 def word_error_rate(said: Sequence[Sequence[str]], heard: Sequence[Sequence[str]]) -> float:
