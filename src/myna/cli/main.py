@@ -29,6 +29,7 @@ COMMANDS = {
     "tour": "See what the model in the box can do, hands off",
     "edit": "Change pictures as a prompt says",
     "serve": "Serve a model over HTTP, to OpenAI clients",
+    "key": "Make a key for clients of a server",
     "list": "Show the models one can name, and which are here",
     "pull": "Fetch a model",
     "quantize": "Write a model anew in fewer bits",

@@ -107,6 +107,11 @@ class App:
         self.router = router
         self.context = context
 
+    async def close(self) -> None:
+        """End what goes on beside requests; whoever made the service closes that."""
+        if self.context.models_control is not None:
+            await self.context.models_control.downloads.close()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run as an ASGI application."""
         if scope["type"] == "lifespan":

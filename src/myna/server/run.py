@@ -7,6 +7,9 @@ the grace time, or at a second signal, what is still open is ended.
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -17,6 +20,15 @@ from myna.server.realtime.connection import WebSocketConnection
 
 KEEP_ALIVE_S = 30
 LAST_WORDS_S = 2
+TICK_S = 0.1  # how often uvicorn looks up
+
+
+@dataclass(frozen=True, kw_only=True)
+class TlsFiles:
+    """Name a certificate chain and its key, as PEM; without a key, the chain's file holds it."""
+
+    cert: Path
+    key: Path | None = None
 
 
 class Server(uvicorn.Server):
@@ -27,6 +39,7 @@ class Server(uvicorn.Server):
         self.app = app
         self.shutdown_grace_s = shutdown_grace_s
         self.drain_task: asyncio.Task[None] | None = None
+        self.ticked_s: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain at the first signal, exit at the second."""
@@ -38,6 +51,10 @@ class Server(uvicorn.Server):
         """Look, ten times a second, whether it is time to exit."""
         if self.app.context.gate.is_draining and self.drain_task is None:
             self.drain_task = asyncio.create_task(self._drain())
+        now_s = time.monotonic()
+        if self.ticked_s is not None:
+            self.app.context.metrics.loop_lag_s = max(0.0, now_s - self.ticked_s - TICK_S)
+        self.ticked_s = now_s
         return await super().on_tick(counter)
 
     async def _drain(self) -> None:
@@ -51,7 +68,12 @@ class Server(uvicorn.Server):
 
 
 def make_server(
-    app: App, *, host: str = "127.0.0.1", port: int = 0, shutdown_grace_s: float = 30.0
+    app: App,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    shutdown_grace_s: float = 30.0,
+    tls: TlsFiles | None = None,
 ) -> Server:
     """Make the server for an application; its `serve()` runs until a signal ends it.
 
@@ -60,6 +82,7 @@ def make_server(
         host: address to listen on, unless `serve()` is given sockets.
         port: port to listen on, unless `serve()` is given sockets; 0 takes a free one.
         shutdown_grace_s: time that open requests have to finish.
+        tls: what to speak HTTPS with.
     """
     config = uvicorn.Config(
         app,
@@ -77,5 +100,7 @@ def make_server(
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=LAST_WORDS_S,
+        ssl_certfile=None if tls is None else tls.cert,
+        ssl_keyfile=None if tls is None else tls.key,
     )
     return Server(config, app=app, shutdown_grace_s=shutdown_grace_s)

@@ -8,9 +8,11 @@ import os
 import shlex
 import socket
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from myna.cli.compose import ModelChoice, choose, worker_command
@@ -25,16 +27,40 @@ from myna.cli.options import (
     MaxContextOption,
     YarnOption,
 )
+from myna.cli.serve_options import (
+    USUAL,
+    AliasOption,
+    AllowHostOption,
+    AllowOriginOption,
+    ApiKeyFileOption,
+    ApiKeyOption,
+    DeadlineOption,
+    DrainOption,
+    FetchMediaOption,
+    MaxModelsOption,
+    MaxRequestsOption,
+    MediaDomainOption,
+    ServePlan,
+    TlsCertOption,
+    TlsKeyOption,
+    WithoutKeyOption,
+    all_keys,
+    remote_media,
+    server_settings,
+    tls_files,
+)
 from myna.core.errors import InvalidRequest, Unavailable
+from myna.core.fleet import Fleet, Member, Open
+from myna.core.progress import Progress
 from myna.core.remote import ProcessService
-from myna.core.settings import Settings, read_settings
+from myna.core.settings import read_settings
 from myna.server.app import create_app
+from myna.server.auth import LOOPBACK_HOSTS
+from myna.server.library import HubLibrary, Library, path_here
 from myna.server.run import Server, make_server
-from myna.server.settings import ServerSettings
 from myna.store.history import History
 
 DEFAULT_PORT = 8000
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EXIT_INTERRUPTED = 130
 BACKLOG = 2048
 
@@ -47,6 +73,20 @@ def command(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = DEFAULT_PORT,
+    api_key: ApiKeyOption = None,
+    api_key_file: ApiKeyFileOption = None,
+    without_key: WithoutKeyOption = False,
+    alias: AliasOption = None,
+    allow_origin: AllowOriginOption = None,
+    allow_host: AllowHostOption = None,
+    fetch_media: FetchMediaOption = False,
+    media_domain: MediaDomainOption = None,
+    max_models: MaxModelsOption = 1,
+    max_requests: MaxRequestsOption = USUAL.limits.max_requests,
+    deadline: DeadlineOption = USUAL.deadline_s,
+    drain: DrainOption = 30.0,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     dtype: DtypeOption = Dtype.AUTO,
     max_context: MaxContextOption = None,
     keep_packed: KeepPackedOption = None,
@@ -56,6 +96,17 @@ def command(
 ) -> None:
     """Serve a model over HTTP, to OpenAI clients and to browsers, until Ctrl-C."""
     settings = read_settings()
+    app_settings = server_settings(
+        host,
+        keys=all_keys(settings.api_keys, api_key or (), api_key_file),
+        is_open=without_key,
+        aliases=alias or (),
+        origins=allow_origin or (),
+        hosts=allow_host or (),
+        remote_media=remote_media(media_domain or (), is_on=fetch_media),
+        max_requests=max_requests,
+        deadline_s=deadline,
+    )
     choice = choose(
         model or settings.default_model,
         settings,
@@ -66,6 +117,13 @@ def command(
         yarn=yarn,
         is_echo=echo,
     )
+    plan = ServePlan(
+        choice=choice,
+        settings=app_settings,
+        max_models=max_models,
+        grace_s=drain,
+        tls=tls_files(tls_cert, tls_key),
+    )
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
@@ -75,7 +133,7 @@ def command(
     with listen(host, port) as sock:
         history = open_history(settings)
         try:
-            is_done = asyncio.run(_serve(choice, settings, sock, history=history))
+            is_done = asyncio.run(_serve(plan, HubLibrary(settings), sock, history=history))
         finally:
             if history is not None:
                 history.close()
@@ -103,48 +161,64 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def opener(choice: ModelChoice, library: Library) -> Open:
+    """Say how models are opened: the chosen one as it was asked for, others alike."""
+
+    def open_service(name: str, progress: Progress) -> ProcessService:
+        chosen = choice
+        if name != choice.model_id:
+            path = path_here(library, name)
+            chosen = msgspec.structs.replace(choice, path=path, model_id=name)
+        return ProcessService(worker_command(chosen), on_progress=progress)
+
+    return open_service
+
+
 async def _serve(
-    choice: ModelChoice, settings: Settings, sock: socket.socket, *, history: History | None
+    plan: ServePlan, library: Library, sock: socket.socket, *, history: History | None
 ) -> bool:
     """Serve until a signal comes; returns whether the model was ready by then."""
     host, port = sock.getsockname()[:2]
-    app_settings = ServerSettings(
-        api_keys=settings.api_keys, allowed_hosts=LOOPBACK if host in LOOPBACK else None
-    )
+    model_id = plan.choice.model_id
+    fleet = Fleet(opener(plan.choice, library), max_models=plan.max_models)
     with progress_bars() as progress:
-        service = ProcessService(worker_command(choice), on_progress=progress)
-        server = make_server(create_app(service, settings=app_settings, history=history))
+        app = create_app(fleet, settings=plan.settings, library=library, history=history)
+        server = make_server(app, shutdown_grace_s=plan.grace_s, tls=plan.tls)
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         telling = asyncio.create_task(_tell_draining(server))
         try:
-            await service.start()
-            is_ready = await _is_ready_before(serving, service)
+            is_ready = await _is_ready_before(serving, fleet.load(model_id, progress))
         except BaseException:
-            await _stop(server, serving, service)
+            await _stop(server, serving, fleet)
             raise
     if is_ready:
-        _tell_ready(choice.model_id, host, port, has_keys=bool(settings.api_keys))
+        has_keys = bool(plan.settings.api_keys)
+        _tell_ready(model_id, host, port, has_keys=has_keys, is_secure=plan.tls is not None)
         await asyncio.wait({serving})
     telling.cancel()
-    await _stop(server, serving, service)
+    await _stop(server, serving, fleet)
     return is_ready
 
 
-async def _is_ready_before(serving: asyncio.Task[None], service: ProcessService) -> bool:
+async def _is_ready_before(
+    serving: asyncio.Task[None], load: Coroutine[None, None, Member]
+) -> bool:
     """Wait for the model; returns whether it came before the server was stopped."""
-    loading = asyncio.create_task(service.wait_ready())
+    loading = asyncio.create_task(load)
     await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
     if loading.done():
         loading.result()
         return True
     loading.cancel()
+    await asyncio.gather(loading, return_exceptions=True)
     return False
 
 
-async def _stop(server: Server, serving: asyncio.Task[None], service: ProcessService) -> None:
+async def _stop(server: Server, serving: asyncio.Task[None], fleet: Fleet) -> None:
     server.should_exit = True
     await asyncio.wait({serving})
-    await service.close()
+    await server.app.close()
+    await fleet.close()
     serving.result()
 
 
@@ -157,11 +231,13 @@ async def _tell_draining(server: Server) -> None:
         note("open answers may finish now; Ctrl-C again ends them")
 
 
-def _tell_ready(model_id: str, host: str, port: int, *, has_keys: bool) -> None:
+def _tell_ready(
+    model_id: str, host: str, port: int, *, has_keys: bool, is_secure: bool = False
+) -> None:
     """Say where the model is served, in lines that work as they are printed."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     shown = f"[{reachable}]" if ":" in reachable else reachable
-    url = f"http://{shown}:{port}"
+    url = f"{'https' if is_secure else 'http'}://{shown}:{port}"
     body = '{"messages": [{"role": "user", "content": "Hello"}]}'
     key = ' -H "Authorization: Bearer $MYNA_API_KEY"' if has_keys else ""
     note(
@@ -170,7 +246,7 @@ def _tell_ready(model_id: str, host: str, port: int, *, has_keys: bool) -> None:
         f"-d '{body}'\n"
         f"  {own_command()} chat --url {url}\n"
     )
-    if host not in LOOPBACK and not has_keys:
+    if host not in LOOPBACK_HOSTS and not has_keys:
         note("warning: whoever reaches this machine may use it; MYNA_API_KEY sets a key")
 
 
