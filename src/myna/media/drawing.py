@@ -30,7 +30,7 @@ def scale(pixels: Pixels, *, width: int, height: int) -> Pixels:
 def scale_weights(weights: Weights, *, width: int, height: int) -> Weights:
     """Bring (height, width) weights to a size; each becomes the mean of what it covers."""
     image = Image.fromarray(weights)
-    return np.asarray(image.resize((width, height), Image.Resampling.BOX))
+    return np.array(image.resize((width, height), Image.Resampling.BOX))
 
 
 def lay_over(below: Pixels, above: Pixels, weights: Weights) -> Pixels:

@@ -16,7 +16,14 @@ from pathlib import Path
 
 import torch
 
-from myna.core.errors import DeadlineExceeded, InternalError, MynaError, Overloaded, Unsupported
+from myna.core.errors import (
+    DeadlineExceeded,
+    InternalError,
+    MynaError,
+    Overloaded,
+    Unavailable,
+    Unsupported,
+)
 from myna.core.events import Accepted, Event, Failed, Finished, Timings, Usage
 from myna.core.progress import Progress
 from myna.core.requests import ChatInput, EditInput, Request
@@ -103,6 +110,7 @@ class EditService:
         self._turn = asyncio.Lock()
         self._num_waiting = 0
         self._open: set[threading.Event] = set()
+        self._is_closed = False
         packed = sorted(kind for kind in files.kinds if kind.startswith("Q"))
         self._card = ModelCard(
             id=model_id,
@@ -140,6 +148,7 @@ class EditService:
 
     async def close(self) -> None:
         """Stop; open requests end in `Failed`."""
+        self._is_closed = True
         for cancelled in self._open:
             cancelled.set()
         async with self._turn:
@@ -169,6 +178,9 @@ class EditService:
             async with self._turn:
                 self._num_waiting -= 1
                 is_waiting = False
+                if self._is_closed:
+                    yield Failed(error=self._why_stopped().info())
+                    return
                 async with aclosing(self._run(request, plan)) as events:
                     async for event in events:
                         yield event
@@ -186,6 +198,11 @@ class EditService:
             rule=self._rule,
             grid_px=self._parts.config.grid_px,
         )
+
+    def _why_stopped(self) -> MynaError:
+        if self._is_closed:
+            return Unavailable("the model is being unloaded; try again later")
+        return DeadlineExceeded("the edit was stopped before it was finished; give it more time")
 
     def _refusal(self) -> Unsupported:
         return Unsupported(
@@ -209,7 +226,7 @@ class EditService:
 
         def work() -> None:
             try:
-                _carry_out(run, request, deliver)
+                _carry_out(run, request, deliver, why_stopped=self._why_stopped)
             finally:
                 deliver(None)
 
@@ -229,14 +246,19 @@ class EditService:
             await asyncio.shield(working)
 
 
-def _carry_out(run: EditRun, request: Request, deliver: Callable[[Event], None]) -> None:
+def _carry_out(
+    run: EditRun,
+    request: Request,
+    deliver: Callable[[Event], None],
+    *,
+    why_stopped: Callable[[], MynaError],
+) -> None:
     """Run an edit to its end, whatever that is."""
     started_s = time.monotonic()
     try:
         text = run.run()
     except Cancelled:
-        error: MynaError = DeadlineExceeded("the edit was stopped before it was finished")
-        deliver(Failed(error=error.info()))
+        deliver(Failed(error=why_stopped().info()))
     except MynaError as error:
         deliver(Failed(error=error.info()))
     except Exception:  # the boundary between requests

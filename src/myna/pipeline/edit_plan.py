@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from myna.core.errors import InvalidRequest
+from myna.core.errors import InvalidRequest, MynaError
 from myna.core.requests import EditInput
 from myna.media.decoded import Picture, Pixels
 from myna.media.decoder import Decoder
@@ -115,8 +115,9 @@ def make_plan(
     out = asked.size or (width, height)
     mask = None
     if asked.mask is not None:
-        marked = decoder.mask(asked.mask, budget)
-        mask = scale_weights(_mask_of(marked, base), width=out[0], height=out[1])
+        mask = scale_weights(
+            _mask_of(_marked(asked.mask, decoder, budget), base), width=out[0], height=out[1]
+        )
     first = secrets.randbelow(2**31) if seed is None else seed
     return EditPlan(
         asked=asked,
@@ -169,7 +170,11 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
 
 
 def _decode(data: bytes, what: str, decoder: Decoder, budget: MediaBudget) -> Pixels:
-    pixels = decoder.image(data, budget).pixels
+    try:
+        pixels = decoder.image(data, budget).pixels
+    except MynaError as error:
+        error.param = error.param or "image"
+        raise
     height, width = pixels.shape[:2]
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise InvalidRequest(
@@ -178,6 +183,14 @@ def _decode(data: bytes, what: str, decoder: Decoder, budget: MediaBudget) -> Pi
             code="bad_media",
         )
     return pixels
+
+
+def _marked(data: bytes, decoder: Decoder, budget: MediaBudget) -> Pixels:
+    try:
+        return decoder.mask(data, budget)
+    except MynaError as error:
+        error.param = error.param or "mask"
+        raise
 
 
 def _whole_tokens(size: Size, grid_px: int) -> Size:

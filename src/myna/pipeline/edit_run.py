@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from myna.core.events import Drift, EditProgress, Event, PictureDelta
 from myna.diffusion.guidance import guided
 from myna.diffusion.latents import draw_noise, pack, unpack
 from myna.diffusion.loop import Kept, walk
+from myna.diffusion.registration import LEAST_PX, extent_px, measure_drift, undo
 from myna.diffusion.schedule import Schedule
 from myna.media.decoded import Pixels
 from myna.media.drawing import lay_over, scale, write_picture
@@ -226,10 +228,13 @@ class EditRun:
         plan = self._plan
         width, height = plan.out
         pixels = scale(drawn, width=width, height=height)
+        drift = None
         if plan.mask is not None:
             base = scale(plan.base, width=width, height=height)
             pixels = lay_over(base, pixels, plan.mask)
-        self._show(index, pixels)
+        elif plan.is_on_grid:
+            pixels, drift = aligned(plan.base, pixels, is_undone=plan.asked.is_aligned)
+        self._show(index, pixels, drift=drift)
 
     def _show(
         self,
@@ -292,6 +297,15 @@ class EditRun:
             return
         self._reported_s = now_s
         self._deliver(EditProgress(index=index, stage=stage, done=done, remaining_s=remaining_s))
+
+
+def aligned(base: Pixels, drawn: Pixels, *, is_undone: bool) -> tuple[Pixels, Drift | None]:
+    """Measure the drift of a drawn picture, and bring it back if that is wanted and worth it."""
+    drift = measure_drift(base, drawn)
+    height, width = base.shape[:2]
+    if drift is None or not is_undone or extent_px(drift, width, height) < LEAST_PX:
+        return drawn, drift
+    return undo(drawn, drift), msgspec.structs.replace(drift, is_undone=True)
 
 
 def preview_steps(count: int, num_steps: int) -> tuple[int, ...]:
