@@ -20,9 +20,9 @@ export function CallScreen() {
   };
 
   useEffect(() => {
-    void start();
+    if (model !== null) void start();
     return end;
-  }, [start, end]);
+  }, [model, start, end]);
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {

@@ -1,7 +1,7 @@
 /** Everything the app can do, by name: Ctrl or Command with K. */
 
 import { Command } from "cmdk";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { toggleTheme } from "../theme";
 import { useThread } from "../thread/store";
 import { useWords } from "../words";
@@ -15,20 +15,20 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     onClose();
     action();
   };
-  useEffect(() => {
-    const before = document.activeElement as HTMLElement | null;
-    return () => before?.focus();
-  }, []);
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
   const item = "cursor-pointer rounded-lg px-3 py-2 data-[selected=true]:bg-line/60";
   return (
-    <Command.Dialog
-      open
-      onOpenChange={(isOpen) => !isOpen && onClose()}
-      label={words("palette")}
-      overlayClassName="fixed inset-0 bg-black/40"
-      contentClassName="fixed inset-x-4 top-[12vh] mx-auto max-w-xl rounded-2xl bg-raised p-2 shadow-xl ring-1 ring-line"
+    <dialog
+      ref={dialog}
+      aria-label={words("palette")}
+      className="mx-auto mt-[12vh] w-[min(36rem,92vw)] rounded-2xl bg-raised p-2 text-ink shadow-xl ring-1 ring-line backdrop:bg-black/40"
+      onClose={onClose}
+      onClick={(event) => event.target === dialog.current && onClose()}
     >
+     <Command label={words("palette")}>
       <Command.Input
+        autoFocus
         value={typed}
         onValueChange={setTyped}
         placeholder={words("search")}
@@ -59,6 +59,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
           </Command.Item>
         ))}
       </Command.List>
-    </Command.Dialog>
+     </Command>
+    </dialog>
   );
 }

@@ -20,9 +20,10 @@ export function Composer() {
   const voices = model?.voices ?? [];
   const isEmpty = text.trim() === "" && files.length === 0;
 
-  const take = async (list: Iterable<File>) => {
+  /** Take files along; the browser empties its lists as soon as an event is over. */
+  const take = async (list: FileList | null) => {
     setComplaint("");
-    for (const file of list) {
+    for (const file of [...(list ?? [])]) {
       const found = await read(file);
       if ("reason" in found) {
         const size = (found.bytes / MB).toFixed(0);
@@ -74,7 +75,7 @@ export function Composer() {
                 <IconButton
                   name={words("remove", { name: file.name })}
                   className="absolute -end-2 -top-2 size-6 bg-raised ring-1 ring-line"
-                  onClick={() => setFiles(files.filter((other) => other.id !== file.id))}
+                  onClick={() => setFiles((all) => all.filter((other) => other.id !== file.id))}
                 >
                   <CloseIcon />
                 </IconButton>
@@ -100,7 +101,7 @@ export function Composer() {
             hidden
             accept="image/*,audio/*,video/*"
             onChange={(event) => {
-              void take(event.target.files ?? []);
+              void take(event.target.files);
               event.target.value = "";
             }}
           />
@@ -122,7 +123,7 @@ export function Composer() {
               <StopIcon />
             </IconButton>
           ) : (
-            <IconButton isMain name={words("send")} type="submit" disabled={isEmpty || !model}>
+            <IconButton isMain name={words("send")} type="submit" disabled={isEmpty}>
               <SendIcon />
             </IconButton>
           )}

@@ -42,9 +42,10 @@ export const useThread = create<Thread>((set, get) => {
 
   /** Answer the turns that are shown, of which the last is the user's. */
   const answer = async (): Promise<void> => {
+    if (get().model === null) await get().connect();
     const { model, voice, tree } = get();
     const path = shown(tree);
-    if (model === null) return;
+    if (model === null) return; // the screen says that the server is silent
     const turn = newTurn(path.at(-1)?.id ?? null, "assistant", [{ type: "text", text: "" }]);
     turn.figures = { askedAt: performance.now() };
     const abort = new AbortController();

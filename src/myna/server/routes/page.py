@@ -18,6 +18,7 @@ from starlette.routing import Route
 STATIC = Path(__file__).parents[1] / "static"
 APP = STATIC / "app"
 ASSETS = "/assets/"  # what the app loads; their names change with their contents
+ROOT_FILES = ("myna.svg", "capture.js", "manifest.webmanifest", "sw.js")
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -104,5 +105,5 @@ def _digest(text: str) -> str:
 routes = [
     Route("/", index),
     Route("/assets/{name:path}", asset),
-    *(Route(f"/{name}", asset) for name in ("myna.svg", "manifest.webmanifest", "sw.js")),
+    *(Route(f"/{name}", asset) for name in ROOT_FILES),
 ]

@@ -1,0 +1,114 @@
+"""A server with the web app, and a browser that looks at it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+from myna.server.routes.page import APP
+from talk_sounds import pcm16, silence, vowels
+
+CHROMIUM = Path("/usr/bin/chromium")
+DEADLINE_MS = 10_000
+MICROPHONE_HZ = 48_000
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, counted, where there is nothing to look at or nothing to look with."""
+    here = Path(__file__).parent
+    reason = None
+    if not (APP / "index.html").is_file():
+        reason = "the web app is not built; run `make web`"
+    elif not CHROMIUM.exists():
+        reason = f"{CHROMIUM} is not there; install Debian's package chromium"
+    if reason is not None:
+        for item in items:
+            if here in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Serve the echo on a free port."""
+    command = [sys.executable, "-m", "myna", "serve", "--echo", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
+        assert server.stdout is not None
+        try:
+            yield _address(server.stdout)
+        finally:
+            server.terminate()
+            server.stdout.read()
+
+
+def _address(lines: Iterator[bytes]) -> str:
+    said = []
+    for line in lines:
+        said.append(line.decode())
+        start = said[-1].find("http://127.0.0.1:")
+        if start >= 0:
+            return said[-1][start:].split()[0].rstrip("/").split("/v1")[0]
+    raise AssertionError("".join(said))
+
+
+@pytest.fixture(scope="session")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make what the fake microphone hears, over and over: silence, something said, silence."""
+    parts = (silence(1.0, rate_hz=MICROPHONE_HZ), vowels(1.5, rate_hz=MICROPHONE_HZ))
+    sound = np.concatenate([*parts, silence(4.0, rate_hz=MICROPHONE_HZ)])
+    path = tmp_path_factory.mktemp("sound") / "microphone.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, MICROPHONE_HZ, 0, "NONE", ""))
+        file.writeframes(pcm16(sound))
+    return path
+
+
+@pytest.fixture(scope="session")
+def playing() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playing: Playwright, microphone: Path) -> Iterator[Browser]:
+    found = playing.chromium.launch(
+        executable_path=CHROMIUM,
+        args=[
+            "--no-sandbox",
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            f"--use-file-for-fake-audio-capture={microphone}",
+            "--autoplay-policy=no-user-gesture-required",
+        ],
+    )
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """Open the app; whatever it complains about, or asks another host for, fails the test."""
+    context = browser.new_context(viewport={"width": 1100, "height": 760})
+    page = context.new_page()
+    page.set_default_timeout(DEADLINE_MS)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith((address, "data:", "blob:"))
+            else complaints.append(f"asked {request.url}")
+        ),
+    )
+    page.goto(f"{address}/")
+    yield page
+    context.close()
+    assert complaints == []
