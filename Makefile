@@ -41,7 +41,8 @@ setup: .venv/.test $(TEST_MODEL)  ## Prepare .venv with the test packages (TORCH
 
 test: setup  ## Run every check (REQUIRE=all: a skip is a failure)
 	@failed=""; \
-	for gate in lint types layers sizes; do \
+	$(MAKE) --no-print-directory web || failed=" web"; \
+	for gate in lint types layers sizes web-test; do \
 	  echo "--- $$gate"; $(MAKE) --no-print-directory $$gate || failed="$$failed $$gate"; \
 	done; \
 	test -z "$$failed" || echo "failed:$$failed (the tests run all the same)"; \
