@@ -72,3 +72,14 @@ def test_a_failed_edit_says_why(myna: Any, picture: str, tmp_path: Path) -> None
     model = str(write_tiny_image_edit(tmp_path / "model"))
     code, _, err = myna("edit", picture, "x", "-o", out, "--model", model, "--steps", "0")
     assert (code, "give 1 to 200" in err) == (2, True)
+
+
+def test_a_quantized_model_edits(myna: Any, picture: str, tmp_path: Path) -> None:
+    model, small = write_tiny_image_edit(tmp_path / "model"), tmp_path / "small"
+    code, _, err = myna("quantize", str(model), str(small))
+    assert code == 0, err
+    out = tmp_path / "out.png"
+    argv = ["edit", picture, "x", "-o", str(out), "--model", str(small), "--steps", "1"]
+    code, _, err = myna(*argv, "--megapixels", "0.01")
+    assert code == 0, err
+    assert pixels_of(out.read_bytes()).shape == (40, 60, 3)

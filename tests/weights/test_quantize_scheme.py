@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from myna.kernels.blocks import FORMATS
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.tensors import tensors
+from myna.models.qwen_image_edit.config import TransformerConfig
+from myna.models.qwen_image_edit.weights import EditTransformer
+from myna.models.tiny_image_edit import TRANSFORMER, released_tensors
 from myna.models.tiny_omni import tiny_omni_config
 from myna.weights.checkpoint import TensorInfo
 from myna.weights.quantize.encode import ENCODERS
@@ -33,6 +37,14 @@ def info(*shape: int, dtype: str = "BF16") -> TensorInfo:
         ("talker.codec_head.weight", "Q8_0"),
         ("talker.model.codec_embedding.weight", "Q8_0"),
         ("talker.code_predictor.model.layers.0.mlp.up_proj.weight", "Q8_0"),
+        ("visual.blocks.0.mlp.up_proj.weight", "Q8_0"),
+        ("transformer_blocks.3.img_mod.1.weight", None),
+        ("transformer_blocks.3.attn.to_q.weight", "Q4_0"),
+        ("time_text_embed.timestep_embedder.linear_1.weight", None),
+        ("norm_out.linear.weight", None),
+        ("img_in.weight", None),
+        ("txt_in.weight", None),
+        ("proj_out.weight", None),
         ("thinker.visual.blocks.0.mlp.linear_fc1.weight", "Q8_0"),
         ("thinker.audio_tower.layers.0.fc1.weight", "Q8_0"),
     ],
@@ -60,5 +72,8 @@ def test_every_format_can_be_made_and_read(bits: Bits) -> None:
 
 def test_every_exemption_is_of_something() -> None:
     config = Config.from_hf(tiny_omni_config())
-    reasons = {choose(name, info(64, 64), 4).reason for name in tensors(config)}
+    with torch.device("meta"):
+        transformer = EditTransformer(TransformerConfig.from_hf(TRANSFORMER))
+    names = {*tensors(config), *released_tensors("transformer", transformer)}
+    reasons = {choose(name, info(64, 64), 4).reason for name in names}
     assert {exempt.reason for exempt in EXEMPT} <= reasons

@@ -46,13 +46,22 @@ def command(
 
 def _quantize(path: Path, target: Path, bits: Bits) -> QuantizeReport:
     # Loads torch.
-    from myna.pipeline.load import blueprint_of  # noqa: PLC0415
+    from myna.pipeline.edit import is_edit_folder  # noqa: PLC0415
+    from myna.pipeline.edit_parts import open_edit_files  # noqa: PLC0415 -- as above
+    from myna.pipeline.load import blueprint_of  # noqa: PLC0415 -- as above
     from myna.weights.open import open_checkpoint  # noqa: PLC0415 -- as above
     from myna.weights.quantize.folder import quantize_folder  # noqa: PLC0415 -- as above
+    from myna.weights.quantize.pipeline import quantize_pipeline  # noqa: PLC0415 -- as above
 
-    blueprint_of(path, open_checkpoint(path))  # Refuses what could not be loaded afterwards.
+    # What could not be loaded afterwards is refused.
+    if is_edit_folder(path):
+        open_edit_files(path)
+        quantize = quantize_pipeline
+    else:
+        blueprint_of(path, open_checkpoint(path))
+        quantize = quantize_folder
     with progress_bars() as progress:
-        return quantize_folder(path, target, bits=4 if bits is Bits.FOUR else 8, progress=progress)
+        return quantize(path, target, bits=4 if bits is Bits.FOUR else 8, progress=progress)
 
 
 def _show(report: QuantizeReport) -> None:
