@@ -25,7 +25,7 @@ from myna.train.voice.shards import Cuts
 from myna.train.voice.spectral import distance, log_mel
 from myna.train.workshop import folder
 
-SCHEDULE = Schedule(steps=4_000, rate=8e-4, warmup=100, decay=0.01, clip=5.0)
+SCHEDULE = Schedule(steps=1_600, rate=8e-4, warmup=100, decay=0.01, clip=5.0)
 BATCH = 8
 CUT_FRAMES = 16
 CONTEXT_FRAMES = 2  # at the beginning, where the loss does not look
@@ -81,7 +81,8 @@ def fresh(codec: Codec) -> Code2Wav:
                 weight.fill_(SCALE)
             elif weight.dim() == 3:  # a convolution's
                 nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
-        network.code_embedding.weight.copy_(embeddings(codec, network.config.width))
+        meaning = embeddings(codec, network.config.width)
+        network.get_parameter("code_embedding.weight").copy_(meaning)
     return network
 
 
@@ -89,6 +90,6 @@ def embeddings(codec: Codec, width: int) -> Tensor:
     """Turn the codec's entries by a random rotation: (Q*V, D); their means over Q are about 1."""
     entries = codec.quantiser.entries.detach().flatten(0, 1)  # (Q*V, Z)
     turned: Tensor = torch.linalg.qr(torch.randn(width, entries.shape[1]))[0].T  # (Z, D)
-    spread = entries.unflatten(0, (NUM_CODEBOOKS, -1)).var(1).sum(0).mean().sqrt()
-    rotated = NUM_CODEBOOKS * entries / spread @ turned
-    return rotated * math.sqrt(width / entries.shape[1])
+    spread = codec.quantiser.entries.var(1).sum(0).mean().sqrt()
+    size = NUM_CODEBOOKS * math.sqrt(width / entries.shape[1])
+    return size / spread * (entries @ turned)

@@ -26,9 +26,9 @@ from myna.train.voice.pupil import Pupil
 from myna.train.voice.shards import Shard
 from myna.train.workshop import folder
 
-SCHEDULE = Schedule(steps=8_000, rate=1.5e-3, warmup=200)
-BATCH = 64
-PICKED_SHARE = 0.3  # of frames, from which the code predictor learns
+SCHEDULE = Schedule(steps=6_000, rate=2e-3, warmup=150)
+BATCH = 32
+PICKED_SHARE = 0.2  # of frames, from which the code predictor learns
 MEDIUM_SHARE = 0.12  # of batches, whose turns have sounds and pictures
 SEED = 41
 THINKER_SEED = 0  # of the embedding that thinker and talker share
@@ -62,7 +62,7 @@ def fresh(config: Config) -> Pupil:
         thinker, talker = Thinker(config.thinker), Talker(config.speech.talker)
     materialise(thinker, seed=THINKER_SEED)
     materialise(talker, seed=SEED)
-    return Pupil(talker, thinker.decoder.embed_tokens.weight.detach().clone())
+    return Pupil(talker, thinker.get_parameter("decoder.embed_tokens.weight").detach().clone())
 
 
 class School:

@@ -176,7 +176,8 @@ class Codec(nn.Module):
 
     def encode(self, mels: Tensor) -> Tensor:
         """Make the vectors of frames: (B, T*MELS_PER_FRAME, M) -> (B, T, Z) float32."""
-        frames = ((mels - MEAN) / SPREAD).unflatten(1, (-1, MELS_PER_FRAME)).flatten(2)
+        num_frames = mels.shape[1] // MELS_PER_FRAME
+        frames = ((mels - MEAN) / SPREAD).reshape(len(mels), num_frames, -1)
         with torch.autocast("cpu", torch.bfloat16):
             out = self.to_code(self.encoder(self.enter(frames)))
         # All vectors have one size: else they grow faster than the codebooks can follow.
@@ -185,8 +186,8 @@ class Codec(nn.Module):
     def decode(self, vectors: Tensor) -> Tensor:
         """Make mel frames: (B, T, Z) -> (B, T*MELS_PER_FRAME, M) float32."""
         with torch.autocast("cpu", torch.bfloat16):
-            frames = self.leave(self.decoder(self.from_code(vectors)))
-        return frames.float().unflatten(-1, (MELS_PER_FRAME, -1)).flatten(1, 2) * SPREAD + MEAN
+            frames: Tensor = self.leave(self.decoder(self.from_code(vectors)))
+        return frames.float().reshape(len(frames), -1, NUM_MELS) * SPREAD + MEAN
 
     def codes(self, waves: Tensor) -> Tensor:
         """Name the frames of sound: (B, T*FRAME_SAMPLES) -> (B, Q, T) int64."""

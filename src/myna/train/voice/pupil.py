@@ -45,8 +45,8 @@ class Pupil(nn.Module):
             sheet: says what is on them.
             media: (n, D of the thinker), for the n rows that are a medium's.
         """
-        found, where = sheet.text.flatten().unique(return_inverse=True)
-        x = self.talker.text_projection(self.words[found])[where]  # (B*T, D)
+        found, where = torch.unique(sheet.text.flatten(), return_inverse=True)
+        x: Tensor = self.talker.text_projection(self.words[found])[where]  # (B*T, D)
         is_medium = sheet.is_medium.flatten()
         if is_medium.any():
             projected = self.talker.hidden_projection(media.to(x.dtype))

@@ -56,7 +56,7 @@ class Shard:
     def wave(self, start: int, stop: int) -> NDArray[np.float32]:
         """Give the samples of frames, in [-1, 1]."""
         cut = self.samples[start * FRAME_SAMPLES : stop * FRAME_SAMPLES]
-        return cut.astype(np.float32) / PEAK
+        return cut.astype(np.float32) / np.float32(PEAK)
 
 
 def write(folder: Path, said: Iterable[tuple[str, Speech]]) -> None:
