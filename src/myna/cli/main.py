@@ -39,6 +39,7 @@ COMMANDS = {
     "check": "Find out whether a model works as it should here",
     "bench": "Measure how fast a model is here",
     "train": "Train the model in the box anew",
+    "eval": "Measure what a model can do, on held-out questions",
     "doctor": "Look at this machine and say what would help",
     "completion": "Write a script that completes commands in a shell",
     "version": "Show versions",

@@ -6,11 +6,12 @@ import random
 
 import pytest
 import torch
+from torch import nn
 
-from myna.layers.decoder import TextDecoder
 from myna.train.language import mix
 from myna.train.language.tokenizer import open_tokenizer
 from myna.train.stages import text
+from myna.train.start import materialise
 
 
 @pytest.fixture
@@ -36,11 +37,16 @@ def test_equal_seeds_write_equal_rows(writer: text.Writer) -> None:
     assert torch.equal(first.token_ids, again.token_ids)
 
 
-def test_the_stage_starts_from_the_whole_thinkers_weights() -> None:
+def test_the_embedding_is_the_whole_thinkers_and_stays_so() -> None:
     decoder = text.build()
-    assert isinstance(decoder, TextDecoder)
-    assert not decoder.embed_tokens.weight.requires_grad
-    assert torch.equal(decoder.embed_tokens.weight, text.build().embed_tokens.weight)
+    weight = decoder.embed_tokens.weight
+    assert not weight.requires_grad
+    with torch.device("meta"):
+        whole = nn.ModuleDict(
+            {"decoder": nn.ModuleDict({"embed_tokens": nn.Embedding(*weight.shape)})}
+        )
+    materialise(whole, seed=text.SEED)
+    assert torch.equal(weight, whole["decoder"]["embed_tokens"].weight)
 
 
 def test_a_batch_is_learnt_from_and_its_right_answers_are_counted(writer: text.Writer) -> None:
@@ -54,7 +60,7 @@ def test_a_batch_is_learnt_from_and_its_right_answers_are_counted(writer: text.W
         loss = text.losses(decoder, batch)["loss"]
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        found.append(float(loss))
+        found.append(loss.item())
     assert found[-1] < 0.7 * found[0]
     right, asked = text.shares(decoder, [batch])["day_after"]
     assert 0 <= right <= asked == len(batch.turns)

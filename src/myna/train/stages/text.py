@@ -12,13 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from myna.layers.cache import PackedBatch
-from myna.layers.decoder import TextDecoder
 from myna.models.qwen3_omni.config import Config
-from myna.models.qwen3_omni.thinker import Thinker
+from myna.models.qwen3_omni.decoder import OmniDecoder
 from myna.text.tokenizer import Tokenizer
 from myna.train import shapes
 from myna.train.language import declining, mix
@@ -26,7 +25,7 @@ from myna.train.language.skills import Skill, ask_typed
 from myna.train.language.tokenizer import open_tokenizer, token_ids
 from myna.train.loop import Losses, Schedule, Trainer
 from myna.train.rectangle import Rectangle
-from myna.train.start import materialise
+from myna.train.start import EMBEDDING_STD, materialise
 from myna.train.workshop import folder
 
 NAME = "text"
@@ -34,7 +33,7 @@ SEED = 0
 ROWS = 20
 LENGTH = 128
 SCHEDULE = Schedule(steps=3_600, rate=2e-3, warmup=150)
-EVALUATE_EVERY = 500
+EVALUATE_EVERY = 250
 UNSCORED = -100
 DECLINED = "decline"
 
@@ -110,14 +109,14 @@ class Writer:
         return kind, prompt, encode(f"{example.answer}<|im_end|>")
 
 
-def losses(decoder: TextDecoder, batch: Conversations) -> Losses:
+def losses(decoder: OmniDecoder, batch: Conversations) -> Losses:
     """Compute the cross entropy of the answers' tokens."""
     hidden, labels = _read(decoder, batch)
     return {"loss": functional.cross_entropy(decoder.logits(hidden).float(), labels)}
 
 
 @torch.no_grad()
-def shares(decoder: TextDecoder, batches: Sequence[Conversations]) -> dict[str, tuple[int, int]]:
+def shares(decoder: OmniDecoder, batches: Sequence[Conversations]) -> dict[str, tuple[int, int]]:
     """Count, for each kind, the answers that greedy decoding gets right, and all.
 
     An answer of which every token is the likeliest after those before it is what greedy decoding
@@ -134,13 +133,18 @@ def shares(decoder: TextDecoder, batches: Sequence[Conversations]) -> dict[str, 
     return {kind: (right[kind], asked[kind]) for kind in asked}
 
 
-def build(*, seed: int = SEED) -> TextDecoder:
+def build(*, seed: int = SEED) -> OmniDecoder:
     """Make the decoder with first weights: those that the whole thinker would have."""
     with torch.device("meta"):
-        thinker = Thinker(Config.from_hf(shapes.config(token_ids())).thinker)
-    materialise(thinker, seed=seed)
-    decoder: TextDecoder = thinker.decoder
+        decoder = OmniDecoder(Config.from_hf(shapes.config(token_ids())).thinker.text)
+    # Weights are drawn by name, and this is the decoder's name in the thinker.
+    materialise(nn.ModuleDict({"decoder": decoder}), seed=seed)
     decoder.embed_tokens.requires_grad_(False)
+    # What is read can be written back from the first step on: nothing else makes copying so quick.
+    embedding = decoder.embed_tokens.weight.detach()
+    assert decoder.lm_head is not None, "nano scores words apart from its embedding"
+    with torch.no_grad():
+        decoder.lm_head.weight.copy_(embedding / (EMBEDDING_STD * embedding.shape[1] ** 0.5))
     return decoder
 
 
@@ -175,7 +179,7 @@ def told(found: dict[str, tuple[int, int]]) -> str:
     return f"right {100 * right / asked:.1f} of 100: {kinds}"
 
 
-def _read(decoder: TextDecoder, batch: Conversations) -> tuple[Tensor, Tensor]:
+def _read(decoder: OmniDecoder, batch: Conversations) -> tuple[Tensor, Tensor]:
     """Run the decoder; give hidden states (R, D) and labels (R,) of what is scored."""
     rows, length = batch.token_ids.shape
     positions = torch.arange(length).repeat(rows).expand(3, -1)

@@ -1,0 +1,1 @@
+"""What training has never seen and cannot import: seeds, templates, a voice, a style, fonts."""
