@@ -1,7 +1,12 @@
-"""A server with the web app, and a browser that looks at it."""
+"""A server with the web app, and a browser that looks at it.
+
+The browser's driver keeps an event loop running, so it ends with each file: tests of coroutines
+follow.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import wave
@@ -34,11 +39,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.fixture(scope="session")
-def address() -> Iterator[str]:
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve the echo on a free port."""
     command = [sys.executable, "-m", "myna", "serve", "--echo", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
+    environment = {**os.environ, "MYNA_HOME": str(tmp_path_factory.mktemp("home"))}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as server:
         assert server.stdout is not None
         try:
             yield _address(server.stdout)
@@ -57,7 +65,7 @@ def _address(lines: Iterator[bytes]) -> str:
     raise AssertionError("".join(said))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make what the fake microphone hears, over and over: silence, something said, silence."""
     parts = (silence(1.0, rate_hz=MICROPHONE_HZ), vowels(1.5, rate_hz=MICROPHONE_HZ))
@@ -69,13 +77,13 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playing() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
         yield playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playing: Playwright, microphone: Path) -> Iterator[Browser]:
     found = playing.chromium.launch(
         executable_path=CHROMIUM,

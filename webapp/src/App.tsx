@@ -2,7 +2,7 @@
 
 import { Suspense, lazy, useEffect, useState } from "react";
 import { IconButton } from "./parts/Button";
-import { CallIcon, ModelsIcon, PlusIcon, SettingsIcon, TalkIcon, ThemeIcon } from "./parts/icons";
+import { CallIcon, ModelsIcon, PlusIcon, SettingsIcon, SidebarIcon, TalkIcon, ThemeIcon } from "./parts/icons";
 import { SCREENS, go, useScreen, type Screen } from "./shell/screens";
 import { Talk } from "./talk/Talk";
 import { toggleTheme } from "./theme";
@@ -14,6 +14,7 @@ const ModelsScreen = lazy(() => import("./models/Models").then((m) => ({ default
 const SettingsScreen = lazy(() =>
   import("./settings/Settings").then((m) => ({ default: m.SettingsScreen })),
 );
+const Sidebar = lazy(() => import("./history/Sidebar").then((m) => ({ default: m.Sidebar })));
 const Palette = lazy(() => import("./shell/Palette"));
 
 const VIEWS: Record<Screen, () => React.ReactNode> = {
@@ -29,11 +30,13 @@ export function App() {
   const screen = useScreen();
   const { model, connect, reset } = useThread();
   const [hasPalette, setPalette] = useState(false);
+  const [hasSidebar, setSidebar] = useState(false);
   useEffect(() => void connect(), [connect]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (!(event.ctrlKey || event.metaKey)) return;
       if (event.key === "k") setPalette((isOpen) => !isOpen);
+      else if (event.key === "b") setSidebar((isOpen) => !isOpen);
       else if (event.shiftKey && event.key.toLowerCase() === "o") reset();
       else return;
       event.preventDefault();
@@ -46,6 +49,13 @@ export function App() {
   return (
     <div className="flex h-dvh flex-col">
       <header className="flex items-center gap-1 px-3 py-2">
+        <IconButton
+          name={words("sidebar")}
+          aria-expanded={hasSidebar}
+          onClick={() => setSidebar(!hasSidebar)}
+        >
+          <SidebarIcon />
+        </IconButton>
         <img src="./myna.svg" alt="Myna" className="size-8" />
         <span className="min-w-0 grow truncate px-2 text-muted">{model?.id}</span>
         <nav aria-label={words("palette")} className="flex gap-1">
@@ -67,12 +77,13 @@ export function App() {
         <IconButton name={words("theme")} onClick={toggleTheme}>
           <ThemeIcon />
         </IconButton>
-        <IconButton name={words("newChat")} onClick={reset}>
+        <IconButton name={words("newChat")} onClick={() => reset()}>
           <PlusIcon />
         </IconButton>
       </header>
       <div className="flex min-h-0 grow">
         <Suspense>
+          {hasSidebar && <Sidebar />}
           <View />
         </Suspense>
       </div>

@@ -32,6 +32,7 @@ export const RightIcon = icon(<path d="m10 6 6 6-6 6" />);
 export const PlusIcon = icon(<path d="M12 5v14M5 12h14" />);
 export const CloseIcon = icon(<path d="m6 6 12 12M18 6 6 18" />);
 export const ThemeIcon = icon(<path d="M12 3a9 9 0 1 0 0 18zm0 0a9 9 0 0 1 0 18" />);
+export const MoreIcon = icon(<path d="M6 12h.01M12 12h.01M18 12h.01" strokeWidth="3" />);
 export const CallIcon = icon(<path d="M6 4h3l2 5-2.500 1.500a11 11 0 0 0 5 5L15 13l5 2v3a2 2 0 0 1-2 2A15 15 0 0 1 4 6a2 2 0 0 1 2-2z" />);
 export const EndIcon = icon(<path d="M3 14c0-6 18-6 18 0v2l-5-1v-3a14 14 0 0 0-8 0v3l-5 1z" />);
 export const MicrophoneIcon = icon(<path d="M12 4a2.500 2.500 0 0 0-2.500 2.500V12a2.500 2.500 0 0 0 5 0V6.500A2.500 2.500 0 0 0 12 4zM6 11.500a6 6 0 0 0 12 0M12 17.500V21" />);

@@ -36,7 +36,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
       />
       <Command.List className="max-h-80 overflow-y-auto">
         <Command.Empty className="px-3 py-2 text-muted">{words("nothing")}</Command.Empty>
-        <Command.Item className={item} onSelect={run(reset)}>
+        <Command.Item className={item} onSelect={run(() => reset())}>
           {words("newChat")}
         </Command.Item>
         {SCREENS.map((screen) => (

@@ -9,7 +9,7 @@ import { TurnView } from "./Turn";
 
 export function Talk() {
   const words = useWords();
-  const { tree, model, isBusy, isOffline, connect } = useThread();
+  const { tree, model, isBusy, isOffline, isTemporary, unsaved, connect } = useThread();
   const turns = shown(tree);
   const end = useRef<HTMLDivElement>(null);
   const last = turns.at(-1);
@@ -40,6 +40,11 @@ export function Talk() {
           <div ref={end} />
         </div>
       </div>
+      {(isTemporary || unsaved !== null) && (
+        <p role="note" className="text-center text-sm text-muted">
+          {isTemporary ? words("temporaryHint") : words("unsaved", { problem: unsaved ?? "" })}
+        </p>
+      )}
       <p role="status" className="sr-only">
         {turns.length > 0 && words(isBusy ? "writing" : "wrote", { model: model?.id ?? "" })}
       </p>

@@ -2,10 +2,10 @@
 
 import { Suspense, lazy, memo, useState } from "react";
 import { IconButton } from "../parts/Button";
+import { Media } from "../parts/Media";
 import { AgainIcon, CopyIcon, EditIcon, LeftIcon, RightIcon, SpeakerIcon } from "../parts/icons";
 import { useThread } from "../thread/store";
 import { siblings, textOf, type Turn } from "../thread/tree";
-import type { Part } from "../wire/api";
 import { useWords } from "../words";
 
 const Markdown = lazy(() => import("./Markdown"));
@@ -53,9 +53,15 @@ function Question({ turn }: { turn: Turn }) {
   return (
     <article aria-label={words("you")} className="group ms-auto max-w-[85%]">
       <div className="space-y-2 rounded-2xl bg-raised px-4 py-2.5 shadow-xs ring-1 ring-line">
-        {turn.parts.map((part, index) => (
-          <PartView key={index} part={part} />
-        ))}
+        {turn.parts.map((part, index) =>
+          part.type === "text" ? (
+            <p key={index} className="whitespace-pre-wrap break-words">
+              {part.text}
+            </p>
+          ) : (
+            <Media key={index} part={part} />
+          ),
+        )}
       </div>
       <div className="flex justify-end">
         <Branches turn={turn} />
@@ -149,19 +155,4 @@ function Branches({ turn }: { turn: Turn }) {
       </IconButton>
     </span>
   );
-}
-
-function PartView({ part }: { part: Part }) {
-  switch (part.type) {
-    case "text":
-      return <p className="whitespace-pre-wrap break-words">{part.text}</p>;
-    case "image_url":
-      return <img src={part.image_url.url} alt="" className="max-h-72 rounded-lg" />;
-    case "video_url":
-      return <video src={part.video_url.url} controls className="max-h-72 rounded-lg" />;
-    case "input_audio": {
-      const { data, format } = part.input_audio;
-      return <audio src={`data:audio/${format};base64,${data}`} controls className="max-w-full" />;
-    }
-  }
 }

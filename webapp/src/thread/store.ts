@@ -2,7 +2,10 @@
 
 import { create } from "zustand";
 import { Player } from "../sound/player";
-import { ask, listModels, type Delta, type Model, type Part, type WireMessage } from "../wire/api";
+import type { Conversation } from "../history/api";
+import { Keeper } from "../history/keeper";
+import { open, wireOf } from "../history/open";
+import { ask, listModels, type Delta, type Model, type Part } from "../wire/api";
 import { EMPTY, add, change, choose, newTurn, shown, type Tree, type Turn } from "./tree";
 
 interface Thread {
@@ -13,6 +16,15 @@ interface Thread {
   tree: Tree;
   isBusy: boolean;
   isOffline: boolean;
+  /** Whether this conversation is not kept, by wish. */
+  isTemporary: boolean;
+  /** Why the latest turn could not be kept. */
+  unsaved: string | null;
+  /** Counts what was kept, so that lists of conversations know when to look again. */
+  numKept: number;
+  /** The conversation that is open, once it is kept. */
+  conversation: () => string | null;
+  openKept: (conversation: Conversation) => Promise<void>;
   connect: () => Promise<void>;
   speakWith: (voice: string | null) => void;
   send: (parts: Part[]) => void;
@@ -20,7 +32,7 @@ interface Thread {
   regenerate: (turn: Turn) => void;
   show: (turn: Turn) => void;
   stop: () => void;
-  reset: () => void;
+  reset: (isTemporary?: boolean) => void;
   replay: (turn: Turn) => void;
   /** Keep what was said in a call as turns of this conversation. */
   keepCall: (lines: Spoken[]) => void;
@@ -34,11 +46,24 @@ interface Spoken {
 }
 
 const player = new Player();
+const FLUSH_MS = 1000;
 let running: AbortController | null = null;
+let keeper: Keeper | null = null;
 
 export const useThread = create<Thread>((set, get) => {
   const update = (id: string, apply: (turn: Turn) => Turn) =>
     set(({ tree }) => ({ tree: change(tree, id, apply) }));
+
+  const newKeeper = (conversation: string | null) =>
+    new Keeper(conversation, (unsaved) =>
+      set(({ numKept }) => ({ unsaved, numKept: numKept + (unsaved === null ? 1 : 0) })),
+    );
+  keeper = newKeeper(null);
+  /** Show a new turn, and keep it. */
+  const put = (turn: Turn) => {
+    set(({ tree }) => ({ tree: add(tree, turn) }));
+    keeper?.add(turn, get().model?.id ?? "");
+  };
 
   /** Answer the turns that are shown, of which the last is the user's. */
   const answer = async (): Promise<void> => {
@@ -51,13 +76,19 @@ export const useThread = create<Thread>((set, get) => {
     const abort = new AbortController();
     running = abort;
     player.stop();
-    set({ tree: add(tree, turn), isBusy: true });
+    put(turn);
+    set({ isBusy: true });
+    let flushed = performance.now();
     try {
-      const messages = path.map(wireOf);
+      const messages = await Promise.all(path.map(wireOf));
       const spoken = voice === null ? {} : { voice };
       for await (const delta of ask({ model: model.id, messages, ...spoken, signal: abort.signal })) {
         if (delta.kind === "sound") player.play(delta.pcm);
         update(turn.id, (old) => grown(old, delta));
+        if (performance.now() - flushed > FLUSH_MS) {
+          keeper?.update(get().tree.turns[turn.id]!);
+          flushed = performance.now();
+        }
       }
       update(turn.id, (old) => ({ ...old, state: "done" }));
     } catch (error) {
@@ -65,6 +96,8 @@ export const useThread = create<Thread>((set, get) => {
       update(turn.id, (old) => ({ ...old, state }));
     } finally {
       update(turn.id, (old) => ({ ...old, figures: { ...old.figures, totalS: since(old) } }));
+      const ended = get().tree.turns[turn.id];
+      if (ended) keeper?.update(ended);
       if (running === abort) {
         running = null;
         set({ isBusy: false });
@@ -79,6 +112,17 @@ export const useThread = create<Thread>((set, get) => {
     tree: EMPTY,
     isBusy: false,
     isOffline: false,
+    isTemporary: false,
+    unsaved: null,
+    numKept: 0,
+    conversation: () => keeper?.conversation ?? null,
+    openKept: async (conversation) => {
+      get().stop();
+      const tree = await open(conversation);
+      keeper = newKeeper(conversation.id);
+      for (const turn of Object.values(tree.turns)) keeper.know(turn);
+      set({ tree, isTemporary: false, unsaved: null });
+    },
     connect: async () => {
       try {
         const models = await listModels();
@@ -93,12 +137,12 @@ export const useThread = create<Thread>((set, get) => {
     },
     send: (parts) => {
       const last = shown(get().tree).at(-1);
-      set({ tree: add(get().tree, newTurn(last?.id ?? null, "user", parts)) });
+      put(newTurn(last?.id ?? null, "user", parts));
       void answer();
     },
     edit: (turn, parts) => {
       get().stop();
-      set({ tree: add(get().tree, newTurn(turn.parent, "user", parts)) });
+      put(newTurn(turn.parent, "user", parts));
       void answer();
     },
     regenerate: (turn) => {
@@ -109,23 +153,25 @@ export const useThread = create<Thread>((set, get) => {
       set({ tree: { ...get().tree, chosen } });
       void answer();
     },
-    show: (turn) => set({ tree: choose(get().tree, turn) }),
+    show: (turn) => {
+      const tree = choose(get().tree, turn);
+      set({ tree });
+      keeper?.show(shown(tree).at(-1) ?? turn);
+    },
     stop: () => {
       running?.abort();
       player.stop();
     },
-    reset: () => {
+    reset: (isTemporary = false) => {
       get().stop();
-      set({ tree: EMPTY });
+      keeper = isTemporary ? null : newKeeper(null);
+      set({ tree: EMPTY, isTemporary, unsaved: null });
     },
     keepCall: (lines) => {
-      let { tree } = get();
       for (const { role, text, sound } of lines) {
-        const parent = shown(tree).at(-1)?.id ?? null;
-        const turn = newTurn(parent, role, [{ type: "text", text }]);
-        tree = add(tree, { ...turn, state: "done", sound });
+        const parent = shown(get().tree).at(-1)?.id ?? null;
+        put({ ...newTurn(parent, role, [{ type: "text", text }]), state: "done", sound });
       }
-      set({ tree });
     },
     choose: (model) => set({ model }),
     replay: (turn) => {
@@ -160,10 +206,4 @@ export function grown(turn: Turn, delta: Delta): Turn {
     case "end":
       return turn;
   }
-}
-
-function wireOf(turn: Turn): WireMessage {
-  const [only, ...others] = turn.parts;
-  const isPlain = only?.type === "text" && others.length === 0;
-  return { role: turn.role, content: isPlain ? only.text : turn.parts };
 }

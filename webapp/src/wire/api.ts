@@ -88,15 +88,18 @@ export const download = (model: string) => call<Job>("api/v1/models/download", {
 export const cancelDownload = (job_id: string) => call("api/v1/models/download/cancel", { job_id });
 export const jobOf = (job_id: string) => call<Job>(`api/v1/models/download/status/${job_id}`);
 
+/** Call any route of the server; what it refuses is thrown in its own words. */
+export async function request(path: string, { headers: more, ...rest }: RequestInit = {}) {
+  const response = await fetch(path, { ...rest, headers: { ...headers(), ...more } });
+  if (!response.ok) throw new ServerError(await messageOf(response));
+  return response;
+}
+
 /** Call a route that answers in JSON; with a body, by POST. */
 async function call<Answer = unknown>(path: string, body?: object): Promise<Answer> {
-  const posted = {
-    method: "POST",
-    headers: { "Content-Type": "application/json", ...headers() },
-    body: JSON.stringify(body),
-  };
-  const response = await fetch(path, body === undefined ? { headers: headers() } : posted);
-  if (!response.ok) throw new ServerError(await messageOf(response));
+  const json = { "Content-Type": "application/json" };
+  const posted = { method: "POST", headers: json, body: JSON.stringify(body) };
+  const response = await request(path, body === undefined ? {} : posted);
   return (await response.json()) as Answer;
 }
 

@@ -78,6 +78,19 @@ export const en = {
   speaks: "speaks",
   writes: "writes",
   gigabytes: "{number} GB",
+  rename: "Rename {title}",
+  newTitle: "New title",
+  pin: "Pin {title}",
+  unpin: "Unpin {title}",
+  delete: "Delete {title}",
+  really: "Delete “{title}” for good?",
+  exportJson: "Save {title} as JSON",
+  exportMarkdown: "Save {title} as Markdown",
+  import: "Bring a conversation back",
+  temporary: "Temporary conversation",
+  temporaryHint: "This conversation is not kept.",
+  unsaved: "Not saved: {problem}",
+  more: "More about {title}",
 } as const;
 
 export type Words = Record<keyof typeof en, string>;

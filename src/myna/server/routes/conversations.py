@@ -22,6 +22,7 @@ from myna.server.schemas.conversations import (
     FileKept,
     HitList,
     MessageChange,
+    MessageList,
     NewConversation,
     NewMessage,
 )
@@ -134,6 +135,14 @@ async def delete(request: Request) -> Response:
         _history(request).delete, request.path_params["id"], owner=owner_of(request)
     )
     return Response(status_code=204)
+
+
+async def list_messages(request: Request) -> Response:
+    """List a conversation's messages, those of all branches."""
+    history, conversation_id = _history(request), request.path_params["id"]
+    await asyncio.to_thread(history.conversation, conversation_id, owner=owner_of(request))
+    found = await asyncio.to_thread(history.messages, conversation_id)
+    return _json(MessageList(data=list(found)))
 
 
 async def add_message(request: Request) -> Response:
@@ -273,6 +282,7 @@ routes = [
     Route(ONE, show, methods=["GET"]),
     Route(ONE, change, methods=["PATCH"]),
     Route(ONE, delete, methods=["DELETE"]),
+    Route(f"{ONE}/messages", list_messages, methods=["GET"]),
     Route(f"{ONE}/messages", add_message, methods=["POST"]),
     Route(f"{ONE}/messages/{{message_id}}", change_message, methods=["PATCH"]),
     Route(f"{ONE}/export", export, methods=["GET"]),

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from myna.core.messages import ToolCall
 from myna.server.schemas.sampling import Name
-from myna.store.records import ConversationRecord, Hit, Piece, Status
+from myna.store.records import ConversationRecord, Hit, MessageRecord, Piece, Status
 
 Title = Annotated[str, Meta(min_length=1, max_length=1024)]
 Text = Annotated[str, Meta(max_length=262_144)]
@@ -67,6 +67,12 @@ class ConversationList(msgspec.Struct, kw_only=True):
 
     data: list[ConversationRecord]
     next_offset: int | None
+
+
+class MessageList(msgspec.Struct, kw_only=True):
+    """All messages of a conversation, the oldest first."""
+
+    data: list[MessageRecord]
 
 
 class HitList(msgspec.Struct, kw_only=True):
