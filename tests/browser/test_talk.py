@@ -86,3 +86,20 @@ def test_the_app_speaks_other_languages(page: Page, code: str, placeholder: str)
     page.get_by_label("Language").select_option(code)
     page.goto(page.url.split("#")[0])
     expect(page.get_by_placeholder(placeholder)).to_be_visible()
+
+
+def test_the_microphone_can_be_recorded(page: Page) -> None:
+    page.get_by_role("button", name="Record a sound").click()
+    page.wait_for_timeout(400)
+    page.get_by_role("button", name="Stop recording").click()
+    expect(page.get_by_text("recording.wav")).to_be_visible()
+    ask(page, "what did i say")
+    expect(page.get_by_role("article", name="You").locator("audio")).to_have_count(1)
+
+
+def test_the_camera_takes_a_picture(page: Page) -> None:
+    page.get_by_role("button", name="Open the camera").click()
+    page.locator("video").evaluate("v => v.videoWidth || new Promise((r) => (v.onplaying = r))")
+    page.wait_for_timeout(300)
+    page.get_by_role("button", name="Take the picture").click()
+    expect(page.get_by_role("img", name="camera.jpg")).to_be_visible()

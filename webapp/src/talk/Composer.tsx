@@ -7,6 +7,8 @@ import { MAX_BYTES, partOf, read, type Attachment } from "../thread/attachments"
 import { useThread } from "../thread/store";
 import type { Part } from "../wire/api";
 import { useWords } from "../words";
+import { Recorder } from "./Recorder";
+import { Snapshot } from "./Snapshot";
 
 const MB = 1024 * 1024;
 
@@ -21,7 +23,7 @@ export function Composer() {
   const isEmpty = text.trim() === "" && files.length === 0;
 
   /** Take files along; the browser empties its lists as soon as an event is over. */
-  const take = async (list: FileList | null) => {
+  const take = async (list: FileList | File[] | null) => {
     setComplaint("");
     for (const file of [...(list ?? [])]) {
       const found = await read(file);
@@ -108,6 +110,8 @@ export function Composer() {
           <IconButton name={words("attach")} onClick={() => chooser.current?.click()}>
             <AttachIcon />
           </IconButton>
+          <Snapshot onPicture={(file) => void take([file])} onProblem={setComplaint} />
+          <Recorder onSound={(file) => void take([file])} onProblem={setComplaint} />
           <span className="grow" />
           {voices.length > 0 && (
             <IconButton

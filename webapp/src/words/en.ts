@@ -91,6 +91,8 @@ export const en = {
   temporaryHint: "This conversation is not kept.",
   unsaved: "Not saved: {problem}",
   more: "More about {title}",
+  snapshot: "Open the camera",
+  takePicture: "Take the picture",
 } as const;
 
 export type Words = Record<keyof typeof en, string>;

@@ -92,4 +92,6 @@ export const fr: Words = {
   temporaryHint: "Cette conversation n’est pas gardée.",
   unsaved: "Non enregistré : {problem}",
   more: "Plus sur {title}",
+  snapshot: "Ouvrir l’appareil photo",
+  takePicture: "Prendre la photo",
 };

@@ -92,4 +92,6 @@ export const zh: Words = {
   temporaryHint: "此对话不会被保存。",
   unsaved: "未保存：{problem}",
   more: "{title} 的更多操作",
+  snapshot: "打开相机",
+  takePicture: "拍照",
 };
