@@ -51,7 +51,7 @@ export function Sidebar() {
   return (
     <aside
       aria-label={words("history")}
-      className="flex w-72 shrink-0 flex-col gap-2 border-e border-line px-3 pb-3"
+      className="flex w-72 shrink-0 flex-col gap-2 border-e border-line bg-paper px-3 pb-3 max-md:absolute max-md:inset-y-14 max-md:z-10 max-md:shadow-xl"
     >
       <input
         type="search"

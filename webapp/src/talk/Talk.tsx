@@ -34,6 +34,7 @@ export function Talk() {
               <h1 className="pt-3 text-2xl font-semibold">{model?.id ?? "Myna"}</h1>
             </header>
           )}
+          {turns.length > 0 && <h1 className="sr-only">{words("talk")}</h1>}
           {turns.map((turn) => (
             <TurnView key={turn.id} turn={turn} />
           ))}
