@@ -61,7 +61,9 @@ class Server(uvicorn.Server):
         """Let open requests finish, then end the others with an error they can read."""
         context = self.app.context
         try:
-            await asyncio.wait_for(context.gate.idle.wait(), self.shutdown_grace_s)
+            async with asyncio.timeout(self.shutdown_grace_s):
+                await context.calls.end()
+                await context.gate.idle.wait()
         except TimeoutError:
             await context.service.close()
         self.should_exit = True

@@ -5,6 +5,7 @@ Not here: a single call (session, carrier).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ class Calls:
     def __init__(self, limits: RealtimeLimits | None = None) -> None:
         self.limits = limits or RealtimeLimits()
         self.num_open = 0
+        self.ending = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
         self._network: VoiceActivity | None = None
         self._presets: OrderedDict[bytes, SessionConfig] = OrderedDict()
 
@@ -55,10 +59,18 @@ class Calls:
                 retry_after_s=RETRY_AFTER_S,
             )
         self.num_open += 1
+        self.idle.clear()
         try:
             yield
         finally:
             self.num_open -= 1
+            if self.num_open == 0:
+                self.idle.set()
+
+    async def end(self) -> None:
+        """Tell all calls that the server stops, and wait until the last of them has ended."""
+        self.ending.set()
+        await self.idle.wait()
 
     def make_finder(self, detection: TurnDetection, rate_hz: int) -> SpeechFinder:
         """Make what finds turns in one stream; the network is read with the first."""

@@ -6,6 +6,7 @@ Whatever ends the call ends its tasks. Not here: what is said (session).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -27,8 +28,9 @@ from myna.server.render import events_of
 
 log = logging.getLogger("myna.server")
 
-GOING_AWAY, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1011, 1013
+GOING_AWAY, INTERNAL_ERROR = 1001, 1011
 MAX_TICK_S = 1.0
+LAST_ANSWERS_S = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,6 @@ class Carrier:
         self._asks: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._num_events = 0
-        self._has_warned = False
 
     async def run(self) -> None:
         """Carry the call; returns when it has ended, with nothing left behind."""
@@ -117,18 +118,20 @@ class Carrier:
 
     async def _watch(self) -> None:
         """Let the session do what is due, and tell it when the server is about to stop."""
-        gate = self._context.gate
-        while True:
+        ending = self._context.calls.ending
+        while not ending.is_set():
             wait_s = self._session.next_tick_s - time.monotonic()
-            await asyncio.sleep(min(max(wait_s, 0.0), MAX_TICK_S))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(max(wait_s, 0.0), MAX_TICK_S)):
+                    await ending.wait()
             now_s = time.monotonic()
             if now_s >= self._session.next_tick_s:
                 self._do(self._session.tick(now_s=now_s))
-            if gate.is_draining and not self._has_warned:
-                self._has_warned = True
-                self._do(self._session.go_away())
-            if gate.is_draining and not self._session.num_open:
-                self._do([Close(code=GOING_AWAY, reason="the server stops")])
+        self._do(self._session.go_away())
+        while self._session.num_open:
+            await asyncio.sleep(LAST_ANSWERS_S)
+        self._do([Close(code=GOING_AWAY, reason="the server stops")])
+        await asyncio.Event().wait()
 
     async def _serve(self, key: str, request: Request) -> None:
         """Ask the service, and hand what it answers to the session."""
@@ -195,15 +198,8 @@ class Carrier:
             self._has_room.set()
 
     async def _wait_for_room(self) -> None:
-        """Wait while the client does not read; one that never does is hung up on."""
-        if self._has_room.is_set():
-            return
-        try:
-            async with asyncio.timeout(self._context.settings.limits.stall_s):
-                await self._has_room.wait()
-        except TimeoutError:
-            self._frames.clear()
-            self._do([Close(code=TRY_AGAIN_LATER, reason="slow reader")])
+        """Wait while the client does not read; the connection drops one that never does."""
+        await self._has_room.wait()
 
     async def _hang_up(self, close: Close) -> None:
         try:

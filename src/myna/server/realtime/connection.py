@@ -1,14 +1,53 @@
-"""One WebSocket connection: uvicorn's, which neither logs what is sent nor trips over bad text."""
+"""One WebSocket connection: uvicorn's, with a clock against clients that do not read.
+
+Not here: who is let in (auth), bounds on frames (limits).
+"""
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 
 INVALID_DATA = 1007  # RFC 6455 section 7.4.1
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
-    """Close a connection that sends text which is no UTF-8; uvicorn logs a traceback besides."""
+    """Drop a client that does not read; close on text that is no UTF-8, without a traceback."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],  # Any: uvicorn's own type.
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.stall_s: float = config.app.context.settings.limits.stall_s  # type: ignore[union-attr]
+        self.stall_clock: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read; it has `stall_s` to go on."""
+        super().pause_writing()
+        self.stall_clock = self.loop.call_later(self.stall_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Note that the client reads again."""
+        super().resume_writing()
+        self._stop_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def _stop_clock(self) -> None:
+        if self.stall_clock is not None:
+            self.stall_clock.cancel()
+            self.stall_clock = None
 
     def send_receive_event_to_app(self) -> None:
         """Hand a whole message on."""

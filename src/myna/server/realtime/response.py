@@ -225,14 +225,14 @@ class ResponseRun:
 
     def _begin(self, item: Item, *, call_idx: int | None = None) -> list[ServerEvent]:
         index = len(self.items)
+        previous_id = None if self.conversation is None else self.conversation.add(item)
         self.items.append(item)
-        self._open = _Open(item, index, call_idx)
+        self._open = _Open(item, index, call_idx, previous_id)
         said: list[ServerEvent] = [
             OutputItemAdded(response_id=self.plan.id, output_index=index, item=item.wire())
         ]
         if self.conversation is not None:
-            self._open.previous_id = self.conversation.add(item)
-            said.append(ItemAdded(previous_item_id=self._open.previous_id, item=item.wire()))
+            said.append(ItemAdded(previous_item_id=previous_id, item=item.wire()))
         return said
 
     def _close(self, status: ItemStatus) -> list[ServerEvent]:
