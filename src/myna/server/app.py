@@ -31,6 +31,7 @@ from myna.server.routes import (
     completions,
     control,
     conversations,
+    description,
     embeddings,
     health,
     images,
@@ -81,6 +82,7 @@ def create_app(
         embeddings,
         realtime,
         tokens,
+        description,
         health,
     )
     router = Router(routes=[route for module in modules for route in module.routes])

@@ -234,11 +234,19 @@ async def test_what_cannot_be_done_is_refused(
     assert message in error["message"]
 
 
-async def test_a_response_that_ended_cannot_be_cancelled(client: httpx.AsyncClient) -> None:
+async def test_to_cancel_a_response_that_ended_changes_nothing(client: httpx.AsyncClient) -> None:
     response = await ask(client, "hi")
     answer = await client.post(f"/v1/responses/{response['id']}/cancel")
-    assert answer.status_code == 400
-    assert "has ended already" in answer.json()["error"]["message"]
+    assert answer.json() == response
+    assert (await client.post("/v1/responses/resp_x/cancel")).status_code == 404
+
+
+async def test_a_kept_response_may_be_streamed_again(client: httpx.AsyncClient) -> None:
+    response = await ask(client, "one two", max_output_tokens=1)
+    answer = await client.get(f"/v1/responses/{response['id']}?stream=true")
+    name, data = answer.text.strip().split("\n")
+    assert name == "event: response.incomplete"
+    assert json.loads(data.removeprefix("data: "))["response"] == response
 
 
 async def test_a_schema_reaches_the_service(client: httpx.AsyncClient) -> None:

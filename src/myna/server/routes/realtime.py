@@ -18,6 +18,7 @@ from myna.server.context import context_of, owner_of, request_key
 from myna.server.realtime.carrier import Carrier
 from myna.server.realtime.dialects import BETA, DASHSCOPE, GA, Dialect
 from myna.server.realtime.session import Call, Session
+from myna.server.schemas.parse import field_error
 
 SUBPROTOCOL = "realtime"
 BETA_HEADER = "realtime=v1"
@@ -61,7 +62,11 @@ async def create_secret(request: Request) -> Response:
     context = context_of(request)
     wire = await read_wire(request, DECODER)
     raw = bytes(wire.session) if wire.session is not UNSET else b"{}"
-    card = await context.model(msgspec.json.decode(raw, type=_Model).model)
+    try:
+        named = msgspec.json.decode(raw, type=_Model).model
+    except msgspec.ValidationError as error:
+        raise field_error(str(error)) from None
+    card = await context.model(named)
     config = GA.read_session(raw, GA.begin(card), card, limits=context.settings.limits)
     lifetime_s = (wire.expires_after or ExpiresAfter()).seconds
     expires_at = int(time.time()) + lifetime_s

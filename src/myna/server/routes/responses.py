@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from functools import partial
 
 import msgspec
@@ -12,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from myna.core import requests as core
-from myna.core.errors import InvalidRequest
 from myna.core.messages import Message, TextPart
 from myna.core.service import ModelCard
 from myna.server.body import read_wire
@@ -32,7 +32,7 @@ from myna.server.schemas.responses import (
     TextFormat,
     TextOptions,
 )
-from myna.server.sse import EventStream, WholeAnswer
+from myna.server.sse import EventStream, Framing, WholeAnswer, named_frame
 from myna.server.translate import sampling_params
 from myna.server.translate_responses import (
     answered,
@@ -44,6 +44,12 @@ from myna.server.translate_responses import (
 )
 
 DECODER = msgspec.json.Decoder(ResponsesRequest)
+
+
+class Ended(msgspec.Struct):
+    """Peek at how a kept response ended."""
+
+    status: str
 
 
 async def create_response(request: Request) -> Response:
@@ -103,9 +109,18 @@ async def count_input_tokens(request: Request) -> Response:
 
 
 async def retrieve_response(request: Request) -> Response:
-    """Give a kept response again."""
-    kept = context_of(request).kept.get(_id(request), owner=owner_of(request))
-    return Response(kept.body, media_type="application/json")
+    """Give a kept response again; as a stream, it comes in one event."""
+    context = context_of(request)
+    kept = context.kept.get(_id(request), owner=owner_of(request))
+    if request.query_params.get("stream") != "true":
+        return Response(kept.body, media_type="application/json")
+    return EventStream(
+        _replayed(kept.body),
+        ping_s=context.settings.ping_s,
+        timeout_s=context.settings.timeout_s,
+        request_id=f"req_{request_key(request)}",
+        framing=Framing(frame=named_frame),
+    )
 
 
 async def delete_response(request: Request) -> Response:
@@ -115,9 +130,9 @@ async def delete_response(request: Request) -> Response:
 
 
 async def cancel_response(request: Request) -> Response:
-    """Refuse: only background responses can be cancelled, and there are none."""
-    context_of(request).kept.get(_id(request), owner=owner_of(request))
-    raise InvalidRequest("This response did not run in the background; it has ended already.")
+    """Give the response as it is: all that are kept have ended already."""
+    kept = context_of(request).kept.get(_id(request), owner=owner_of(request))
+    return Response(kept.body, media_type="application/json")
 
 
 async def list_input_items(request: Request) -> Response:
@@ -130,6 +145,12 @@ async def list_input_items(request: Request) -> Response:
     items.reverse()  # the newest first, as OpenAI lists them
     first, last = (items[0].id, items[-1].id) if items else ("", "")
     return _json(InputItemList(data=items, first_id=first, last_id=last))
+
+
+async def _replayed(body: bytes) -> AsyncGenerator[bytes, None]:
+    """Tell how a response ended, as its last event did."""
+    status = msgspec.json.decode(body, type=Ended).status
+    yield b'{"type":"response.%s","sequence_number":0,"response":%s}' % (status.encode(), body)
 
 
 async def _read(request: Request) -> tuple[ResponsesRequest, ModelCard, tuple[Message, ...]]:
