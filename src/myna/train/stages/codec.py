@@ -26,20 +26,29 @@ WEIGHTS = "codec.safetensors"
 
 
 def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
-    """Train the codec; the speech must have been made."""
-    torch.manual_seed(SEED)
+    """Train the codec, and name the frames of all speech; the speech must have been made."""
     shards = [read(path) for path in shard_folders(folder("speech"))]
+    if (folder("codec") / WEIGHTS).exists() or learn(shards, minutes=minutes, report=report):
+        codec = trained_codec()
+        report(measured(codec, phoneme_cuts(shards[:1])))
+        write_codes(codec, report)
+
+
+def learn(shards: Sequence[Shard], *, minutes: float | None, report: Callable[[str], None]) -> bool:
+    """Train the codec; tells whether it is done."""
+    torch.manual_seed(SEED)
     cuts = phoneme_cuts(shards[1:])  # the first is kept for measuring
     codec = Codec(is_quantised=False)
     train(codec, "codec-plain", cuts, PLAIN, report)
     codec.is_quantised = True
     # The codebooks are no parameters, so each sitting begins by placing them anew.
-    vectors = [codec.encode(log_mel(batch(cuts, step)[0])) for step in range(KMEANS_BATCHES)]
-    codec.quantiser.begin(torch.cat(vectors).flatten(0, 1).detach(), seed=SEED)
-    train(codec, "codec", cuts, CODED, report, minutes=minutes)
+    with torch.no_grad():
+        vectors = [codec.encode(log_mel(batch(cuts, step)[0])) for step in range(KMEANS_BATCHES)]
+        codec.quantiser.begin(torch.cat(vectors).flatten(0, 1), seed=SEED)
+    if train(codec, "codec", cuts, replace(CODED, minutes=minutes), report) < CODED.steps:
+        return False
     save_file(codec.state_dict(), folder("codec") / WEIGHTS)
-    report(measured(codec.eval(), phoneme_cuts(shards[:1])))
-    write_codes(codec, report)
+    return True
 
 
 def phoneme_cuts(shards: Sequence[Shard]) -> Cuts:
@@ -48,16 +57,9 @@ def phoneme_cuts(shards: Sequence[Shard]) -> Cuts:
 
 
 def train(
-    codec: Codec,
-    name: str,
-    cuts: Cuts,
-    schedule: Schedule,
-    report: Callable[[str], None],
-    *,
-    minutes: float | None = None,
-) -> None:
-    """Train until the schedule's end, from where the named stage stands."""
-    schedule = replace(schedule, minutes=minutes)
+    codec: Codec, name: str, cuts: Cuts, schedule: Schedule, report: Callable[[str], None]
+) -> int:
+    """Train from where the named stage stands; gives the steps that are done in all."""
     trainer = Trainer(codec, folder(name), schedule, dtype=torch.float32, report=report)
 
     def losses_at(step: int) -> Losses:
@@ -66,6 +68,7 @@ def train(
         return codec.losses(waves, phonemes, depths)
 
     trainer.run(losses_at)
+    return trainer.step
 
 
 def batch(cuts: Cuts, step: int) -> tuple[torch.Tensor, torch.Tensor]:

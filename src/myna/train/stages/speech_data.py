@@ -31,7 +31,7 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
             continue
         if minutes is not None and time.monotonic() - started > 60 * minutes:
             return
-        shards.write(path, spoken(teacher, index))
+        shards.write(path, spoken(teacher, index, num=SHARD_UTTERANCES))
         report(f"shard {index + 1}/{NUM_SHARDS}  {shards.read(path).hours:.2f} hours")
 
 
@@ -40,9 +40,7 @@ def shard_folder(index: int) -> Path:
     return folder("speech") / f"{index:03d}"
 
 
-def spoken(
-    teacher: Teacher, index: int, *, num: int = SHARD_UTTERANCES
-) -> Iterator[tuple[str, Speech]]:
+def spoken(teacher: Teacher, index: int, *, num: int) -> Iterator[tuple[str, Speech]]:
     """Let the teacher say the texts of a shard, which its number alone decides."""
     rng = random.Random(SEED + index)
     for _ in range(num):
