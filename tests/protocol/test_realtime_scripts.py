@@ -80,7 +80,9 @@ def test_random_calls_leave_nothing_behind(quick: Any, caplog: pytest.LogCapture
     with caplog.at_level(logging.ERROR):
         for seed in range(NUM_SCRIPTS):
             perform(quick, seed)
-    assert [record.getMessage() for record in caplog.records] == []
+    # The client that breaks off complains, too; what counts is the server.
+    told = [record for record in caplog.records if record.name != "websockets.client"]
+    assert [record.getMessage() for record in told] == []
     deadline_s = time.monotonic() + DEADLINE_S
     calls = quick.app.context.calls
     while calls.num_open or num_tasks(quick) > base_tasks or num_descriptors() > base_descriptors:
