@@ -37,3 +37,60 @@ def test_voices_can_be_heard(page: Page) -> None:
     page.get_by_role("button", name="Settings").click()
     page.get_by_role("button", name="Hear").first.click()
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_the_app_can_be_installed(page: Page) -> None:
+    address = page.get_attribute("link[rel=manifest]", "href")
+    assert address is not None
+    manifest = page.request.get(f"{page.url.split('#')[0]}{address.removeprefix('./')}").json()
+    assert manifest["name"] == "Myna"
+    assert page.request.get(page.url.split("#")[0] + "sw.js").ok
+
+
+def test_a_thousand_messages_scroll_smoothly(page: Page) -> None:
+    base = page.url.split("#")[0]
+    conversation = page.request.post(
+        f"{base}api/v1/conversations", data={"title": "a long one", "model": "echo"}
+    ).json()
+    for number in range(20):
+        role = "user" if number % 2 == 0 else "assistant"
+        page.request.post(
+            f"{base}api/v1/conversations/{conversation['id']}/messages",
+            data={"role": role, "content": f"message {number} " + "with some words " * 8},
+        )
+    kept = page.request.get(f"{base}api/v1/conversations/{conversation['id']}/export").json()
+    kept["conversation"]["title"] = "a very long one"
+    kept["messages"] = _thousand(kept["messages"])
+    kept["conversation"]["leaf_id"] = kept["messages"][-1]["id"]
+    brought = page.request.post(f"{base}api/v1/conversations/import", data=kept)
+    assert brought.ok, brought.text()
+    page.keyboard.press("Control+b")
+    page.get_by_role("button", name="a very long one", exact=True).first.click()
+    expect(page.get_by_text("message 999 ")).to_be_visible()
+    slowest = page.evaluate(SCROLL)
+    assert slowest <= 50, f"a frame of {slowest:.0f} ms while scrolling"
+
+
+def _thousand(messages: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Make a chain of a thousand messages like these."""
+    chain: list[dict[str, object]] = []
+    for number in range(1000):
+        parent = chain[-1]["id"] if chain else None
+        text = [{"type": "text", "text": f"message {number} " + "with some words " * 8}]
+        copy = {**messages[number % 2], "id": f"msg_{number}", "parent_id": parent, "content": text}
+        chain.append(copy)
+    return chain
+
+
+SCROLL = """async () => {
+  const area = document.querySelector("main > div");
+  let slowest = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) slowest = Math.max(slowest, entry.duration);
+  }).observe({ type: "longtask" });
+  for (let step = 0; step < 60; step++) {
+    area.scrollTop -= 400;
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+  }
+  return slowest;
+}"""

@@ -8,6 +8,8 @@ import { useThread } from "../thread/store";
 import { siblings, textOf, type Turn } from "../thread/tree";
 import { useWords } from "../words";
 
+// What is far off the screen is neither laid out nor painted.
+const UNSEEN = "[content-visibility:auto] [contain-intrinsic-size:auto_8rem]";
 const Markdown = lazy(() => import("./Markdown"));
 
 export const TurnView = memo(function TurnView({ turn }: { turn: Turn }) {
@@ -51,7 +53,7 @@ function Question({ turn }: { turn: Turn }) {
     );
   }
   return (
-    <article aria-label={words("you")} className="group ms-auto max-w-[85%]">
+    <article aria-label={words("you")} className={`group ms-auto max-w-[85%] ${UNSEEN}`}>
       <div className="space-y-2 rounded-2xl bg-raised px-4 py-2.5 shadow-xs ring-1 ring-line">
         {turn.parts.map((part, index) =>
           part.type === "text" ? (
@@ -75,11 +77,12 @@ function Question({ turn }: { turn: Turn }) {
 
 function Answer({ turn }: { turn: Turn }) {
   const words = useWords();
-  const { model, regenerate, replay } = useThread();
+  const name = useThread((thread) => thread.model?.id ?? "");
+  const { regenerate, replay } = useThread.getState();
   const { state, figures } = turn;
   const text = textOf(turn);
   return (
-    <article aria-label={model?.id ?? ""} className="group max-w-full" aria-busy={state === "writing"}>
+    <article aria-label={name} className={`group max-w-full ${UNSEEN}`} aria-busy={state === "writing"}>
       {turn.reasoning && <Reasoning turn={turn} />}
       <Suspense fallback={<p className="whitespace-pre-wrap">{text}</p>}>
         <Markdown text={text} />
@@ -139,10 +142,11 @@ function Reasoning({ turn }: { turn: Turn }) {
 
 function Branches({ turn }: { turn: Turn }) {
   const words = useWords();
-  const { tree, show } = useThread();
+  const ids = useThread((thread) => thread.tree.children[turn.parent ?? ""]) ?? [];
+  if (ids.length < 2) return null;
+  const { tree, show } = useThread.getState();
   const all = siblings(tree, turn);
-  if (all.length < 2) return null;
-  const at = all.findIndex((other) => other.id === turn.id);
+  const at = ids.indexOf(turn.id);
   const [before, after] = [all[at - 1], all[at + 1]];
   return (
     <span className="flex items-center text-sm text-muted">

@@ -25,11 +25,13 @@ export interface Figures {
 
 export interface Tree {
   turns: Record<string, Turn>;
+  /** The turns below each turn, oldest first; first turns under the empty name. */
+  children: Record<string, string[]>;
   /** The child that is shown of each turn; of the root under the empty name. */
   chosen: Record<string, string>;
 }
 
-export const EMPTY: Tree = { turns: {}, chosen: {} };
+export const EMPTY: Tree = { turns: {}, children: {}, chosen: {} };
 
 export function newTurn(parent: string | null, role: Turn["role"], parts: Part[]): Turn {
   const state = role === "user" ? "done" : "writing";
@@ -38,9 +40,11 @@ export function newTurn(parent: string | null, role: Turn["role"], parts: Part[]
 
 /** Add a turn and show it. */
 export function add(tree: Tree, turn: Turn): Tree {
+  const above = turn.parent ?? "";
   return {
     turns: { ...tree.turns, [turn.id]: turn },
-    chosen: { ...tree.chosen, [turn.parent ?? ""]: turn.id },
+    children: { ...tree.children, [above]: [...(tree.children[above] ?? []), turn.id] },
+    chosen: { ...tree.chosen, [above]: turn.id },
   };
 }
 
@@ -64,7 +68,7 @@ export function shown(tree: Tree): Turn[] {
 
 /** A turn and those that stand in its place on other branches, oldest first. */
 export function siblings(tree: Tree, turn: Turn): Turn[] {
-  return Object.values(tree.turns).filter((other) => other.parent === turn.parent);
+  return (tree.children[turn.parent ?? ""] ?? []).flatMap((id) => tree.turns[id] ?? []);
 }
 
 /** Show another branch in the place of a turn. */
