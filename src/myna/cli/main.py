@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "Answer one prompt",
     "chat": "Talk with a model",
+    "talk": "Talk with a model, aloud",
+    "see": "Talk with a model about what a camera sees",
     "transcribe": "Write down what is said in a file",
     "say": "Speak a text",
     "caption": "Describe a picture, a sound or a clip",

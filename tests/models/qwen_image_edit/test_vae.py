@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch.nn import functional
 
-from myna.models.qwen_image_edit import vae as vae_module
 from myna.models.qwen_image_edit.vae import Vae
 from myna.models.qwen_image_edit.weights import last_frame
 
@@ -30,13 +28,3 @@ def test_a_picture_keeps_its_place(vae: Vae) -> None:
         assert vae.decode(latents).shape == picture.shape
         moved = vae.encode(picture.roll(8, 3))
     assert torch.allclose(moved[..., 2], latents[..., 1], atol=1.0)
-
-
-def test_attention_in_pieces_equals_attention_at_once(
-    vae: Vae, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    block = vae.decoder.mid_block.attentions[0]
-    x = torch.randn(1, 16, 5, 7, generator=torch.Generator().manual_seed(0))
-    expected = block(x)
-    monkeypatch.setattr(vae_module, "ATTENTION_ROWS", 4)
-    assert torch.allclose(block(x), expected, rtol=0, atol=EXACT)

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from myna.layers.linear import Linear
 from myna.layers.norm import RmsNorm
+from myna.models.qwen_image_edit.attention import attend
 from myna.models.qwen_image_edit.config import TransformerConfig
 from myna.models.qwen_image_edit.modulation import NORM_EPS, BlockShifts, Step, modulated
 from myna.models.qwen_image_edit.rope import Grid, PairRope, PictureRopeTable
@@ -77,8 +78,8 @@ class Attention(nn.Module):
             (text_rope.rotate(self.norm_added_k(text_k)), image_rope.rotate(self.norm_k(k)))
         )
         v = torch.cat((text_v, v))
-        heads = (x.transpose(0, 1)[None] for x in (q, k, v))  # (1, H, N, K)
-        mixed = functional.scaled_dot_product_attention(*heads)[0].transpose(0, 1).flatten(-2)
+        heads = (x.transpose(0, 1).contiguous() for x in (q, k, v))  # (H, N, K)
+        mixed = attend(*heads).transpose(0, 1).flatten(-2)  # (N, H*K)
         return self.to_out(mixed[len(text) :]), self.to_add_out(mixed[: len(text)])
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from myna.models.qwen_image_edit.attention import attend
 from myna.models.qwen_image_edit.config import VaeConfig
 
 NUM_COLOURS = 3
-ATTENTION_ROWS = 2048  # queries at once: heads are too wide for torch's own economy
 
 
 class RmsNorm(nn.Module):
@@ -63,14 +63,8 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, height, width) to the same."""
-        q, k, v = self.to_qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=-1)  # (B, N, C)
-        mixed = torch.cat(
-            [
-                functional.scaled_dot_product_attention(rows, k, v)
-                for rows in q.split(ATTENTION_ROWS, dim=1)
-            ],
-            dim=1,
-        )
+        q, k, v = self.to_qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=-1)
+        mixed = attend(q, k, v)  # (B, N, C); pictures take the place of heads
         return x + self.proj(mixed.transpose(1, 2).unflatten(2, x.shape[2:]))
 
 

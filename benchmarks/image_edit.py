@@ -1,0 +1,336 @@
+"""Qwen-Image-Edit-2509 at its true shape with random weights: memory, time, and one block beside
+diffusers.
+
+    python benchmarks/image_edit.py full LAYOUTS [--bits 4] [--steps 2] [--side 1024]
+        [--guidance 1] [--memory 9e9] [--json OUT]
+    python benchmarks/image_edit.py block [--side 1024] [--repeats 3] [--json OUT]
+
+LAYOUTS is `tests/models/layouts`, which lists the released tensors. `full` draws packed weights as
+they are asked for, edits a picture of noise, and prints the seconds of each step and the most
+memory that the process ever had; it exits non-zero above `--max-gib`. `block` prints the ratio of
+medians; it exits non-zero below `--min-ratio`. The last line is the figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import json
+import re
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.models.transformers.transformer_qwenimage import (
+    QwenEmbedRope,
+    QwenImageTransformerBlock,
+)
+from PIL import Image
+from speed import spin_ratio
+from torch import Tensor
+
+from myna.core.events import EditProgress, Event
+from myna.core.requests import EditInput
+from myna.diffusion.schedule import Schedule
+from myna.kernels.blocks import FORMATS
+from myna.kernels.packed import PackedWeight
+from myna.media.decoder import Decoder
+from myna.media.patches import PatchRule
+from myna.models.qwen_image_edit.config import (
+    EditConfig,
+    TextEncoderConfig,
+    TransformerConfig,
+    VaeConfig,
+)
+from myna.models.qwen_image_edit.modulation import BlockModulation, Step
+from myna.models.qwen_image_edit.rope import PictureRopeTable
+from myna.models.qwen_image_edit.transformer import Block, Pass
+from myna.models.qwen_image_edit.weights import BLOCK_RULES, MODULATION_RULES
+from myna.models.tiny_image_edit import PREPROCESSOR, write_tiny_image_edit
+from myna.models.tiny_omni import token_ids
+from myna.pipeline.edit_parts import PARTS, EditFiles, EditParts
+from myna.pipeline.edit_plan import make_plan
+from myna.pipeline.edit_run import EditRun, Habits
+from myna.text import tokenizer_files
+from myna.weights.checkpoint import MemoryCheckpoint, MetaCheckpoint, TensorInfo
+from myna.weights.load import load_weights
+from myna.weights.quantize.scheme import Bits, choose
+
+NAME = "qwen-image-edit-2509"
+LAYER = re.compile(r"(?:transformer_blocks|model\.layers)\.(\d+)\.")
+NOISE_VALUES = 1 << 20
+GIB = 2**30
+PROMPT = "Make the sky a deep evening red and leave everything else exactly as it is."
+TEXT_TOKENS = 260
+
+
+class RandomCheckpoint:
+    """Draw the tensors of a released layout, large matrices as blocks of few bits."""
+
+    def __init__(self, layout: MetaCheckpoint, bits: Bits, num_layers: int) -> None:
+        self.name = layout.name
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: TensorInfo(choose(name, info, bits).kind or info.dtype, info.shape, info.file)
+            for name, info in layout.tensors.items()
+            if not (found := LAYER.match(name)) or int(found[1]) < num_layers
+        }
+        dice = np.random.default_rng(0)
+        self._noise = torch.from_numpy(dice.standard_normal(NOISE_VALUES, np.float32)).bfloat16()
+        self._bytes = dice.integers(0, 256, NOISE_VALUES, np.uint8)
+
+    def read(self, name: str) -> Tensor | PackedWeight:
+        """Draw one tensor; its memory is its own."""
+        info = self.tensors[name]
+        if not info.is_packed:
+            return self._floats(info.shape)
+        block = FORMATS[info.dtype]
+        data = np.resize(self._bytes, info.num_bytes).reshape(-1, block.num_bytes)
+        # Scales that keep a product as large as its input.
+        step = np.float16(info.shape[-1] ** -0.5 / (4.6 if block.num_bytes < 20 else 74))
+        data[:, :2] = np.frombuffer(step.tobytes(), np.uint8)
+        rows = data.reshape(*info.shape[:-1], block.row_bytes(info.shape[-1]))
+        return PackedWeight(info.dtype, torch.from_numpy(rows), None, info.shape)
+
+    def _floats(self, shape: tuple[int, ...]) -> Tensor:
+        count = int(np.prod(shape))
+        values = self._noise.repeat(-(-count // NOISE_VALUES))[:count].view(shape)
+        if len(shape) == 1:
+            return values * 0.02 + 1
+        return values * float(np.prod(shape[1:])) ** -0.5
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def random_files(layouts: Path, bits: Bits, num_layers: int) -> EditFiles:
+    """Describe the released model, or its first layers; nothing large is drawn yet."""
+    values = {
+        part: json.loads((layouts / f"{NAME}.{part}.config.json").read_text()) for part in PARTS
+    }
+    text = TextEncoderConfig.from_hf(values["text_encoder"])
+    transformer = TransformerConfig.from_hf(values["transformer"])
+    decoder = dataclasses.replace(text.decoder, num_layers=min(text.decoder.num_layers, num_layers))
+    config = EditConfig(
+        text_encoder=dataclasses.replace(
+            text,
+            decoder=decoder,
+            # The prompt is cut by a tiny tokenizer, since the released one is not at hand.
+            image_id=token_ids()["<|image_pad|>"],
+        ),
+        transformer=dataclasses.replace(
+            transformer, num_layers=min(transformer.num_layers, num_layers)
+        ),
+        vae=VaeConfig.from_hf(values["vae"]),
+    )
+    weights = {
+        part: RandomCheckpoint(
+            MetaCheckpoint.from_file(layouts / f"{NAME}.{part}.tensors.json.gz"),
+            bits,
+            num_layers,
+        )
+        for part in PARTS
+    }
+    return EditFiles(config=config, schedule=Schedule(), weights=weights)
+
+
+def most_memory_bytes() -> int:
+    """Read the most memory that this process ever had."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise SystemExit("this system does not tell how much memory was used at most")
+
+
+def noise_png(side: int) -> bytes:
+    """Draw a picture."""
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+class Clock:
+    """Note when each stage and each step begins."""
+
+    def __init__(self, num_steps: int) -> None:
+        self.num_steps = num_steps
+        self.marks: list[tuple[str, float]] = []
+
+    def hear(self, event: Event) -> None:
+        """Take one event, and show progress."""
+        if not isinstance(event, EditProgress):
+            return
+        name = event.stage
+        if name == "drawing":
+            name = f"step {min(self.num_steps, int(event.done * self.num_steps + 1e-6) + 1)}"
+        if not self.marks or self.marks[-1][0] != name:
+            self.marks.append((name, time.perf_counter()))
+        print(f"{name}: {event.done:.0%}, left {event.remaining_s or 0:.0f} s", file=sys.stderr)
+
+    def durations_s(self) -> dict[str, float]:
+        """Give the seconds of each stage."""
+        ends = [start for _, start in self.marks[1:]] + [time.perf_counter()]
+        return {
+            name: round(end - start, 1) for (name, start), end in zip(self.marks, ends, strict=True)
+        }
+
+
+def run_full(args: argparse.Namespace) -> dict[str, object]:
+    """Edit one picture with the whole model."""
+    files = random_files(args.layouts, args.bits, args.layers)
+    started_s = time.perf_counter()
+    parts = EditParts(
+        files,
+        dtype=torch.bfloat16,
+        memory_bytes=int(args.memory),
+        progress=lambda step, done, total: None,
+    )
+    load_s = time.perf_counter() - started_s
+    asked = EditInput(
+        pictures=(noise_png(args.side),),
+        prompt=PROMPT,
+        num_steps=args.steps,
+        guidance=args.guidance,
+        work_px=args.side**2,
+    )
+    rule = PatchRule(
+        patch_px=PREPROCESSOR["patch_size"],
+        min_px=PREPROCESSOR["min_pixels"],
+        max_px=PREPROCESSOR["max_pixels"],
+        mean=tuple(PREPROCESSOR["image_mean"]),
+        std=tuple(PREPROCESSOR["image_std"]),
+    )
+    decoder = Decoder(num_children=1)
+    plan = make_plan(
+        asked, num_choices=1, seed=0, decoder=decoder, rule=rule, grid_px=files.config.grid_px
+    )
+    decoder.close()
+    clock = Clock(args.steps)
+    with tempfile.TemporaryDirectory() as folder:
+        tiny = write_tiny_image_edit(Path(folder))
+        tokenizer = tokenizer_files.from_folder(tiny / "tokenizer")
+    run = EditRun(
+        parts,
+        tokenizer,
+        plan,
+        Habits(schedule=files.schedule),
+        deliver=clock.hear,
+        cancelled=threading.Event(),
+    )
+    run.run()
+    seconds = clock.durations_s()
+    steps_s = [value for name, value in seconds.items() if name.startswith("step")]
+    return {
+        "bits": args.bits,
+        "layers": files.config.transformer.num_layers,
+        "side_px": args.side,
+        "guidance": args.guidance,
+        "load_s": round(load_s, 1),
+        "stages_s": seconds,
+        "step_s": statistics.median(steps_s),
+        "most_memory_gib": round(most_memory_bytes() / GIB, 2),
+    }
+
+
+def random_block(config: TransformerConfig) -> tuple[QwenImageTransformerBlock, Block, Step]:
+    """Make one block twice, with the same weights, and the modulation of one time step."""
+    theirs = QwenImageTransformerBlock(config.width, config.num_heads, config.head_width)
+    theirs = theirs.to(torch.bfloat16).eval().requires_grad_(False)
+    with torch.device("meta"):
+        ours, modulation = Block(config), BlockModulation(config.width)
+    files = MemoryCheckpoint(theirs.state_dict())
+    load_weights(ours, files, BLOCK_RULES, dtype=torch.bfloat16)
+    load_weights(modulation, files, MODULATION_RULES, dtype=torch.bfloat16)
+    time_step = torch.nn.functional.silu(time_embedding(config))
+    image, text = modulation.img_mod(time_step), modulation.txt_mod(time_step)
+    return theirs, ours, Step(image, text, torch.empty(0))
+
+
+def time_embedding(config: TransformerConfig) -> Tensor:
+    """Draw what the modulation is computed from: (1, D)."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(1, config.width, generator=generator).bfloat16()
+
+
+@torch.inference_mode()
+def run_block(args: argparse.Namespace) -> dict[str, object]:
+    """Time one block at its true widths beside the reference's."""
+    config = TransformerConfig.from_hf({})
+    theirs, ours, step = random_block(config)
+    rows = args.side // 16
+    grids = [(rows, rows), (rows, rows)]
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randn(2 * rows * rows, config.width, generator=generator).bfloat16()
+    text = torch.randn(TEXT_TOKENS, config.width, generator=generator).bfloat16()
+    table = PictureRopeTable(config.axis_widths)
+    made = Pass(image, text, table.pictures(grids), table.text(TEXT_TOKENS, grids))
+    rope = QwenEmbedRope(theta=10_000, axes_dim=list(config.axis_widths), scale_rope=True)
+    turns = rope([[(1, *grid) for grid in grids]], max_txt_seq_len=TEXT_TOKENS)
+    embedding = time_embedding(config)
+    shifts = step.block(0)
+
+    def run_theirs() -> Tensor:
+        return theirs(image[None], text[None], None, embedding, turns)[1][0]
+
+    def run_ours() -> Tensor:
+        return ours(made, *shifts).image
+
+    error = float((run_ours().float() - run_theirs().float()).norm() / run_theirs().float().norm())
+    seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
+    for _ in range(args.repeats):
+        for name, run in (("theirs", run_theirs), ("ours", run_ours)):
+            start_s = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start_s)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return {
+        "side_px": args.side,
+        "tokens": len(image) + TEXT_TOKENS,
+        "relative_difference": round(error, 5),
+        **{f"{name}_s": round(value, 3) for name, value in medians.items()},
+        "ratio": round(medians["theirs"] / medians["ours"], 3),
+    }
+
+
+def main() -> None:
+    """Measure, print, and judge."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    full, block = commands.add_parser("full"), commands.add_parser("block")
+    full.add_argument("layouts", type=Path)
+    full.add_argument("--bits", type=int, choices=(4, 8), default=4)
+    full.add_argument("--layers", type=int, default=60, help="fewer, to try this out")
+    full.add_argument("--steps", type=int, default=2)
+    full.add_argument("--guidance", type=float, default=1.0)
+    full.add_argument("--memory", type=float, default=9e9)
+    full.add_argument("--max-gib", type=float, default=20.0)
+    block.add_argument("--repeats", type=int, default=3)
+    block.add_argument("--min-ratio", type=float, default=1.05)
+    for command in (full, block):
+        command.add_argument("--side", type=int, default=1024)
+        command.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    found = run_full(args) if args.command == "full" else run_block(args)
+    found |= {"threads": torch.get_num_threads(), "spin_ratio": round(spin_ratio(), 2)}
+    text = json.dumps(found, indent=2)
+    print(text, file=sys.stderr)
+    if args.json is not None:
+        args.json.write_text(text + "\n")
+    if args.command == "full":
+        is_good = found["most_memory_gib"] <= args.max_gib
+        print(f"{found['most_memory_gib']} GiB at most, {found['step_s']} s a step")
+    else:
+        is_good = found["ratio"] >= args.min_ratio
+        print(f"one block {found['ratio']}x diffusers")
+    sys.exit(not is_good)
+
+
+if __name__ == "__main__":
+    main()
