@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
+from starlette.routing import WebSocketRoute
 
 from myna.core.echo import EchoService
 from myna.core.errors import InvalidRequest, Unauthorized
@@ -171,3 +174,32 @@ def test_owners_of_different_keys_differ() -> None:
     assert check_key("/livez", [], KEYED) == ""
     owners = {check_key("/v1", bearer(key), KEYED) for key in ("first", "first", "s\xe9cond")}
     assert len(owners) == 2
+
+
+async def test_every_websocket_wants_a_key() -> None:
+    app = create_app(EchoService(), settings=KEYED)
+    routes = [route for route in app.router.routes if isinstance(route, WebSocketRoute)]
+    assert routes
+    for path in (*(route.path for route in routes), "/no/such/socket"):
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: dict[str, Any], sent: list[dict[str, Any]] = sent) -> None:
+            sent.append(message)
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "websocket.connect"}
+
+        for headers in ([], bearer("third"), [(b"sec-websocket-protocol", b"realtime")]):
+            scope = {
+                "type": "websocket",
+                "path": path,
+                "headers": headers,
+                "query_string": b"",
+                "subprotocols": [],
+                "extensions": {"websocket.http.response": {}},
+            }
+            await app(scope, receive, send)
+            start, *_ = sent
+            assert start["type"] != "websocket.accept", path
+            assert start.get("status") == 401, (path, start)
+            sent.clear()

@@ -87,9 +87,14 @@ def check_key(
             return owner
     if _is_known(given, settings.api_keys):
         return _digest(given)
-    if path in PUBLIC_PATHS or is_page_file(path):
+    if is_public(path):
         return ""
     raise Unauthorized("Incorrect API key provided; send `Authorization: Bearer KEY`.")
+
+
+def is_public(path: str) -> bool:
+    """Tell whether an address is open to all: health, and the files of the web app."""
+    return path in PUBLIC_PATHS or is_page_file(path)
 
 
 def given_key(headers: Headers) -> str:

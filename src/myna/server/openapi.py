@@ -14,7 +14,7 @@ import msgspec
 from starlette.routing import BaseRoute, Route
 
 from myna import __version__
-from myna.server.auth import PUBLIC_PATHS
+from myna.server.auth import is_public
 from myna.server.errors import ErrorBody
 
 Document = dict[str, Any]  # Any: JSON of many shapes, written once and never looked at again.
@@ -87,7 +87,7 @@ def _operation(
             "default": {"description": "Why there is none.", **error},
         },
     }
-    if path not in PUBLIC_PATHS:
+    if not is_public(path):
         operation["security"] = [{"key": []}]
     names = PLACE.findall(route.path)
     if names:
