@@ -42,6 +42,7 @@ from myna.server.routes import (
     responses,
     tokens,
     transcriptions,
+    words,
 )
 from myna.server.settings import ServerSettings
 from myna.server.watched import WatchedService
@@ -83,6 +84,7 @@ def create_app(
         realtime,
         tokens,
         description,
+        words,
         health,
     )
     router = Router(routes=[route for module in modules for route in module.routes])
