@@ -125,7 +125,8 @@ def live() -> Iterator[Live]:
 @pytest.fixture(scope="session")
 def slow() -> Iterator[Live]:
     """Answer one word every 20 ms."""
-    with running(EchoService(delay_s=0.02), ServerSettings(ping_s=0.01)) as server:
+    settings = ServerSettings(ping_s=0.01, limits=Limits(max_requests=256))
+    with running(EchoService(delay_s=0.02), settings) as server:
         yield server
 
 

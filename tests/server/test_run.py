@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
+
+from myna.core.echo import EchoService
+from myna.server.app import create_app
+from myna.server.run import TlsFiles, make_server
 
 SCRIPT = """
 import asyncio, socket, sys
@@ -108,3 +116,24 @@ def test_an_idle_server_stops_at_once(start: Start) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(EXIT_TIMEOUT_S) == 0
     assert time.monotonic() - started_s < 2.0
+
+
+def test_https_is_spoken_with_a_certificate() -> None:
+    """The certificate and its key are for this test alone."""
+    folder = Path(__file__).parents[1] / "support" / "tls"
+    tls = TlsFiles(cert=folder / "cert.pem", key=folder / "key.pem")
+    server = make_server(create_app(EchoService()), tls=tls)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"https://localhost:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+        thread.start()
+        try:
+            context = ssl.create_default_context(cafile=str(tls.cert))
+            with httpx.Client(verify=context) as client:
+                assert client.get(f"{address}/livez").json() == {"status": "ok"}
+                asked = {"messages": [{"role": "user", "content": "hi"}], "stream": True}
+                answer = client.post(f"{address}/v1/chat/completions", json=asked)
+                assert answer.text.endswith("data: [DONE]\n\n")
+        finally:
+            server.should_exit = True
+            thread.join()
