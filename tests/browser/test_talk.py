@@ -78,6 +78,8 @@ def test_a_spoken_answer_can_be_played_again(page: Page) -> None:
     ask(page, "say this")
     expect(page.get_by_text("first sound after")).to_be_visible()
     page.get_by_role("button", name="Play the answer").click()
+    expect(page.locator("mark")).to_contain_text("say")
+    expect(page.get_by_role("button", name="Play the answer")).to_be_visible()
 
 
 @pytest.mark.parametrize(("code", "placeholder"), [("fr", "Demandez"), ("zh", "提问")])

@@ -3,10 +3,11 @@
 import { Suspense, lazy, memo, useState } from "react";
 import { IconButton } from "../parts/Button";
 import { Media } from "../parts/Media";
-import { AgainIcon, CopyIcon, EditIcon, LeftIcon, RightIcon, SpeakerIcon } from "../parts/icons";
+import { AgainIcon, CopyIcon, EditIcon, LeftIcon, RightIcon, SpeakerIcon, StopIcon } from "../parts/icons";
 import { useThread } from "../thread/store";
 import { siblings, textOf, type Turn } from "../thread/tree";
 import { useWords } from "../words";
+import { Replay } from "./Replay";
 
 // What is far off the screen is neither laid out nor painted.
 const UNSEEN = "[content-visibility:auto] [contain-intrinsic-size:auto_8rem]";
@@ -78,15 +79,20 @@ function Question({ turn }: { turn: Turn }) {
 function Answer({ turn }: { turn: Turn }) {
   const words = useWords();
   const name = useThread((thread) => thread.model?.id ?? "");
-  const { regenerate, replay } = useThread.getState();
+  const { regenerate } = useThread.getState();
+  const [isReplayed, setReplayed] = useState(false);
   const { state, figures } = turn;
   const text = textOf(turn);
   return (
     <article aria-label={name} className={`group max-w-full ${UNSEEN}`} aria-busy={state === "writing"}>
       {turn.reasoning && <Reasoning turn={turn} />}
-      <Suspense fallback={<p className="whitespace-pre-wrap">{text}</p>}>
-        <Markdown text={text} />
-      </Suspense>
+      {isReplayed ? (
+        <Replay turn={turn} onEnd={() => setReplayed(false)} />
+      ) : (
+        <Suspense fallback={<p className="whitespace-pre-wrap">{text}</p>}>
+          <Markdown text={text} />
+        </Suspense>
+      )}
       {state === "writing" && !text && !turn.reasoning && (
         <span className="inline-block size-2.5 animate-pulse rounded-full bg-accent" />
       )}
@@ -106,8 +112,11 @@ function Answer({ turn }: { turn: Turn }) {
             <AgainIcon />
           </IconButton>
           {turn.sound.length > 0 && (
-            <IconButton name={words("replay")} onClick={() => replay(turn)}>
-              <SpeakerIcon />
+            <IconButton
+              name={words(isReplayed ? "silence" : "replay")}
+              onClick={() => setReplayed(!isReplayed)}
+            >
+              {isReplayed ? <StopIcon /> : <SpeakerIcon />}
             </IconButton>
           )}
           <span className="ms-1">{figuresLine(turn, words)}</span>

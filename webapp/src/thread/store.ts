@@ -33,7 +33,6 @@ interface Thread {
   show: (turn: Turn) => void;
   stop: () => void;
   reset: (isTemporary?: boolean) => void;
-  replay: (turn: Turn) => void;
   /** Keep what was said in a call as turns of this conversation. */
   keepCall: (lines: Spoken[]) => void;
   choose: (model: Model) => void;
@@ -45,7 +44,7 @@ interface Spoken {
   sound: Int16Array[];
 }
 
-const player = new Player();
+export const player = new Player();
 const FLUSH_MS = 1000;
 let running: AbortController | null = null;
 let keeper: Keeper | null = null;
@@ -174,10 +173,6 @@ export const useThread = create<Thread>((set, get) => {
       }
     },
     choose: (model) => set({ model }),
-    replay: (turn) => {
-      player.stop();
-      for (const pcm of turn.sound) player.play(pcm);
-    },
   };
 });
 

@@ -95,6 +95,8 @@ export async function request(path: string, { headers: more, ...rest }: RequestI
   return response;
 }
 
+export const postJson = <Answer>(path: string, body: object) => call<Answer>(path, body);
+
 /** Call a route that answers in JSON; with a body, by POST. */
 async function call<Answer = unknown>(path: string, body?: object): Promise<Answer> {
   const json = { "Content-Type": "application/json" };
