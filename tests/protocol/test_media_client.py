@@ -8,6 +8,7 @@ import wave
 from collections.abc import Iterator
 from typing import Any
 
+import av
 import openai
 import pytest
 
@@ -129,9 +130,39 @@ def test_a_text_is_spoken(client: openai.OpenAI) -> None:
     assert file.endswith(BEEPS)
 
 
-def test_formats_that_are_not_written_yet_are_named(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="written as wav or pcm16, not as 'mp3'"):
-        client.audio.speech.create(model="echo", voice="nova", input="x", response_format="mp3")
+@pytest.mark.parametrize("file_format", ["mp3", "opus", "aac", "flac"])
+def test_a_text_is_spoken_in_every_format(client: openai.OpenAI, file_format: Any) -> None:
+    wish: Any = {"model": "echo", "voice": "nova", "response_format": file_format, "speed": 0.5}
+    data = client.audio.speech.create(**wish, input="a b c d e").content
+    with av.open(io.BytesIO(data)) as file:
+        num_samples = sum(frame.samples for frame in file.decode(audio=0))
+        duration_s = num_samples / file.streams[0].rate
+    assert duration_s == pytest.approx(5 * 2 * 0.08, abs=0.12)
+
+
+@pytest.mark.parametrize("file_format", ["mp3", "opus", "aac", "flac", "wav"])
+def test_the_stream_helper_gathers_compressed_sound(
+    client: openai.OpenAI, file_format: Any
+) -> None:
+    wish: Any = {"modalities": ["text", "audio"], "audio": {"voice": "nova", "format": file_format}}
+    with client.chat.completions.stream(
+        model="echo",
+        messages=turn(words("a b c d e")),
+        extra_body={"audio_dialect": "openai"},
+        **wish,
+    ) as stream:
+        final = stream.get_final_completion()
+    audio = final.choices[0].message.audio
+    assert audio is not None
+    with av.open(io.BytesIO(base64.b64decode(audio.data, validate=True))) as file:
+        num_samples = sum(frame.samples for frame in file.decode(audio=0))
+        assert num_samples / file.streams[0].rate == pytest.approx(5 * 0.08, abs=0.1)
+
+
+def test_formats_that_are_not_written_are_named(client: openai.OpenAI) -> None:
+    wish: Any = {"model": "echo", "voice": "nova", "input": "x", "response_format": "mp4"}
+    with pytest.raises(openai.BadRequestError, match="opus, aac, flac, not as 'mp4'"):
+        client.audio.speech.create(**wish)
 
 
 def test_speech_that_nobody_hears_is_given_up(slow: Any) -> None:

@@ -20,6 +20,8 @@ from myna.server.schemas.answers import AudioDeltaObject, AudioMetadata, AudioOb
 from myna.server.speech import PCM, WAV, Spoken
 
 NUM_CHANNELS = 1
+# Pieces of whole samples whose base64 may simply be joined: clients do that.
+PIECE_BYTES = 6
 
 
 class SpeechWriter:
@@ -36,6 +38,7 @@ class SpeechWriter:
         self._audio_id = audio_id
         self._created = created
         self._encoder: SoundEncoder | None = None
+        self._rest = b""
 
     def first(self) -> Delta:
         """Name the role and the sound."""
@@ -54,18 +57,24 @@ class SpeechWriter:
     def sound(self, event: AudioDelta) -> Delta:
         """Add sound; the first piece says what it is."""
         if self._encoder is not None:
-            return Delta(audio=AudioDeltaObject(data=_base64(self._encoder.add(event.pcm))))
+            return Delta(audio=AudioDeltaObject(data=self._piece(self._encoder.add(event.pcm))))
         is_bare = self._spoken.dialect != "openai" and self._spoken.format == WAV
         file_format = PCM if is_bare else self._spoken.format
         self._encoder = sound_encoder(file_format, rate_hz=event.rate_hz)
         return Delta(
-            audio=AudioDeltaObject(data=_base64(self._encoder.add(event.pcm))),
+            audio=AudioDeltaObject(data=self._piece(self._encoder.add(event.pcm))),
             audio_metadata=metadata(event.rate_hz, file_format=file_format),
         )
 
+    def _piece(self, data: bytes) -> str:
+        data = self._rest + data
+        size = len(data) - len(data) % PIECE_BYTES
+        self._rest = data[size:]
+        return _base64(data[:size])
+
     def last(self) -> Delta:
         """Tell when the sound expires, after what the encoder held back of it."""
-        rest = b"" if self._encoder is None else self._encoder.finish()
+        rest = self._rest + (b"" if self._encoder is None else self._encoder.finish())
         data = _base64(rest) if rest else UNSET
         return Delta(audio=AudioDeltaObject(data=data, expires_at=self._created))
 
