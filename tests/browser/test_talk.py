@@ -105,3 +105,9 @@ def test_the_camera_takes_a_picture(page: Page) -> None:
     page.wait_for_timeout(300)
     page.get_by_role("button", name="Take the picture").click()
     expect(page.get_by_role("img", name="camera.jpg")).to_be_visible()
+
+
+def test_what_the_empty_screen_offers_is_really_asked(page: Page) -> None:
+    page.get_by_role("region", name="Four things to try").get_by_role("button").first.click()
+    expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    expect(page.get_by_role("article", name="You")).to_be_visible()

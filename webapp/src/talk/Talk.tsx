@@ -5,6 +5,7 @@ import { useThread } from "../thread/store";
 import { shown } from "../thread/tree";
 import { useWords } from "../words";
 import { Composer } from "./Composer";
+import { Tries } from "./Tries";
 import { TurnView } from "./Turn";
 
 export function Talk() {
@@ -29,9 +30,10 @@ export function Talk() {
             </p>
           )}
           {turns.length === 0 && (
-            <header className="pt-[16vh] text-center">
+            <header className="pt-[10vh] text-center">
               <img src="./myna.svg" alt="" className="mx-auto size-20" />
               <h1 className="pt-3 text-2xl font-semibold">{model?.id ?? "Myna"}</h1>
+              {model && <Tries model={model} />}
             </header>
           )}
           {turns.length > 0 && <h1 className="sr-only">{words("talk")}</h1>}

@@ -93,6 +93,14 @@ export const en = {
   more: "More about {title}",
   snapshot: "Open the camera",
   takePicture: "Take the picture",
+  trySee: "What is in this picture?",
+  tryWatch: "What happens in this clip?",
+  tryRead: "Read this line",
+  trySum: "What is seven plus five?",
+  tryExplain: "Explain why the sky is blue",
+  tryList: "List five uses of a paper clip",
+  tryTranslate: "Say “good morning” in three languages",
+  aloud: "aloud",
 } as const;
 
 export type Words = Record<keyof typeof en, string>;

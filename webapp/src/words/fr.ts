@@ -94,4 +94,12 @@ export const fr: Words = {
   more: "Plus sur {title}",
   snapshot: "Ouvrir l’appareil photo",
   takePicture: "Prendre la photo",
+  trySee: "Que voit-on sur cette image ?",
+  tryWatch: "Que se passe-t-il dans cette vidéo ?",
+  tryRead: "Lis cette ligne",
+  trySum: "Combien font sept plus cinq ?",
+  tryExplain: "Explique pourquoi le ciel est bleu",
+  tryList: "Cite cinq usages d’un trombone",
+  tryTranslate: "Dis « bonjour » en trois langues",
+  aloud: "à voix haute",
 };

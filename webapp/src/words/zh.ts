@@ -94,4 +94,12 @@ export const zh: Words = {
   more: "{title} 的更多操作",
   snapshot: "打开相机",
   takePicture: "拍照",
+  trySee: "图里有什么？",
+  tryWatch: "这段视频里发生了什么？",
+  tryRead: "读出这一行",
+  trySum: "七加五等于多少？",
+  tryExplain: "解释天空为什么是蓝色的",
+  tryList: "列出回形针的五种用途",
+  tryTranslate: "用三种语言说“早上好”",
+  aloud: "朗读",
 };

@@ -105,5 +105,6 @@ def _digest(text: str) -> str:
 routes = [
     Route("/", index),
     Route("/assets/{name:path}", asset),
+    Route("/tries/{name}", asset),
     *(Route(f"/{name}", asset) for name in ROOT_FILES),
 ]
