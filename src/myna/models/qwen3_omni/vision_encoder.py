@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -157,10 +158,12 @@ class VisionEncoder(nn.Module):
         """
         x = self.patch_embed(patches)  # (P, D)
         places, learned = [], []
-        for steps, rows, cols in grids:
+        # Neighbours of one size share what is computed for it.
+        for (rows, cols), alike in groupby(grids, key=lambda grid: grid[1:]):
+            num_steps = sum(grid[0] for grid in alike)
             step = self.places(rows, cols).to(x.device)
-            places.append(step.repeat(steps, 1))
-            learned.append(self.learned(step).repeat(steps, 1))
+            places.append(step.repeat(num_steps, 1))
+            learned.append(self.learned(step).repeat(num_steps, 1))
         x = x + torch.cat(learned).to(x.dtype)
         rope = self.rope(torch.cat(places))
         windows = runs(rows * cols for steps, rows, cols in grids for _ in range(steps))

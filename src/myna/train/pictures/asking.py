@@ -8,23 +8,34 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from myna.train.examples import Clip, Example, Picture, Spoken
+from myna.train.examples import Clip, Example, Picture, Samples, Spoken
 from myna.train.language.skills import punctuated
-from myna.train.pictures import fonts, icons
+from myna.train.pictures import fonts, icons, photographs
 from myna.train.pictures.fonts import Fonts
 from myna.train.pictures.icons import Icons
+from myna.train.pictures.photographs import Photographs
+
+Say = Callable[[str, random.Random], Samples]
 
 ASK_ABOUT = "ask_about"  # the ability of all questions that are asked by voice
 
 
 @dataclass(frozen=True)
 class Studio:
-    """Hold what pictures are made with: the icons in their styles, and the fonts."""
+    """Hold what pictures are made with.
+
+    Attributes:
+        icons: in their styles.
+        fonts: to write in.
+        photographs: grounds, and what is to be declined; fields alone are if None.
+        say: lets a voice speak a text, for clips with sound.
+    """
 
     icons: Icons
     fonts: Fonts
+    photographs: Photographs | None = None
+    say: Say | None = None
 
 
 @dataclass(frozen=True)
@@ -86,10 +97,10 @@ def ask_aloud(
     return Example(ASK_ABOUT, (sight.shown, Spoken(text)), sight.answer)
 
 
-def open_studio(where: Path | None = None) -> Studio:
-    """Open the studio of training.
+def open_studio(say: Say | None = None) -> Studio:
+    """Open the studio of training, of what the stage `icons` left in the workshop.
 
     Args:
-        where: rendered icons lie; the workshop's folder if None.
+        say: lets a voice speak a text.
     """
-    return Studio(icons.load(where=where), fonts.installed(fonts.PACKAGES))
+    return Studio(icons.load(), fonts.installed(fonts.PACKAGES), photographs.load(), say)

@@ -150,11 +150,11 @@ def _change(before: Pose, after: Pose) -> str:
 def _start(rng: random.Random, acts: Sequence[Act], index: int, count: int) -> Pose:
     """Choose a pose from which all acts stay within the frame."""
     changes = [act.change for act in acts]
-    side = rng.uniform(0.3, 0.42) if count > 1 else rng.uniform(0.34, 0.55)
+    side = rng.uniform(0.36, 0.48) if count > 1 else rng.uniform(0.34, 0.55)
     if "grew" in changes:
-        side = rng.uniform(0.24, 0.3)
+        side = rng.uniform(0.27, 0.33)
     if "shrank" in changes:
-        side = rng.uniform(0.5, 0.62) if count == 1 else rng.uniform(0.42, 0.5)
+        side = rng.uniform(0.52, 0.66) if count == 1 else rng.uniform(0.46, 0.54)
     dx = sum(DIRECTIONS[change][0] for change in changes if change in DIRECTIONS)
     dy = sum(DIRECTIONS[change][1] for change in changes if change in DIRECTIONS)
     x, y = (0.5 - 0.26 * d if d else rng.uniform(0.28, 0.72) for d in (dx, dy))

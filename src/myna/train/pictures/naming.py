@@ -14,12 +14,12 @@ ABILITY = "name_picture"
 
 
 def _name(rng: random.Random, studio: Studio) -> Sight:
-    seen = scenes.lone(rng, studio.icons)
+    seen = scenes.lone(rng, studio.icons, grounds=studio.photographs)
     return Sight(Picture(seen.pixels), phrase(seen.things[0].name))
 
 
 def _is_it(rng: random.Random, studio: Studio) -> Sight:
-    seen = scenes.lone(rng, studio.icons)
+    seen = scenes.lone(rng, studio.icons, grounds=studio.photographs)
     name = seen.things[0].name
     asked = name if rng.random() < 0.5 else rng.choice(studio.icons.names)
     slots = {"thing": phrase(asked)}

@@ -9,17 +9,20 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
 
 from myna.train.examples import Pixels
 from myna.train.pictures import canvas, figures
 from myna.train.pictures.canvas import COLOURS, Box, Rgb
 from myna.train.pictures.icons import Icons, Rgba
+from myna.train.pictures.photographs import Photographs
 
 MIN_SIDE_PX, MAX_SIDE_PX = 104, 192  # of a picture; it is brought to nano's size afterwards
 UPRIGHT = frozenset({"thumbs up", "thumbs down", "arrow"})  # mean another thing upside down
 HARDLY_TURNED = frozenset({"square", "diamond", "rectangle", "oval", "cross", "arrow"})
 MANY = 4
+GROUND_SHARE = 0.15
 BASES_TRIED = 12
 BIG, SMALL = (0.8, 1.0), (0.4, 0.55)  # shares of a cell, so far apart that no one can doubt it
 
@@ -64,6 +67,8 @@ def lone(
     *,
     name: str | None = None,
     sides_px: tuple[int, int] = (MIN_SIDE_PX, MAX_SIDE_PX),
+    grounds: Photographs | None = None,
+    is_plain: bool = False,
 ) -> Scene:
     """Show one icon, large or small, anywhere, turned, on any background.
 
@@ -72,14 +77,25 @@ def lone(
         icons: to choose from.
         name: to show; any if None.
         sides_px: the smallest and largest side of the picture.
+        grounds: photographs, some of which are used as backgrounds.
+        is_plain: upright, unworn, on one colour: for beginners.
     """
     name = name or rng.choice(icons.names)
-    image = blank(rng, None, rng.randint(*sides_px), rng.randint(*sides_px))
+    width, height = (rng.randint(*sides_px) for _ in range(2))
+    if is_plain:
+        image = Image.new("RGB", (width, height), _base(rng))
+    elif grounds is not None and rng.random() < GROUND_SHARE:
+        image = grounds.draw(rng, width, height)
+    else:
+        image = blank(rng, None, width, height)
     side_px = rng.uniform(0.42, 1.0) * min(image.size)
     x, y = (_somewhere(rng, extent, side_px) for extent in image.size)
-    drawn = canvas.tint(rng, icons.draw(rng, name))
-    box = _put(rng, image, drawn, name, centre=(x, y), side_px=side_px, angle=_angle(rng, name))
-    return Scene(canvas.wear(rng, image), (Thing(name, None, box, True),))
+    drawn, angle = icons.draw(rng, name), rng.gauss(0, 8)
+    if not is_plain:
+        drawn, angle = canvas.tint(rng, drawn), _angle(rng, name)
+    box = _put(rng, image, drawn, name, centre=(x, y), side_px=side_px, angle=angle)
+    pixels = np.asarray(image) if is_plain else canvas.wear(rng, image)
+    return Scene(pixels, (Thing(name, None, box, True),))
 
 
 def plan(rng: random.Random, icons: Icons, count: int) -> list[Planned]:

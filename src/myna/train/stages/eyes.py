@@ -24,9 +24,8 @@ from myna.models.qwen3_omni.vision_encoder import VisionEncoder
 from myna.train import shapes, start, workshop
 from myna.train.batches import cut_clip
 from myna.train.loop import Losses, Schedule, Trainer
-from myna.train.pictures import clips, fonts, icons, lines, scenes, watching
-from myna.train.pictures.fonts import Fonts
-from myna.train.pictures.icons import Icons
+from myna.train.pictures import clips, lines, scenes, watching
+from myna.train.pictures.asking import Studio, open_studio
 from myna.train.pictures.labels import (
     CHANGES,
     CHARACTERS,
@@ -46,9 +45,13 @@ SEED = 3
 BATCH = 64
 MAX_THINGS = 9
 DEEPSTACK_WEIGHT = 0.3
+NUM_PATCH_SAMPLES = 400  # of which the principal components are taken
+MOVING_SHARE = 8  # one component of so many is of the difference between two frames
+FAINTEST = 1e-3  # variance below which a component is noise
+PLAIN_STEPS = 1_500  # in which plain icons become rare
 GLANCE_SIDES_PX = (60, 128)
 GLANCE_RULE = replace(PICTURE_RULE, min_px=4 * PICTURE_RULE.factor**2)
-SCHEDULE = Schedule(steps=6_000, rate=2e-3, warmup=200)
+SCHEDULE = Schedule(steps=3_500, rate=1.2e-3, warmup=150)
 CLASSES = {  # of each kind of label
     "thing": len(THINGS),
     "hue": len(HUES),
@@ -99,31 +102,34 @@ class Gallery:
     """Draw batches; that of a step depends on its number only.
 
     Args:
-        shown: icons to show.
-        fonts: to write in.
+        studio: to make them with.
         seed: of all draws.
     """
 
-    def __init__(self, shown: Icons, fonts: Fonts, *, seed: int) -> None:
-        self.icons = shown
-        self.fonts = fonts
+    def __init__(self, studio: Studio, *, seed: int) -> None:
+        self.icons = studio.icons
+        self.fonts = studio.fonts
+        self.grounds = studio.photographs
         self.seed = seed
 
-    def at(self, step: int, size: int = BATCH) -> list[Sample]:
+    def at(self, step: int, size: int | None = None) -> list[Sample]:
         """Draw the batch of a step, those of one size next to one another."""
         rng = random.Random(f"{self.seed} {step}")
-        samples = [self.draw(rng) for _ in range(size)]
-        return sorted(samples, key=lambda sample: sample.cut.grid)
+        plain = max(0.0, 1.0 - step / PLAIN_STEPS)
+        samples = [self.draw(rng, plain=plain) for _ in range(size or BATCH)]
+        return sorted(samples, key=lambda sample: sample.cut.grid[1:])
 
-    def draw(self, rng: random.Random) -> Sample:
-        """Draw one picture of any kind."""
+    def draw(self, rng: random.Random, *, plain: float = 0.0) -> Sample:
+        """Draw one picture of any kind, of icons so large a share as if in a picture book."""
         kind = rng.random()
         if (
             kind < 0.42
         ):  # small and therefore quick: most of what there is to know is in a few tokens
-            return self.scene(scenes.lone(rng, self.icons, sides_px=GLANCE_SIDES_PX), GLANCE_RULE)
+            scene = scenes.lone(rng, self.icons, sides_px=GLANCE_SIDES_PX, grounds=self.grounds)
+            return self.scene(scene, GLANCE_RULE)
         if kind < 0.5:
-            return self.scene(scenes.lone(rng, self.icons), PICTURE_RULE)
+            scene = scenes.lone(rng, self.icons, grounds=self.grounds)
+            return self.scene(scene, PICTURE_RULE)
         if kind < 0.67:
             planned = scenes.plan(rng, self.icons, rng.randint(1, MAX_THINGS))
             return self.scene(scenes.scene(rng, self.icons, planned), PICTURE_RULE)
@@ -167,6 +173,34 @@ def build() -> Eyes:
     return eyes
 
 
+@torch.no_grad()
+def whiten(eyes: Eyes, gallery: Gallery) -> None:
+    """Let the patch embedding begin with the principal components of patches, at equal strength.
+
+    Most of a patch's variance is its brightness; left so, outlines are too faint to be learnt from
+    for thousands of steps. A last share of the components is of what differs between two frames.
+    """
+    samples = [gallery.draw(random.Random(f"{SEED} patches {i}")) for i in range(NUM_PATCH_SAMPLES)]
+    rows = torch.from_numpy(np.concatenate([sample.cut.rows for sample in samples]))
+    frames = rows.unflatten(-1, (3, 2, -1)).transpose(1, 2).flatten(2)  # (P, 2, 768)
+    differences = frames[:, 1] - frames[:, 0]
+    weight, bias = eyes.visual.patch_embed.proj.weight, eyes.visual.patch_embed.proj.bias
+    num_moving = len(weight) // MOVING_SHARE
+    still = _components(frames.mean(1), len(weight) - num_moving)  # (C, 768)
+    moving = _components(differences[differences.any(1)], num_moving)
+    both = torch.cat((torch.stack((still, still), 1) / 2, torch.stack((-moving, moving), 1)))
+    ordered = both.unflatten(-1, (3, -1)).transpose(1, 2)  # (D, 3, 2, 256)
+    weight.copy_(ordered.reshape(weight.shape))
+    bias.copy_(-ordered.flatten(1) @ rows.mean(0))
+
+
+def _components(patches: Tensor, count: int) -> Tensor:
+    """Give the first principal components, each divided by its standard deviation: (C, width)."""
+    spread, axes = torch.linalg.eigh(patches.T.cov(correction=0))
+    strength = (spread[-count:].clamp(min=0) + FAINTEST).rsqrt()
+    return (axes[:, -count:] * strength).T
+
+
 def look(
     eyes: Eyes, samples: Sequence[Sample]
 ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
@@ -206,8 +240,9 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
         minutes: of this sitting; None trains to the end.
         report: takes lines of progress.
     """
-    gallery = Gallery(icons.load(), fonts.installed(fonts.PACKAGES), seed=SEED)
+    gallery = Gallery(open_studio(), seed=SEED)
     eyes = build()
+    whiten(eyes, gallery)
     schedule = replace(SCHEDULE, minutes=minutes)
     trainer = Trainer(eyes, workshop.folder(STAGE), schedule, report=report)
     trainer.run(lambda step: losses(eyes, gallery.at(step)))

@@ -1,4 +1,4 @@
-"""Stage: fetch the icon sets and render every picture that nano can name, once.
+"""Stage: fetch the icon sets, render every picture that nano can name, and cut photographs, once.
 
 Needs `npm` and resvg (the extra `train`).
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import resvg_py
 
-from myna.train.pictures import icons
+from myna.train.pictures import icons, photographs
 from myna.train.workshop import folder
 
 
@@ -30,3 +30,4 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
         if not (where / f"{name}.json").exists():
             count = icons.save(name, icons.fetch(style, where / "packages"), draw, where)
             report(f"{name}: {count} icons ({style.licence})")
+    report(f"{photographs.cut()} cuttings of photographs")
