@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import json
 import socket
 import sys
 import threading
@@ -18,6 +19,7 @@ import av
 import numpy as np
 import pytest
 
+from myna.cli.call import VoiceCall, Wishes
 from myna.cli.call_sound import (
     FRAME_BYTES,
     RATE_HZ,
@@ -268,3 +270,50 @@ def test_a_sound_card_that_cannot_be_used_says_what_else_there_is(
     monkeypatch.setitem(sys.modules, "sounddevice", module)
     with pytest.raises(Unsupported, match="--input and --output take WAV files instead"):
         SoundCard()
+
+
+class FakeSocket:
+    """Be a server that says what it was told to say."""
+
+    def __init__(self, *events: dict[str, Any]) -> None:
+        self.events = [json.dumps(event) for event in events]
+        self.sent: list[dict[str, Any]] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.events)
+
+    def send(self, text: str) -> None:
+        """Remember what was sent."""
+        self.sent.append(json.loads(text))
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+def test_an_answer_that_is_interrupted_falls_silent_and_is_truncated(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sound = {"type": "response.output_audio.delta", "item_id": "item_1", "delta": "AAAA" * 16_000}
+    fake: Any = FakeSocket(
+        sound,
+        {"type": "response.output_audio_transcript.delta", "delta": "Once"},
+        {"type": "input_audio_buffer.speech_started"},
+        {"type": "input_audio_buffer.speech_started"},
+        {"type": "session.going_away"},
+        {"type": "error", "error": {"message": "mind the gap"}},
+        {"type": "something.new"},
+    )
+    words: list[str] = []
+    microphone: Any = types.SimpleNamespace(frames=lambda: iter(()), close=lambda: None)
+    VoiceCall(fake, microphone, FileLoudspeaker(None), write=words.append).hold(
+        Wishes(is_patient=True)
+    )
+    (cut,) = [event for event in fake.sent if event["type"] == "conversation.item.truncate"]
+    assert cut["item_id"] == "item_1"
+    assert cut["audio_end_ms"] < 1000
+    assert words == ["Once"]
+    told = capsys.readouterr().err
+    assert "about to stop" in told
+    assert "error: mind the gap" in told
+    (update,) = [event for event in fake.sent if event["type"] == "session.update"]
+    assert update["session"]["audio"]["input"]["turn_detection"] == {"type": "semantic_vad"}
