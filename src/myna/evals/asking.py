@@ -10,18 +10,21 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from PIL import Image
 
 from myna.core.events import AudioDelta, Failed, TextDelta
 from myna.core.messages import AudioPart, ImagePart, Message, Part, TextPart, VideoPart
 from myna.core.requests import ChatInput, Request, RequestId, SamplingParams, Speech
 from myna.core.service import Service
-from myna.media.encode import encode_wav
+from myna.media.encode import MAX_LEVEL, encode_wav
 from myna.train import examples
 from myna.train.examples import Clip, Example, Picture, Sound
 
 SOUND_HZ = 16_000
 MAX_TOKENS = 96
+FLAC_SAMPLES = 4096  # of a block
 QUALITY = {"crf": "8", "preset": "veryfast"}
 _IDS = itertools.count()
 
@@ -91,17 +94,32 @@ def encode_video(clip: Clip) -> bytes:
         video.pix_fmt = "yuv444p"  # frames may have any size
         audio = None
         if clip.sound is not None:
-            audio = container.add_stream("pcm_s16le", rate=SOUND_HZ, layout="mono")
+            audio = container.add_stream("flac", rate=SOUND_HZ, layout="mono")
         for pixels in clip.frames:
             container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(video.encode(None))
         if audio is not None and clip.sound is not None:
-            samples = (clip.sound.samples.clip(-1, 1) * 32767).astype(np.int16)[None]
-            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-            frame.sample_rate = SOUND_HZ
-            container.mux(audio.encode(frame))
-            container.mux(audio.encode(None))
+            _mux_sound(container, audio, clip.sound)
     return file.getvalue()
+
+
+def encode_flac(sound: Sound) -> bytes:
+    """Write a FLAC file: a WAV file's samples in less room."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="flac") as container:
+        _mux_sound(container, container.add_stream("flac", rate=SOUND_HZ, layout="mono"), sound)
+    return file.getvalue()
+
+
+def _mux_sound(container: OutputContainer, stream: AudioStream, sound: Sound) -> None:
+    samples = (sound.samples.clip(-1, 1) * MAX_LEVEL).astype(np.int16)[None]  # (1, S)
+    for start in range(0, samples.shape[1], FLAC_SAMPLES):
+        part = np.ascontiguousarray(samples[:, start : start + FLAC_SAMPLES])
+        frame = av.AudioFrame.from_ndarray(part, format="s16", layout="mono")
+        frame.sample_rate, frame.pts = SOUND_HZ, start
+        frame.time_base = Fraction(1, SOUND_HZ)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
 
 
 async def ask(service: Service, question: Message, *, is_spoken: bool = False) -> Reply:

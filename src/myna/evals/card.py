@@ -1,0 +1,162 @@
+"""The model card of nano: written from what was measured and from what training left behind.
+
+Not here: measuring (table), training. The card says nothing that is not in the two files it is
+written from, but what nano is and what it was made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
+
+from myna.evals.report import Report, RowReport, bar, figure
+from myna.train.language.style import DECLINE
+from myna.train.pictures.icons import STYLES
+from myna.train.pictures.names import NAMES
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+CURVE_POINTS = 24
+
+
+class StageLog(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell what one stage of training cost and how its loss fell.
+
+    Attributes:
+        name: of the stage.
+        purpose: in a few words.
+        steps: taken.
+        hours: of one thread.
+        curve: mean losses, from the first to the last.
+    """
+
+    name: str
+    purpose: str
+    steps: int
+    hours: float
+    curve: tuple[float, ...]
+
+
+class TrainingLog(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell where and how nano was trained.
+
+    Attributes:
+        machine: that it was trained on.
+        num_parameters: of all its networks.
+        size_bytes: of its files, in few bits.
+        stages: that count steps, in order.
+    """
+
+    machine: str
+    num_parameters: int
+    size_bytes: int
+    stages: tuple[StageLog, ...]
+
+
+MEASURED = (
+    "Measured on {machine}, after quantization, with `myna eval nano`: on held-out sentences, "
+    "wordings, sums, a voice, a style of drawing and fonts that training code cannot import."
+)
+LIMITS = (
+    "It was taught a closed domain in English. It does not chat, knows no facts of the world, "
+    "writes no code, speaks no other language, and names no photographs. Asked for any of these it "
+    f'should answer "{DECLINE}", or that it was only taught English, or simple pictures. '
+    "Handwriting, crowds, music and real rooms are outside what it heard and saw."
+)
+ANEW = "`myna train nano` shows the stages; `myna train nano --stage NAME` runs one anew."
+
+
+def card(report: Report, training: TrainingLog) -> str:
+    """Write the card in Markdown."""
+    parts = (
+        "# nano, the model in the box",
+        _what_it_is(training),
+        "## What it can do",
+        MEASURED.format(machine=report.machine),
+        _table(report.rows),
+        *_beside(report.rows),
+        "## What it cannot do",
+        LIMITS,
+        "## What it was made of",
+        _sources(),
+        "## What it cost",
+        f"Trained on {training.machine}, from nothing but the packages above.",
+        _stages(training.stages),
+        ANEW,
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Draw a curve in one line of text, from its lowest to its highest value."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    spread = (high - low) or 1.0
+    return "".join(BLOCKS[round((value - low) / spread * (len(BLOCKS) - 1))] for value in values)
+
+
+def thinned(values: Sequence[float], count: int = CURVE_POINTS) -> tuple[float, ...]:
+    """Average a curve down to a few points."""
+    if len(values) <= count:
+        return tuple(values)
+    edges = [round(i * len(values) / count) for i in range(count + 1)]
+    return tuple(sum(values[start:end]) / (end - start) for start, end in pairwise(edges))
+
+
+def _what_it_is(training: TrainingLog) -> str:
+    return (
+        f"A small model of Qwen3-Omni's own architecture: {training.num_parameters / 1e6:.1f} "
+        f"million parameters in {training.size_bytes / 1e6:.1f} MB, trained by Myna's own recipe. "
+        "It hears, sees, reads, watches, and answers aloud, through the same code as the released "
+        f"models of 30 billion parameters. It names {len(NAMES)} pictures. Licence: Apache-2.0."
+    )
+
+
+def _table(rows: Sequence[RowReport]) -> str:
+    lines = ["| ability | must | aim | measured | questions |", "|---|---|---|---|---|"]
+    for row in rows:
+        mark = "" if row.passes is not False else " (missed)"
+        cells = (row.title, bar(row, row.must), bar(row, row.aim))
+        lines.append(f"| {' | '.join(cells)} | {figure(row, row.measured)}{mark} | {row.count} |")
+    return "\n".join(lines)
+
+
+def _beside(rows: Sequence[RowReport]) -> list[str]:
+    """Tell the figures of kinds, and what is to be known beside a figure."""
+    lines = [
+        f"- {row.title}: " + ", ".join(f"{each.kind} {each.figure:g}" for each in row.kinds)
+        for row in rows
+        if row.kinds
+    ]
+    lines += [f"- {row.title}: {row.note}" for row in rows if row.note]
+    return ["By kind of question, in per cent, the worst first:", "\n".join(lines)] if lines else []
+
+
+def _sources() -> str:
+    lines = [
+        "| what | from | licence |",
+        "|---|---|---|",
+        "| the voice it imitates; many bent from it | hibari-tts 0.2.1 | Apache-2.0 |",
+        "| other voices it heard | Debian espeak-ng, flite | GPL-3.0, BSD-like: sound only |",
+        "| instruments | Debian timgm6mb-soundfont | GPL-2.0: sound only |",
+    ]
+    lines += [
+        f"| pictures: {name} | npm {style.package} | {style.licence} |"
+        for name, style in STYLES.items()
+    ]
+    lines.append("| sentences and questions | generators in `myna.train.language` | Apache-2.0 |")
+    return "\n".join(lines)
+
+
+def _stages(stages: Sequence[StageLog]) -> str:
+    lines = [
+        "| stage | what it learns | steps | hours | loss | curve |",
+        "|---|---|---|---|---|---|",
+    ]
+    for stage in stages:
+        last = f"{stage.curve[-1]:.3g}" if stage.curve else "-"
+        cells = (stage.name, stage.purpose, f"{stage.steps}", f"{stage.hours:.1f}", last)
+        lines.append(f"| {' | '.join(cells)} | {sparkline(stage.curve)} |")
+    return "\n".join(lines)
