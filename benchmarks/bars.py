@@ -341,6 +341,60 @@ BARS: Mapping[str, Bar] = {
             )
         ),
     ),
+    # Qwen-Image-Edit.
+    "edit-layouts": Bar(
+        must="MMDiT 20,430,401,088, text encoder 8,292,166,656, VAE 126,892,531: all used",
+        show=Tests(
+            "no tensor left, no parameter empty",
+            ("tests/models/qwen_image_edit/test_weights.py",),
+        ),
+    ),
+    "edit-parity": Bar(
+        must="image edit beside diffusers: every stage 1e-4, latents after 4 and 40 steps 1e-3",
+        show=Tests(
+            "every stage within 1e-4, every mutant fails, latents within 1e-3",
+            (
+                "tests/parity/test_image_edit.py",
+                "tests/parity/test_image_edit_pipeline.py",
+            ),
+        ),
+    ),
+    "edit-savings": Bar(
+        must="precomputed modulation, flat VAE, shared prompts, streamed blocks: exact to 1e-5",
+        show=Tests(
+            "equal to the plain path within 1e-5",
+            (
+                "tests/models/qwen_image_edit",
+                "tests/pipeline/test_edit_parts.py",
+            ),
+        ),
+    ),
+    "edit-requests": Bar(
+        must="masks of other sizes, CMYK, one pixel, huge, four pictures: error or right result",
+        show=Tests(
+            "every wish has its effect, every fault its name",
+            (
+                "tests/pipeline/test_edit.py",
+                "tests/pipeline/test_edit_plan.py",
+                "tests/server/routes/test_images.py",
+            ),
+        ),
+    ),
+    "edit-drift": Bar(
+        must="shifts of up to 6 px and zooms of 2 % are measured to 0.2 px and 0.3 %, and undone",
+        show=Tests(
+            "measured and undone",
+            ("tests/diffusion/test_registration.py",),
+        ),
+    ),
+    "edit-block": Bar(
+        must="one MMDiT block at true shapes, bfloat16, beside diffusers: >= 1.05x",
+        show=Script(("image_edit.py", "block", "--min-ratio", "1.05")),
+    ),
+    "edit-full": Bar(
+        must="image edit at full size, random 4-bit weights, 1024x1024, 2 steps: at most 20 GiB",
+        show=Script(("image_edit.py", "full", "tests/models/layouts", "--max-gib", "20")),
+    ),
 }
 
 
