@@ -15,6 +15,7 @@ from myna.core.events import (
     Event,
     Failed,
     Finished,
+    PictureDelta,
     PromptEcho,
     ReasoningDelta,
     TextDelta,
@@ -31,6 +32,7 @@ from myna.core.messages import (
 )
 from myna.core.requests import (
     ChatInput,
+    EditInput,
     Request,
     RequestId,
     SamplingParams,
@@ -249,3 +251,21 @@ async def test_what_cannot_be_spoken_is_refused(
     (failed,) = [event async for event in EchoService(is_omni=is_omni).generate(asked)]
     assert isinstance(failed, Failed)
     assert message in failed.error.message
+
+
+async def test_an_edit_comes_back_as_it_was() -> None:
+    asked = EditInput(pictures=(b"one", b"two"), prompt="make it red", num_previews=1)
+    request = Request(id=RequestId("r"), input=asked, num_choices=2)
+    events = [event async for event in EchoService(is_editor=True).generate(request)]
+    shown = [event for event in events if isinstance(event, PictureDelta)]
+    assert [(p.index, p.preview_idx) for p in shown] == [(0, 0), (0, None), (1, 0), (1, None)]
+    assert {p.data for p in shown} == {b"one"}
+    assert [event.index for event in events[-2:]] == [0, 1]
+
+
+async def test_commands_work_in_the_prompt_of_an_edit() -> None:
+    asked = EditInput(pictures=(b"one",), prompt="/refuse busy")
+    request = Request(id=RequestId("r"), input=asked)
+    (event,) = [event async for event in EchoService().generate(request)]
+    assert isinstance(event, Failed)
+    assert event.error.status == 429

@@ -21,6 +21,7 @@ from myna.core.progress import Progress
 from myna.core.service import ModelCard
 from myna.engine.config import EngineConfig
 from myna.engine.protocols import Decoder
+from myna.layers.decoder import TextDecoder
 from myna.models.family import Blueprint
 from myna.models.qwen3_omni.family import OmniConfig, thinker
 from myna.models.registry import blueprint_for_folder, blueprint_for_gguf
@@ -120,7 +121,7 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
     keep_packed = _keeps_packed(source.checkpoint, blueprint, options, dtype)
     weight_bytes = _weight_bytes(source.checkpoint, blueprint, dtype, keep_packed=keep_packed)
     _check_memory(weight_bytes, path)
-    module, decoder, omni = _build(path, source, blueprint, dtype)
+    module, decoder, omni = _build(path, source, blueprint, dtype, keep_packed=keep_packed)
     report = load_weights(
         module,
         source.checkpoint,
@@ -131,6 +132,8 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
     )
     log.info("event=loaded model=%s %s", options.model_id, report.summary())
     module.eval()
+    if isinstance(decoder, TextDecoder):
+        decoder.fuse()
     engine_config = _engine_config(blueprint, source.tokenizer, options, dtype)
     return LoadedModel(
         decoder=decoder,
@@ -146,7 +149,7 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
 
 
 def _build(
-    path: Path, source: _Source, blueprint: Blueprint, dtype: torch.dtype
+    path: Path, source: _Source, blueprint: Blueprint, dtype: torch.dtype, *, keep_packed: bool
 ) -> tuple[nn.Module, Decoder, Omni | None]:
     """Make what the weights are loaded into, the decoder within, and what goes beyond text."""
     config = blueprint.config
@@ -154,7 +157,10 @@ def _build(
         decoder = blueprint.build()
         return decoder, decoder, None
     whole = thinker(config)
-    return whole, whole.decoder, make_omni(path, config.whole, whole, source.tokenizer, dtype=dtype)
+    omni = make_omni(
+        path, config.whole, whole, source.tokenizer, dtype=dtype, keep_packed=keep_packed
+    )
+    return whole, whole.decoder, omni
 
 
 def blueprint_of(path: Path, checkpoint: Checkpoint) -> Blueprint:

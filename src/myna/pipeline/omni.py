@@ -26,6 +26,7 @@ from myna.pipeline.machine import available_memory_bytes
 from myna.text.tokenizer import Tokenizer
 from myna.weights.load import check_layout, load_weights
 from myna.weights.open import open_checkpoint
+from myna.weights.plan import make_plan
 
 log = logging.getLogger("myna.load")
 
@@ -39,12 +40,16 @@ class LazySpeech:
         folder: of the checkpoint.
         config: of the model, which can speak.
         dtype: of the weights.
+        keep_packed: leave quantized blocks packed in memory.
     """
 
-    def __init__(self, folder: Path, config: Config, dtype: torch.dtype) -> None:
+    def __init__(
+        self, folder: Path, config: Config, dtype: torch.dtype, *, keep_packed: bool
+    ) -> None:
         self._folder = folder
         self._config = config
         self._dtype = dtype
+        self._keep_packed = keep_packed
         self._lock = threading.Lock()
         self._loaded: Speech | None = None
 
@@ -80,16 +85,25 @@ class LazySpeech:
 
     def _load(self) -> Speech:
         speech = self._build()
+        checkpoint = open_checkpoint(self._folder)
         num_values = sum(parameter.numel() for parameter in speech.parameters())
         num_bytes, free_bytes = num_values * self._dtype.itemsize, available_memory_bytes()
+        if self._keep_packed:
+            used = make_plan(speech, checkpoint, SPEECH_RULES).places
+            num_bytes = sum(checkpoint.tensors[name].num_bytes for name in used)
         if num_bytes > free_bytes:
             raise Unavailable(
                 f"speech needs {num_bytes / 1e9:.1f} GB for its weights but {free_bytes / 1e9:.1f} "
                 "GB of memory are free; ask for text alone, or close other programs"
             )
         report = load_weights(
-            speech, open_checkpoint(self._folder), SPEECH_RULES, dtype=self._dtype
+            speech,
+            checkpoint,
+            SPEECH_RULES,
+            dtype=self._dtype,
+            keep_packed=self._keep_packed,
         )
+        speech.talker.decoder.fuse()
         log.info("event=speech_loaded %s", report.summary())
         return speech.eval()
 
@@ -124,7 +138,13 @@ class Omni:
 
 
 def make_omni(
-    folder: Path, config: Config, thinker: Thinker, tokenizer: Tokenizer, *, dtype: torch.dtype
+    folder: Path,
+    config: Config,
+    thinker: Thinker,
+    tokenizer: Tokenizer,
+    *,
+    dtype: torch.dtype,
+    keep_packed: bool,
 ) -> Omni:
     """Read the small files, and check what is loaded later.
 
@@ -132,7 +152,11 @@ def make_omni(
         BadCheckpoint: the parts contradict each other.
     """
     check_tokens(config, tokenizer.id_of)
-    speech = None if config.speech is None else LazySpeech(folder, config, dtype)
+    speech = (
+        None
+        if config.speech is None
+        else LazySpeech(folder, config, dtype, keep_packed=keep_packed)
+    )
     if speech is not None:
         speech.check()
     rule = read_patch_rule(folder / "preprocessor_config.json", config.thinker.vision)

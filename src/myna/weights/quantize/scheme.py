@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from myna.kernels.blocks import FORMATS
+from myna.kernels.tiles import TILE_ROWS, TILED_KINDS
 from myna.weights.checkpoint import TensorInfo
 
 Bits = Literal[4, 8]
@@ -75,4 +76,5 @@ def choose(name: str, info: TensorInfo, bits: Bits) -> Choice:
     block = FORMATS[found.kind].num_values
     if info.shape[-1] % block:
         return Choice(None, f"its rows are not made of whole blocks of {block}")
-    return Choice(found.kind, found.reason)
+    is_tiled = info.shape[0] % TILE_ROWS == 0
+    return Choice(TILED_KINDS[found.kind] if is_tiled else found.kind, found.reason)
