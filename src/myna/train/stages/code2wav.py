@@ -25,9 +25,9 @@ from myna.train.voice.shards import Cuts
 from myna.train.voice.spectral import distance, log_mel
 from myna.train.workshop import folder
 
-SCHEDULE = Schedule(steps=1_600, rate=8e-4, warmup=100, decay=0.01, clip=5.0)
-BATCH = 8
-CUT_FRAMES = 16
+SCHEDULE = Schedule(steps=1_700, rate=8e-4, warmup=100, decay=0.01, clip=5.0)
+BATCH = 5
+CUT_FRAMES = 12
 CONTEXT_FRAMES = 2  # at the beginning, where the loss does not look
 MEL_SHARE = 0.6
 SCALE = 0.1  # first weight of what is added to a residual stream

@@ -7,12 +7,15 @@ Source: hibari-tts 0.2.1 `hibari.tts`, `hibari.dsp`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from myna.train.sound.utterance import PUNCTUATION, letter_places, tokens
 
 RATE_HZ = 24_000
 SLOT_SAMPLES = 480  # phonemes are told for each 20 ms
@@ -81,7 +84,7 @@ class Hibari:
     def phonemes(self, text: str) -> str:
         """Spell the sounds of a text, in the teacher's alphabet."""
         sounds = str(self._voice.g2p(text))
-        return letters_named(text.split(), sounds.split(" ")) + "."
+        return letters_named(tokens(text), sounds.split(" ")) + "."
 
     def _slots(self, ids: list[int], durations: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Tell which sound fills each slot; a mark of stress belongs to the sound after it."""
@@ -95,17 +98,13 @@ class Hibari:
         return found
 
 
-def letters_named(words: list[str], sounds: list[str]) -> str:
-    """Let a single "a" among single letters be the letter, not the article."""
-    if len(words) != len(sounds):
-        return " ".join(sounds)
-    is_letter = [len(word) == 1 and word not in "ai" for word in words]
-    for i, word in enumerate(words):
-        beside = is_letter[max(0, i - 1) : i + 2]
-        if word == "a" and (any(beside) or len(words) == 1):
-            sounds[i] = LETTER_A
-            is_letter[i] = True
-    return " ".join(sounds)
+def letters_named(words: Sequence[str], sounds: Sequence[str]) -> str:
+    """Let "a" be the letter, not the article, where it is one; words without sounds stay so."""
+    named = list(sounds)
+    if len(words) == len(sounds):
+        for i in letter_places(words):
+            named[i] = LETTER_A + "".join(mark for mark in named[i] if mark in PUNCTUATION)
+    return " ".join(named)
 
 
 def trim(samples: NDArray[np.float32], phonemes: NDArray[np.uint8]) -> Speech:
