@@ -10,7 +10,7 @@ import torch
 from myna.kernels.native import Native, native
 
 COMPILED = native()
-LEVELS = [] if COMPILED is None else [COMPILED.at_level(i) for i in range(COMPILED.level + 1)]
+LEVELS = [] if COMPILED is None else [COMPILED.at_level(i) for i in COMPILED.levels]
 
 
 @pytest.fixture(params=LEVELS or [None], ids=lambda level: level.name if level else "none")

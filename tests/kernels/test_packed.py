@@ -11,6 +11,7 @@ from myna.kernels import packed
 from myna.kernels.blocks import FORMATS
 from myna.kernels.packed import (
     PackedRows,
+    PackedStack,
     PackedWeight,
     concat_rows,
     dequantize,
@@ -20,8 +21,9 @@ from myna.kernels.packed import (
     permute_rows,
     stack_experts,
 )
+from myna.kernels.tiles import ROW_KINDS
 
-KINDS = [name for name, block in FORMATS.items() if block.scale_offsets]
+KINDS = [kind for kind, block in FORMATS.items() if block.scale_offsets and kind not in ROW_KINDS]
 # Slabs and one large product may add in another order: a few units of the last place of float32.
 SUM_RTOL = 1e-5
 
@@ -61,7 +63,8 @@ def test_the_twin_of_a_low_precision_product_has_that_precision() -> None:
     found = linear(x, weight)
     assert found.dtype is torch.bfloat16
     twin = F.linear(x, dequantize(weight, torch.bfloat16))
-    # The twin rounds every weight to 8 bits before its 64 products are summed.
+    # The twin rounds every weight to 8 bits before its 64 products are summed; activations too are
+    # rounded to 8 bits.
     torch.testing.assert_close(found, twin, rtol=2**-6, atol=2**-4)
 
 
@@ -84,14 +87,24 @@ def test_rows_of_mixed_formats_multiply_as_one_matrix() -> None:
     assert_close(linear(x, rows, bias), F.linear(x, twin, bias))
 
 
-def test_rows_of_one_format_become_one_packed_matrix() -> None:
+def test_rows_are_set_above_each_other_without_a_copy() -> None:
     parts = [random_packed("Q8_0", rows, 64, rows) for rows in (2, 3)]
     whole = concat_rows(parts)
-    assert isinstance(whole, PackedWeight)
+    assert isinstance(whole, PackedRows)
     assert whole.shape == (5, 64)
+    assert [part.data.data_ptr() for part in whole.parts] == [
+        part.data.data_ptr() for part in parts
+    ]
     twin = torch.cat([dequantize(part, torch.float32) for part in parts])
     assert torch.equal(dequantize(whole, torch.float32), twin)
+    assert whole.split(2) == tuple(parts)
     assert concat_rows(parts[:1]) is parts[0]
+
+
+def test_rows_are_split_only_where_a_part_begins() -> None:
+    whole = concat_rows([random_packed("Q8_0", rows, 64, rows) for rows in (2, 3)])
+    with pytest.raises(AssertionError, match="no part begins at row 3"):
+        whole.split(3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -111,14 +124,14 @@ def test_an_embedding_dequantises_the_rows_asked_for() -> None:
 def test_a_stack_gives_its_experts_without_a_copy() -> None:
     experts = [random_packed("Q4_0", 4, 64, seed) for seed in range(3)]
     stack = stack_experts(experts)
+    assert isinstance(stack, PackedStack)
     assert stack.shape == (3, 4, 64)
-    assert stack[1].shape == (4, 64)
-    assert stack[1].data.data_ptr() == stack.data[1].data_ptr()
-    for expert, kept in enumerate(experts):
-        assert torch.equal(
-            dequantize(stack[expert], torch.float32), dequantize(kept, torch.float32)
-        )
-    assert torch.equal(dequantize(stack, torch.float32)[2], dequantize(experts[2], torch.float32))
+    assert stack.num_bytes == 3 * experts[0].num_bytes
+    assert stack[1] is experts[1]
+    twin = torch.stack([dequantize(expert, torch.float32) for expert in experts])
+    assert torch.equal(dequantize(stack, torch.float32), twin)
+    assert torch.equal(dequantize(stack.to("cpu"), torch.float32), twin)
+    assert stack_experts(experts[:1]).shape == (1, 4, 64)
 
 
 def test_stacks_of_mixed_formats_are_set_above_each_other_expert_by_expert() -> None:

@@ -1,7 +1,8 @@
 """Block formats of GGUF: how a few bytes spell a few weights, decoded with plain tensor operations.
 
-Not here: which tensor has which format (weights.gguf), and products with packed matrices
-(kernels.packed).
+Two of them come in tiles of sixteen rows as well, which is Myna's own order of the same blocks.
+
+Not here: that order (tiles), which tensor has which format (weights.gguf), products (packed).
 Source: the byte layouts of ggml's `ggml-common.h`; products are taken in float32 in the order of
     the `gguf` package's
 `quants.py`, so that the values are equal to the bit.
@@ -17,6 +18,8 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor
+
+from myna.kernels.tiles import ROW_KINDS, tiled_scales, untile
 
 BLOCKS_AT_ONCE = 1 << 20
 
@@ -188,6 +191,8 @@ FORMATS: Mapping[str, BlockFormat] = MappingProxyType(
             BlockFormat("Q5_0", 32, 22, _q5_0, (0,)),
             BlockFormat("Q5_1", 32, 24, _q5_1, (0, 2)),
             BlockFormat("Q8_0", 32, 34, _q8_0, (0,)),
+            BlockFormat("Q4_0_R16", 32, 18, _q4_0, (0,)),
+            BlockFormat("Q8_0_R16", 32, 34, _q8_0, (0,)),
             BlockFormat("Q2_K", 256, 84, _q2_k, (80, 82)),
             BlockFormat("Q3_K", 256, 110, _q3_k, (108,)),
             BlockFormat("Q4_K", 256, 144, _q4_k, (0, 2)),
@@ -209,6 +214,8 @@ def decode_rows(kind: str, data: Tensor) -> Tensor:
         (..., columns) float32.
     """
     block = FORMATS[kind]
+    if kind in ROW_KINDS:
+        data = untile(data, block.num_bytes)
     values = block.decode(_blocks(data, block.num_bytes))  # (P, num_values)
     return values.reshape(*data.shape[:-1], data.shape[-1] // block.num_bytes * block.num_values)
 
@@ -216,6 +223,8 @@ def decode_rows(kind: str, data: Tensor) -> Tensor:
 def has_finite_scales(kind: str, data: Tensor) -> bool:
     """Tell whether no scale of packed rows (..., row_bytes) is infinite or not a number."""
     block = FORMATS[kind]
+    if kind in ROW_KINDS:
+        return bool(tiled_scales(data, block.num_bytes).isfinite().all())
     blocks = _blocks(data, block.num_bytes)
     return all(
         bool(_half(blocks[start : start + BLOCKS_AT_ONCE], offset).isfinite().all())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from myna.kernels.native import DTYPES, is_plain, native
+from myna.kernels.tiles import ROW_KINDS as TILED
 
 # The kernels' own names of block formats: (number, values in a block, bytes in a block).
 FORMATS = MappingProxyType(
@@ -26,26 +27,52 @@ FORMATS = MappingProxyType(
         "Q4_K": (7, 256, 144),
         "Q5_K": (8, 256, 176),
         "Q6_K": (9, 256, 210),
+        "BF16": (10, 32, 64),
+        "F32": (11, 32, 128),
+        "Q4_0_R16": (12, 32, 18),
+        "Q8_0_R16": (13, 32, 34),
     }
 )
+DECODED = frozenset(FORMATS) - {"BF16", "F32"}
 # Up to this many rows the product outruns decoding the matrix once and multiplying by torch.
 MAX_ROWS = 8
+MAX_ROUNDED_ROWS = 64
+MAX_TILED_ROWS = 1 << 20
+# Processors with a matrix unit multiply bfloat16 faster than others do bytes.
+HAS_MATRIX_UNIT: bool = torch.cpu._is_amx_tile_supported()
+
+
+def is_rounded(kind: str, dtype: torch.dtype) -> bool:
+    """Tell whether a product with this format rounds activations of that type to 8 bits.
+
+    Tiled formats are made for it. A file's own 4 and 8 bits are read so too where activations have
+    few bits anyway; in float32 they are multiplied as they are.
+    """
+    return kind in TILED or (kind in ("Q4_0", "Q8_0") and dtype is torch.bfloat16)
+
+
+def max_rows(kind: str, dtype: torch.dtype) -> int:
+    """Give the number of rows up to which the product outruns `F.linear` on decoded weights."""
+    if kind in TILED:
+        return MAX_TILED_ROWS if not HAS_MATRIX_UNIT else MAX_ROUNDED_ROWS
+    return MAX_ROUNDED_ROWS if is_rounded(kind, dtype) else MAX_ROWS
 
 
 def packed_linear(
-    x: Tensor, kind: str, data: Tensor, *, bias: Tensor | None = None, max_rows: int = MAX_ROWS
+    x: Tensor, kind: str, data: Tensor, *, bias: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor | None:
-    """Multiply a few rows by a packed matrix, without ever writing it out.
+    """Multiply rows by a packed matrix, without ever writing it out.
 
-    Sums are in float32 over the float32 values of the blocks, in an order that does not depend on
-    the number of rows.
+    Sums are in float32, in an order that does not depend on the number of rows. Where `is_rounded`
+    says so, rows of x are rounded to 8 bits in blocks first (see rounding); else the sums are over
+    the float32 values of the blocks.
 
     Args:
         x: (..., K) float32 or bfloat16, of at most `max_rows` rows.
         kind: the block format.
         data: (N, row_bytes) uint8, contiguous; may be a memory map.
         bias: (N,) of x's dtype.
-        max_rows: more rows than this are refused.
+        out: (..., N) of x's dtype to write to, whose last axis is contiguous; `None` makes one.
 
     Returns:
         (..., N) of x's dtype; `None` where the kernel cannot serve.
@@ -57,25 +84,30 @@ def packed_linear(
     num_rows, row_bytes = data.shape
     width = row_bytes // block_bytes * block_values
     count = x.numel() // max(width, 1)
-    if x.shape[-1] != width or not 0 < count <= max_rows:
+    if x.shape[-1] != width or not 0 < count <= max_rows(kind, x.dtype):
         return None
     if not is_plain(data) or not x.is_cpu or x.requires_grad:
         return None
     if bias is not None and (bias.dtype is not x.dtype or not is_plain(bias)):
         return None
-    rows = x.float().contiguous()
-    out = torch.empty(*x.shape[:-1], num_rows, dtype=x.dtype)
+    x = x.contiguous()
+    if out is None:
+        out = x.new_empty(*x.shape[:-1], num_rows)
+    scratch = torch.empty(kernels.packed_linear_scratch(count, width), dtype=torch.uint8)
     kernels.packed_linear(
         kernels.level,
         torch.get_num_threads(),
-        rows.data_ptr(),
+        x.data_ptr(),
         data.data_ptr(),
         None if bias is None else bias.data_ptr(),
         out.data_ptr(),
+        scratch.data_ptr(),
         count,
         num_rows,
         width,
+        out.stride(-2) if out.dim() > 1 else num_rows,
         number,
+        is_rounded(kind, x.dtype),
         DTYPES[x.dtype],
     )
     return out
@@ -93,7 +125,7 @@ def decode_rows(kind: str, data: Tensor, dtype: torch.dtype) -> Tensor | None:
         (..., K) of `dtype`; `None` where the kernel cannot serve.
     """
     kernels = native()
-    if kernels is None or kind not in FORMATS or dtype not in DTYPES or not is_plain(data):
+    if kernels is None or kind not in DECODED or dtype not in DTYPES or not is_plain(data):
         return None
     number, block_values, block_bytes = FORMATS[kind]
     width = data.shape[-1] // block_bytes * block_values
@@ -105,6 +137,7 @@ def decode_rows(kind: str, data: Tensor, dtype: torch.dtype) -> Tensor | None:
         data.data_ptr(),
         out.data_ptr(),
         num_blocks,
+        data.shape[-1] // block_bytes,
         number,
         DTYPES[dtype],
     )

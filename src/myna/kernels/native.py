@@ -19,9 +19,10 @@ from types import MappingProxyType
 import torch
 
 import myna.kernels
+from myna.kernels import structs
 
 LIBRARY = "libmyna_kernels.so"
-INTERFACE_VERSION = 2
+INTERFACE_VERSION = 3
 # The library's own names of element types.
 DTYPES = MappingProxyType({torch.float32: 0, torch.bfloat16: 1})
 POINTER, SIZE, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
@@ -36,26 +37,37 @@ class Native:
     Attributes:
         level: which of the library's instruction sets to use.
         name: its name, such as `avx512_bf16`.
-        level_name: gives the name of a level.
+        levels: the names of all that this machine runs, by their number, the best one last.
         split_tokens: positions that one task of `paged_attention` reads.
         linear_bf16: see linear.py for the order of its arguments.
         paged_attention: see attention.py.
         packed_linear: see fused.py, like `decode`.
+        packed_linear_scratch: the bytes that it works in, by rows and columns.
+        block_scales: see scales.py.
+        feed_forward: see experts.py.
+        feed_forward_scratch: the bytes that it works in.
+        decode_stack: see stack.py.
+        decode_stack_scratch: the bytes that it works in, by threads.
     """
 
     level: int
     name: str
-    level_name: Callable[[int], bytes]
+    levels: MappingProxyType[int, str]
     split_tokens: int
     linear_bf16: Callable[..., None]
     paged_attention: Callable[..., None]
     packed_linear: Callable[..., None]
+    packed_linear_scratch: Callable[..., int]
+    feed_forward: Callable[..., None]
+    feed_forward_scratch: Callable[..., int]
+    decode_stack: Callable[..., None]
+    decode_stack_scratch: Callable[..., int]
     decode: Callable[..., None]
+    block_scales: Callable[..., None]
 
     def at_level(self, level: int) -> Native:
-        """Give the same functions for a lower instruction set."""
-        assert 0 <= level <= self.level, (level, self.level)
-        return replace(self, level=level, name=self.level_name(level).decode())
+        """Give the same functions for another instruction set that this machine runs."""
+        return replace(self, level=level, name=self.levels[level])
 
 
 @functools.cache
@@ -92,18 +104,31 @@ def load_library(path: Path) -> Native | None:
     level_name = library.myna_level_name
     level_name.restype = ctypes.c_char_p
     library.myna_split_tokens.restype = SIZE
-    best_level: int = library.myna_best_level()
+    for which, struct in enumerate(structs.ALL):
+        assert _sized(library, "struct_bytes", INT)(which) == ctypes.sizeof(struct), struct
+    levels = {
+        level: level_name(level).decode()
+        for level in range(library.myna_num_levels())
+        if library.myna_can_run(level)
+    }
+    best_level = max(levels)
     return Native(
         level=best_level,
-        name=level_name(best_level).decode(),
-        level_name=level_name,
+        name=levels[best_level],
+        levels=MappingProxyType(levels),
         split_tokens=library.myna_split_tokens(),
         linear_bf16=_function(library, "linear_bf16", *[POINTER] * 4, *[SIZE] * 3),
         paged_attention=_function(
             library, "paged_attention", *[POINTER] * 7, *[SIZE] * 7, FLOAT, INT
         ),
-        packed_linear=_function(library, "packed_linear", *[POINTER] * 4, *[SIZE] * 3, INT, INT),
-        decode=_function(library, "decode", POINTER, POINTER, SIZE, INT, INT),
+        packed_linear=_function(library, "packed_linear", *[POINTER] * 5, *[SIZE] * 6, INT),
+        packed_linear_scratch=_sized(library, "packed_linear_scratch", SIZE, SIZE),
+        feed_forward=_function(library, "feed_forward", POINTER),
+        feed_forward_scratch=_sized(library, "feed_forward_scratch", INT, POINTER),
+        decode_stack=_function(library, "decode_stack", POINTER),
+        decode_stack_scratch=_sized(library, "decode_stack_scratch", INT, INT, POINTER),
+        decode=_function(library, "decode", POINTER, POINTER, SIZE, SIZE, INT, INT),
+        block_scales=_function(library, "block_scales", *[POINTER] * 3, SIZE, SIZE),
     )
 
 
@@ -117,4 +142,12 @@ def _function(library: ctypes.CDLL, name: str, *arguments: type) -> ctypes._Name
     function = library[f"myna_{name}"]
     function.argtypes = (INT, INT, *arguments)
     function.restype = None
+    return function
+
+
+def _sized(library: ctypes.CDLL, name: str, *arguments: type) -> ctypes._NamedFuncPointer:
+    """Declare a function that tells a size."""
+    function = library[f"myna_{name}"]
+    function.argtypes = arguments
+    function.restype = SIZE
     return function

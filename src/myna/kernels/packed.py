@@ -20,6 +20,7 @@ from myna.kernels import fused
 from myna.kernels.blocks import FORMATS
 from myna.kernels.blocks import decode_rows as decode_rows_twin
 from myna.kernels.linear import linear_bf16
+from myna.kernels.tiles import ROW_KINDS, TILE_ROWS, tiled_rows
 
 SLAB_BYTES = 4 << 20
 FLOAT_KINDS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
@@ -43,6 +44,7 @@ class PackedWeight:
 
     def __post_init__(self) -> None:
         row_bytes = FORMATS[self.kind].row_bytes(self.shape[-1])
+        assert self.kind not in ROW_KINDS or self.shape[-2] % TILE_ROWS == 0, self.shape
         assert tuple(self.data.shape) == (*self.shape[:-1], row_bytes), (
             self.data.shape,
             self.shape,
@@ -59,7 +61,8 @@ class PackedWeight:
         return self.data.numel()
 
     def rows(self, start: int, stop: int) -> PackedWeight:
-        """Give a range of rows, without a copy."""
+        """Give a range of rows, without a copy; in tiled formats, of whole tiles."""
+        assert self.kind not in ROW_KINDS or start % TILE_ROWS == 0, (self.kind, start)
         data = self.data[..., start:stop, :]
         return replace(
             self, data=data, shape=(*self.shape[:-2], *data.shape[-2:-1], self.shape[-1])
@@ -71,10 +74,38 @@ class PackedWeight:
 
 
 @dataclass(frozen=True, eq=False)
-class PackedRows:
-    """Hold packed matrices of different formats, one above the other, as if they were one."""
+class PackedStack:
+    """Hold packed matrices that lie apart, such as the experts' of a file, as a stack."""
 
-    parts: tuple[PackedWeight, ...]
+    matrices: tuple[PackedWeight, ...]
+
+    def __post_init__(self) -> None:
+        assert len({(matrix.kind, matrix.shape) for matrix in self.matrices}) == 1
+
+    def __getitem__(self, expert: int) -> PackedWeight:
+        """Give one matrix."""
+        return self.matrices[expert]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Give the (experts, rows, columns)."""
+        return (len(self.matrices), *self.matrices[0].shape)
+
+    @property
+    def num_bytes(self) -> int:
+        """Count the bytes it keeps."""
+        return sum(matrix.num_bytes for matrix in self.matrices)
+
+    def to(self, device: torch.device | str) -> PackedStack:
+        """Move it to a device."""
+        return PackedStack(tuple(matrix.to(device) for matrix in self.matrices))
+
+
+@dataclass(frozen=True, eq=False)
+class PackedRows:
+    """Hold packed matrices, or stacks, one above the other, as if they were one."""
+
+    parts: tuple[PackedWeight | PackedStack, ...]
 
     def __post_init__(self) -> None:
         outer = {(*part.shape[:-2], part.shape[-1]) for part in self.parts}
@@ -83,6 +114,18 @@ class PackedRows:
     def __getitem__(self, expert: int) -> PackedRows:
         """Give one matrix of a stack, without a copy."""
         return PackedRows(tuple(part[expert] for part in self.parts))
+
+    def split(self, row: int) -> tuple[Packed, Packed]:
+        """Cut before a row at which a part begins, without a copy."""
+        for count in range(1, len(self.parts)):
+            upper, lower = PackedRows(self.parts[:count]), PackedRows(self.parts[count:])
+            if upper.shape[-2] == row:
+                return upper.whole(), lower.whole()
+        raise AssertionError(f"no part begins at row {row} of {self.shape}")
+
+    def whole(self) -> Packed:
+        """Give the only part if there is but one."""
+        return self.parts[0] if len(self.parts) == 1 else self
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -100,8 +143,8 @@ class PackedRows:
         return PackedRows(tuple(part.to(device) for part in self.parts))
 
 
-Packed = PackedWeight | PackedRows
-Weight = Tensor | PackedWeight | PackedRows
+Packed = PackedWeight | PackedRows | PackedStack
+Weight = Tensor | Packed
 
 
 def linear(x: Tensor, weight: Weight, bias: Tensor | None = None) -> Tensor:
@@ -123,8 +166,9 @@ def linear(x: Tensor, weight: Weight, bias: Tensor | None = None) -> Tensor:
     for part in _parts(weight):
         stop = start + part.shape[-2]
         part_bias = None if bias is None else bias[start:stop]
-        few = fused.packed_linear(x, part.kind, part.data, bias=part_bias)
-        out[..., start:stop] = _slab_linear(x, part, part_bias) if few is None else few
+        target = out[..., start:stop]
+        if fused.packed_linear(x, part.kind, part.data, bias=part_bias, out=target) is None:
+            target.copy_(_slab_linear(x, part, part_bias))
         start = stop
     return out
 
@@ -152,12 +196,26 @@ def embedding(ids: Tensor, weight: Weight, dtype: torch.dtype) -> Tensor:
     if isinstance(weight, Tensor):
         return F.embedding(ids, weight).to(dtype)
     assert isinstance(weight, PackedWeight), "an embedding is one matrix"
+    if weight.kind in ROW_KINDS:
+        rows = tiled_rows(weight.data, ids, FORMATS[weight.kind].num_bytes)
+        return decode_rows(ROW_KINDS[weight.kind], rows, dtype)
     return decode_rows(weight.kind, weight.data[ids], dtype)
+
+
+def device_of(weight: Packed) -> torch.device:
+    """Tell where a packed matrix, or stack, lives."""
+    match weight:
+        case PackedRows():
+            return device_of(weight.parts[0])
+        case PackedStack():
+            return device_of(weight.matrices[0])
+        case PackedWeight():
+            return weight.data.device
 
 
 def dequantize(weight: Packed, dtype: torch.dtype) -> Tensor:
     """Write a packed matrix, or stack, out as floats of its shape."""
-    out = torch.empty(weight.shape, dtype=dtype, device=_parts(weight)[0].data.device)
+    out = torch.empty(weight.shape, dtype=dtype, device=device_of(weight))
     dequantize_into(weight, out)
     return out
 
@@ -189,43 +247,46 @@ def permute_rows(weight: Weight, order: Tensor) -> Weight:
     return replace(weight, data=weight.data[order])
 
 
-def concat_rows(parts: Sequence[Tensor | PackedWeight]) -> Packed:
-    """Set packed matrices (or stacks) one above the other; plain ones are packed as they are."""
-    packed = [_as_packed(part) for part in parts]
-    if len({part.kind for part in packed}) > 1:
-        return PackedRows(tuple(packed))
-    if len(packed) == 1:
-        return packed[0]
-    first = packed[0]
-    data = torch.cat([part.data for part in packed], dim=-2)
-    return PackedWeight(
-        first.kind, data, None, (*first.shape[:-2], data.shape[-2], first.shape[-1])
-    )
+def concat_rows(parts: Sequence[Tensor | PackedWeight | PackedStack]) -> Packed:
+    """Set packed matrices (or stacks) one above the other, without a copy.
+
+    Plain ones are packed as they are.
+    """
+    return PackedRows(tuple(_as_packed(part) for part in parts)).whole()
 
 
-def stack_experts(experts: Sequence[Tensor | PackedWeight]) -> PackedWeight:
-    """Make a stack of matrices of one format, packed or to be packed as they are."""
-    packed = [_as_packed(expert) for expert in experts]
+def stack_experts(experts: Sequence[Tensor | PackedWeight]) -> PackedWeight | PackedStack:
+    """Make a stack of matrices of one format, without a copy.
+
+    Plain ones are packed as they are; a stack that is one already stays what it is.
+    """
+    packed = [expert for expert in map(_as_packed, experts) if isinstance(expert, PackedWeight)]
     first = packed[0]
     assert all(expert.kind == first.kind for expert in packed), "experts differ in format"
-    data = torch.stack([expert.data for expert in packed])
-    return PackedWeight(first.kind, data, None, (len(experts), *first.shape))
+    if len(packed) == 1:
+        return replace(first, data=first.data.unsqueeze(0), shape=(1, *first.shape))
+    return PackedStack(tuple(packed))
 
 
-def _as_packed(weight: Tensor | PackedWeight) -> PackedWeight:
-    if isinstance(weight, PackedWeight):
+def _as_packed(weight: Tensor | PackedWeight | PackedStack) -> PackedWeight | PackedStack:
+    if not isinstance(weight, Tensor):
         return weight
     data = weight.contiguous().view(torch.uint8)
     return PackedWeight(FLOAT_KINDS[weight.dtype], data, None, tuple(weight.shape))
 
 
 def _parts(weight: Packed) -> tuple[PackedWeight, ...]:
-    return weight.parts if isinstance(weight, PackedRows) else (weight,)
+    """List the matrices, one above the other, of what is no stack."""
+    parts = weight.parts if isinstance(weight, PackedRows) else (weight,)
+    found = tuple(part for part in parts if isinstance(part, PackedWeight))
+    assert len(found) == len(parts), weight.shape
+    return found
 
 
 def _slabs(weight: PackedWeight) -> Iterator[PackedWeight]:
     """Cut a matrix into ranges of rows whose floats stay below the slab's size."""
     num_rows, num_columns = weight.shape
     step = max(1, SLAB_BYTES // (4 * num_columns))
+    step = -(-step // TILE_ROWS) * TILE_ROWS  # whole tiles, where there are any
     for start in range(0, num_rows, step):
         yield weight.rows(start, min(num_rows, start + step))

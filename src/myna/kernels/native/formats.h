@@ -183,6 +183,17 @@ struct Q6_K {
   }
 };
 
+// Plain numbers, in blocks of as many as the smallest formats have.
+template <class T>
+struct Plain {
+  static constexpr int kValues = 32, kBytes = 32 * sizeof(T);
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const T* from = reinterpret_cast<const T*>(block);
+    use(0, load_floats(from), load_floats(from + kLanes));
+  }
+};
+
 // Call USE(Format) for the format of this number; the Python side counts in the same order.
 #define MYNA_WITH_FORMAT(format, USE) \
   switch (format) {                   \
@@ -196,6 +207,8 @@ struct Q6_K {
     case 7: return USE(Q4_K);         \
     case 8: return USE(Q5_K);         \
     case 9: return USE(Q6_K);         \
+    case kBfloat16: return USE(Plain<Bfloat16>); \
+    case kFloat32: return USE(Plain<float>);     \
   }
 
 }  // namespace

@@ -15,6 +15,19 @@ struct Bfloat16 {
 // A floating-point tensor's element type, as the Python side names it.
 enum class Dtype : int32_t { float32 = 0, bfloat16 = 1 };
 
+// Formats of matrices beside GGUF's, which formats.h counts from 0 to 9.
+constexpr int64_t kBfloat16 = 10, kFloat32 = 11;
+// Sixteen rows of Q4_0 or Q8_0 together: first the scales, then the steps, four columns of each row at a time.
+constexpr int64_t kTiledQ4 = 12, kTiledQ8 = 13;
+constexpr int64_t kTileRows = 16;
+
+struct Matrix {
+  const uint8_t* data;
+  int64_t rows, columns;
+  int64_t format;
+  int64_t is_rounded;  // whether rows of x are rounded to 8 bits before they are multiplied
+};
+
 struct LinearBf16 {
   const Bfloat16* x;     // (M, K)
   const Bfloat16* w;     // (N, K)
@@ -40,21 +53,83 @@ struct PagedAttention {
 constexpr int64_t kSplitTokens = 256;
 
 struct PackedLinear {
-  const float* x;    // (M, K)
-  const uint8_t* w;  // (N, row bytes), blocks of `format`
-  const void* bias;  // (N,) of `dtype`, or null
-  void* out;         // (M, N)
-  int64_t m, n, k;
-  int32_t format;
-  Dtype dtype;       // of bias and out
+  const void* x;        // (M, K)
+  Matrix w;             // (N, K)
+  const void* bias;     // (N,), or null
+  void* out;            // (M, out_stride), of which the first N of a row are written
+  uint8_t* scratch;     // x, as its panels or as floats: see scratch_bytes
+  int64_t m, out_stride;
+  Dtype dtype;          // of x, bias and out
+};
+
+// A gated network: down(silu(gate x) * up x).
+struct Network {
+  Matrix gate, up;  // (F, D)
+  Matrix down;      // (D, F)
+};
+
+// Many networks, of which each row of x goes through a few, or one through which all rows go.
+struct FeedForward {
+  const void* x;            // (N, D) of `dtype`
+  const Network* networks;  // (X,)
+  const int64_t* chosen;    // (N, num_chosen), which networks
+  const void* shares;       // (N, num_chosen) of `dtype`, what each result is multiplied by
+  void* out;                // (N, D) of `dtype`
+  uint8_t* scratch;
+  int64_t n, num_networks, num_chosen;
+  Dtype dtype;
+};
+
+// A pre-norm block of a decoder. Vectors are float32; a null pointer or a matrix of no rows means that there is none.
+struct Block {
+  const float* input_norm;         // (D,)
+  Matrix qkv[3];                   // (H + 2 * G) * K rows together
+  const float* qkv_bias;
+  const float* q_norm;             // (K,)
+  const float* k_norm;
+  Matrix attention_out;            // (D, H * K)
+  const float* attention_out_bias;
+  const float* feed_forward_norm;  // (D,)
+  Matrix router;                   // (X, D)
+  const Network* networks;         // one, or X where there is a router
+  const Network* shared_network;   // beside the experts, for every token, weighted by sigmoid(shared_gate x)
+  Matrix shared_gate;              // (1, D)
+  void* keys;                      // (num_blocks, block_tokens, G, K)
+  void* values;
+  int64_t num_chosen, renormalise;
+};
+
+// One token of each of B requests goes through blocks, one after another.
+struct DecodeStack {
+  float* x;                 // (B, D), replaced by the residual stream after the last block
+  const Block* blocks;
+  const float* cos;         // (B, K)
+  const float* sin;         // (B, K), the first half negated
+  const int32_t* tables;    // as of PagedAttention
+  const int32_t* lengths;
+  uint8_t* scratch;
+  int64_t num_blocks, b, d, g, r, k, block_tokens, table_width, num_splits;
+  int64_t max_hidden;       // the widest F
+  int64_t max_chosen;       // the most networks of a token, shared ones included
+  int64_t max_experts;
+  float eps, scale;
+  Dtype cache_dtype;
 };
 
 struct Decode {
   const uint8_t* blocks;
   void* out;
   int64_t num_blocks;
+  int64_t row_blocks;  // in a row; read where rows are tiled
   int32_t format;
   Dtype dtype;       // of out
+};
+
+struct BlockScales {
+  const float* values;      // (num_blocks, 32)
+  const float* importance;  // (row_blocks, 32), what squared errors in each column weigh, or null
+  float* scales;            // (num_blocks,)
+  int64_t num_blocks, row_blocks;
 };
 
 // Declare or define NAME at the level that this file is compiled for.

@@ -1,56 +1,63 @@
-// out = x w^T + bias for a few rows of x and a matrix in GGUF blocks, decoded in registers and never written out.
-//
-// As in linear.cpp, a row of `out` does not depend on the rows beside it. Sums are in float32.
-#include "formats.h"
+// out = x w^T + bias, the matrix in blocks that are decoded in registers and never written out.
+#include "products.h"
 
 namespace myna {
 namespace {
 
-constexpr int64_t kAheadBytes = 1024;
-constexpr int64_t kChunkBytes = 32 << 10;
+constexpr int64_t kChunkBytes = 64 << 10;  // weights that a thread takes at a time
 
-// Multiply one packed row with `count` rows of x, at most kM. What is missing repeats the last row and is dropped:
-// decoding costs more than a few products too many.
-template <class Format, class T, int kM>
-inline void dot(const PackedLinear& a, int64_t row, int64_t begin, int64_t count) {
-  const int64_t num_blocks = a.k / Format::kValues;
-  const uint8_t* block = a.w + row * num_blocks * Format::kBytes;
-  const float* x[kM];
-  for (int m = 0; m < kM; m++) x[m] = a.x + (begin + (m < count ? m : count - 1)) * a.k;
-  Floats totals[2][kM] = {};  // two of each, so that one sum need not wait for the other
-  for (int64_t b = 0; b < num_blocks; b++, block += Format::kBytes) {
-    const int64_t k = b * Format::kValues;
-    __builtin_prefetch(block + kAheadBytes, 0, 0);
-    Format::each(block, [&](int pair, Floats first, Floats second) MYNA_ALWAYS_INLINE {
-      for (int m = 0; m < kM; m++) {
-        const float* at = x[m] + k + pair * 2 * kLanes;
-        totals[0][m] += first * load_floats(at);
-        totals[1][m] += second * load_floats(at + kLanes);
-      }
-    });
-  }
-  for (int64_t m = 0; m < count; m++) {
-    float value = sum(totals[0][m] + totals[1][m]);
-    if (a.bias) value += to_float(static_cast<const T*>(a.bias)[row]);
-    static_cast<T*>(a.out)[(begin + m) * a.n + row] = round_to(value, T{});
+inline int64_t bytes_of_tile(const Matrix& w) {
+  return kTileRows * w.columns * (w.format == kTiledQ4 || w.format == 0 ? 18 : 34) / kBlock;
+}
+
+// Bring every row of x into the form that the matrix multiplies.
+template <class T>
+void prepare(const PackedLinear& a) {
+  const T* x = static_cast<const T*>(a.x);
+  const int64_t k = a.w.columns;
+#pragma omp for schedule(static)
+  for (int64_t m = 0; m < a.m; m++) {
+    const int64_t first = m / kPanelRows * kPanelRows;
+    if (a.w.is_rounded) {
+      round_row(x + m * k, k, a.scratch + panel_bytes(first, k), rows_of_panel(a.m, first), m - first);
+    } else {
+      float* to = reinterpret_cast<float*>(a.scratch) + m * k;
+      for (int64_t i = 0; i < k; i += kLanes) store(to + i, load_floats(x + m * k + i));
+    }
   }
 }
 
-template <class Format, class T>
-void multiply(const PackedLinear& a, int num_threads) {
-  const int64_t chunk = kChunkBytes / (a.k / Format::kValues * Format::kBytes) + 1;
-  const int64_t num_chunks = (a.n + chunk - 1) / chunk;
+template <class T>
+void multiply_tile(const PackedLinear& a, int64_t tile, int64_t first) {
+  const int64_t k = a.w.columns;
+  const Rows rows = {reinterpret_cast<const float*>(a.scratch) + first * k, a.scratch + panel_bytes(first, k),
+                     rows_of_panel(a.m, first), k};
+  const int64_t row = tile * kTileRows, left = a.w.rows - row, count = left < kTileRows ? left : kTileRows;
+  const T* bias = static_cast<const T*>(a.bias);
+  const Floats offset = !bias ? Floats{} : count == kTileRows ? load_floats(bias + row) : load_floats(bias + row, count);
+  Floats sums[kPanelRows] = {};
+  multiply(a.w, tile, rows, sums);
+  for (int64_t m = 0; m < rows.count; m++) {
+    T values[kTileRows];
+    store(values, sums[m] + offset);
+    memcpy(static_cast<T*>(a.out) + (first + m) * a.out_stride + row, values, size_t(count) * sizeof(T));
+  }
+}
+
+template <class T>
+void run(const PackedLinear& a, int num_threads) {
+  const int64_t num_tiles = tiles_of(a.w);
+  const int64_t chunk = kChunkBytes / bytes_of_tile(a.w) + 1;
+  const int64_t num_chunks = (num_tiles + chunk - 1) / chunk;
   if (num_threads > num_chunks) num_threads = int(num_chunks);
-#pragma omp parallel for schedule(dynamic) num_threads(num_threads) if (num_threads > 1)
-  for (int64_t c = 0; c < num_chunks; c++) {
-    const int64_t end = (c + 1) * chunk < a.n ? (c + 1) * chunk : a.n;
-    for (int64_t row = c * chunk; row < end; row++) {
-      int64_t m = 0;
-      for (; m + 4 <= a.m; m += 4) dot<Format, T, 4>(a, row, m, 4);
-      const int64_t left = a.m - m;
-      if (left == 3) dot<Format, T, 4>(a, row, m, left);
-      if (left == 2) dot<Format, T, 2>(a, row, m, left);
-      if (left == 1) dot<Format, T, 1>(a, row, m, left);
+#pragma omp parallel num_threads(num_threads) if (num_threads > 1)
+  {
+    prepare<T>(a);
+#pragma omp for schedule(dynamic)
+    for (int64_t c = 0; c < num_chunks; c++) {
+      const int64_t end = (c + 1) * chunk < num_tiles ? (c + 1) * chunk : num_tiles;
+      for (int64_t first = 0; first < a.m; first += kPanelRows)
+        for (int64_t tile = c * chunk; tile < end; tile++) multiply_tile<T>(a, tile, first);
     }
   }
 }
@@ -58,9 +65,10 @@ void multiply(const PackedLinear& a, int num_threads) {
 }  // namespace
 
 void MYNA_AT_LEVEL(packed_linear)(const PackedLinear& a, int num_threads) {
-#define MYNA_USE(Format) \
-  a.dtype == Dtype::bfloat16 ? multiply<Format, Bfloat16>(a, num_threads) : multiply<Format, float>(a, num_threads)
-  MYNA_WITH_FORMAT(a.format, MYNA_USE)
+  if (a.dtype == Dtype::bfloat16)
+    run<Bfloat16>(a, num_threads);
+  else
+    run<float>(a, num_threads);
 }
 
 }  // namespace myna

@@ -58,6 +58,15 @@ inline Ints widen(Bytes values) {
 #endif
 }
 
+// Keep the low byte of each lane.
+inline Bytes narrow(Ints values) {
+#if defined(__AVX512F__)
+  return (Bytes)_mm512_cvtepi32_epi8((__m512i)values);
+#else
+  return __builtin_convertvector(values, Bytes);
+#endif
+}
+
 inline Halves narrow(Words values) {
 #if defined(__AVX512F__)
   return (Halves)_mm512_cvtepi32_epi16((__m512i)values);
@@ -80,6 +89,21 @@ inline Floats load_floats(const T* from, int64_t count) {
   T padded[kLanes] = {};
   memcpy(padded, from, size_t(count) * sizeof(T));
   return load_floats(padded);
+}
+
+// a * b + c, rounded once where the machine can.
+inline Floats multiply_add(Floats a, Floats b, Floats c) {
+#if defined(__AVX512F__)
+  return (Floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+  const __m256* x = reinterpret_cast<const __m256*>(&a);
+  const __m256* y = reinterpret_cast<const __m256*>(&b);
+  const __m256* z = reinterpret_cast<const __m256*>(&c);
+  const __m256 halves[2] = {_mm256_fmadd_ps(x[0], y[0], z[0]), _mm256_fmadd_ps(x[1], y[1], z[1])};
+  return load<Floats>(halves);
+#else
+  return a * b + c;
+#endif
 }
 
 // e^x for x <= 0, within 2 units in the last place; 0 below the smallest normal number; a NaN stays one.

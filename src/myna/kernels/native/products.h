@@ -1,0 +1,26 @@
+// A tile of a matrix, sixteen rows, times a few rows of x: what every product with a quantized matrix is made of.
+#pragma once
+#include "rounding.h"
+
+namespace myna {
+
+// Rows of x in both forms; a matrix reads the one that it wants, the other may be missing.
+struct Rows {
+  const float* values;   // (count, k)
+  const uint8_t* panel;  // of `count` rows, at most kPanelRows
+  int64_t count, k;
+};
+
+// Multiply rows 16 * tile and following with rows of x: out[m] is row m's sixteen numbers, fewer at the matrix's end.
+void MYNA_AT_LEVEL(multiply)(const Matrix& w, int64_t tile, const Rows& x, Floats* out);
+
+namespace {
+
+inline void multiply(const Matrix& w, int64_t tile, const Rows& x, Floats* out) {
+  MYNA_AT_LEVEL(multiply)(w, tile, x, out);
+}
+
+inline int64_t tiles_of(const Matrix& w) { return (w.rows + kTileRows - 1) / kTileRows; }
+
+}  // namespace
+}  // namespace myna

@@ -1,0 +1,82 @@
+// Rows of activations, rounded to 8 bits in blocks of 32 with a scale each.
+//
+// Up to kPanelRows rows make a panel. Its bytes are records, one for each block of columns: 32 steps of each row, then
+// a scale for each row, then the sum of each row's steps. So one address is all that a product has to keep.
+// A file that includes this one is compiled without contraction, since the twin rounds products by themselves.
+#pragma once
+#include "vectors.h"
+
+namespace myna {
+namespace {
+
+constexpr int64_t kBlock = 32;
+constexpr int64_t kRowBytes = kBlock + 8;  // of one row in one record
+constexpr int kPanelRows = 8;
+constexpr float kMaxStep = 127;
+constexpr float kNothing = 1e-30f;  // blocks whose values are all smaller count as zeros
+
+inline int64_t panel_bytes(int64_t rows, int64_t k) { return rows * (k / kBlock) * kRowBytes; }
+
+// The largest lane, as integers.
+inline int32_t largest(Ints values) {
+  typedef int32_t Eight __attribute__((vector_size(32)));
+  const char* bytes = reinterpret_cast<const char*>(&values);
+  const Eight a = load<Eight>(bytes), b = load<Eight>(bytes + 32);
+  const Eight eight = a > b ? a : b;
+  int32_t most = eight[0];
+  for (int i = 1; i < 8; i++) most = eight[i] > most ? eight[i] : most;
+  return most;
+}
+
+inline int32_t sum(Ints values) {
+  typedef int32_t Eight __attribute__((vector_size(32)));
+  const char* bytes = reinterpret_cast<const char*>(&values);
+  const Eight eight = load<Eight>(bytes) + load<Eight>(bytes + 32);
+  return (eight[0] + eight[1] + eight[2] + eight[3]) + (eight[4] + eight[5] + eight[6] + eight[7]);
+}
+
+// To the nearest integer, ties to even.
+inline Ints nearest(Floats values) {
+#if defined(__AVX512F__)
+  return (Ints)_mm512_cvtps_epi32((__m512)values);
+#else
+  const Floats magic = Floats{} + 12582912.0f;  // 1.5 * 2^23: numbers beside it are integers
+  return (Ints)(values + magic) - (Ints)magic;
+#endif
+}
+
+struct Record {
+  int8_t* at;      // where the record begins
+  int64_t rows;    // of its panel
+  int8_t* steps(int64_t row) const { return at + row * kBlock; }
+  float* scale(int64_t row) const { return reinterpret_cast<float*>(at + rows * kBlock) + row; }
+  int32_t* total(int64_t row) const { return reinterpret_cast<int32_t*>(at + rows * (kBlock + 4)) + row; }
+};
+
+// Round one block of one row. Where a value is not a number, neither is the scale.
+inline void round_block(Floats first, Floats second, const Record& record, int64_t row) {
+  const Ints a = (Ints)first & 0x7fffffff, b = (Ints)second & 0x7fffffff;  // order as their magnitudes do
+  const int32_t bits = largest(a > b ? a : b);
+  const float peak = load<float>(&bits);
+  const float inverse = peak < kNothing ? 0 : kMaxStep / peak;
+  const Ints low = nearest(first * inverse), high = nearest(second * inverse);
+  const Bytes steps[2] = {narrow(low), narrow(high)};
+  memcpy(record.steps(row), steps, sizeof steps);
+  *record.scale(row) = peak / kMaxStep;
+  *record.total(row) = sum(low + high);
+}
+
+// Round a row of k values into its place in a panel of `rows` rows.
+template <class T>
+inline void round_row(const T* values, int64_t k, uint8_t* panel, int64_t rows, int64_t row) {
+  for (int64_t b = 0; b < k / kBlock; b++) {
+    const Record record = {reinterpret_cast<int8_t*>(panel) + b * rows * kRowBytes, rows};
+    round_block(load_floats(values + b * kBlock), load_floats(values + b * kBlock + kLanes), record, row);
+  }
+}
+
+// Rows of the panel that begins with row `first` of m; the last panel may be lower than the others.
+inline int64_t rows_of_panel(int64_t m, int64_t first) { return m - first < kPanelRows ? m - first : kPanelRows; }
+
+}  // namespace
+}  // namespace myna

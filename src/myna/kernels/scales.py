@@ -1,0 +1,78 @@
+"""The scale of each block of 4-bit steps that makes the error least.
+
+A block's largest value need not land on the last step: over a range of places where it may land,
+the values are rounded to steps, the best scale for these steps follows by least squares, and the
+one with the least squared error of all is kept.
+
+Not here: steps and bytes (weights.quantize).
+Source: `make_qx_quants` of ggml's `ggml-quants.c`.
+Differs: squared errors weigh the same unless callers weigh columns; both signs are tried.
+
+Axis letter of this file: P blocks.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from myna.kernels.native import is_plain, native
+
+BLOCK_VALUES = 32
+MIN_STEP, MAX_STEP = -8, 7  # what 4 bits spell
+# Where a block's largest value may land, in steps: the other end is reached by a negative scale.
+LANDINGS = (-8.0, -9.0, -8.5, -7.5, -7.0, 7.0, 7.5, 8.0)
+
+
+def block_scales(values: Tensor, importance: Tensor | None = None) -> Tensor:
+    """Find the best scales.
+
+    Args:
+        values: (P, 32) float32, whole rows one after another.
+        importance: (columns,) float32, what a squared error in each column weighs; `None` weighs
+            all alike.
+
+    Returns:
+        (P,) float32.
+    """
+    kernels = native()
+    plain = [values] if importance is None else [values, importance]
+    if kernels is None or not all(map(is_plain, plain)):
+        return block_scales_twin(values, importance)
+    scales = torch.empty(len(values))
+    kernels.block_scales(
+        kernels.level,
+        torch.get_num_threads(),
+        values.data_ptr(),
+        None if importance is None else importance.data_ptr(),
+        scales.data_ptr(),
+        len(values),
+        1 if importance is None else importance.numel() // BLOCK_VALUES,
+    )
+    return scales
+
+
+def block_scales_twin(values: Tensor, importance: Tensor | None = None) -> Tensor:
+    """Compute the same with torch's own operations."""
+    weights = torch.ones(1, BLOCK_VALUES)
+    if importance is not None:
+        rows = importance.view(-1, BLOCK_VALUES)
+        weights = rows.repeat(len(values) // len(rows), 1)
+    largest = values.gather(1, values.abs().argmax(1, keepdim=True))  # (P, 1), with its sign
+    best = torch.zeros_like(largest)
+    most = torch.full_like(largest, -1.0)
+    for landing in LANDINGS:
+        steps = steps_of(values, largest / landing)
+        dot = (weights * values * steps).sum(1, keepdim=True)
+        square = (weights * steps.square()).sum(1, keepdim=True)
+        gain = torch.where(square > 0, dot * dot / square, 0.0)  # by how much it lowers the error
+        is_better = gain > most
+        best = torch.where(is_better, torch.where(square > 0, dot / square, 0.0), best)
+        most = torch.where(is_better, gain, most)
+    return best.squeeze(1)
+
+
+def steps_of(values: Tensor, scale: Tensor, low: int = MIN_STEP, high: int = MAX_STEP) -> Tensor:
+    """Round values to steps of a scale; where it is zero there is one step, zero."""
+    inverse = torch.where(scale == 0, 0.0, 1 / scale)
+    return (values * inverse).round_().clamp_(low, high)
