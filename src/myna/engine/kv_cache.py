@@ -16,7 +16,7 @@ from torch.nn import functional
 from myna.engine.batch import AttentionPlan, Span
 from myna.engine.protocols import Decoder
 from myna.kernels.attention import paged_attention
-from myna.layers.cache import LayerCache
+from myna.layers.cache import LayerCache, LayerPages
 
 
 def kv_bytes_per_token(decoder: Decoder) -> int:
@@ -53,6 +53,14 @@ class _Layer:
         self._keys = keys  # (blocks, tokens_per_block, G, K)
         self._values = values
         self._plan = plan
+
+    @property
+    def pages(self) -> LayerPages | None:
+        """Give the memory itself where all sequences bring one token; see `PagedCache`."""
+        plan = self._plan
+        if plan.spans:
+            return None
+        return LayerPages(self._keys, self._values, plan.block_tables, plan.lengths)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Store k and v, then attend; see `LayerCache`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -133,3 +133,34 @@ class LayerCache(Protocol):
             (N, H, K): softmax(q k^T / sqrt(K)) v, of q's dtype.
         """
         ...
+
+
+@runtime_checkable
+class PagedCache(Protocol):
+    """Keep keys and values in blocks; a `LayerCache` that can hand out the memory itself."""
+
+    @property
+    def pages(self) -> LayerPages | None:
+        """Give the memory if every request of the batch brings one token, else `None`.
+
+        Whoever takes it, and does not call `attend`, must write each request's new key and value at
+        its last position.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LayerPages:
+    """Hold one layer's keys and values, and where each request's are.
+
+    Attributes:
+        keys: (num_blocks, block_tokens, G, K).
+        values: the same.
+        block_tables: (B, table_width) int32, each request's blocks in order.
+        lengths: (B,) int32, positions of each, the new one included.
+    """
+
+    keys: Tensor
+    values: Tensor
+    block_tables: Tensor
+    lengths: Tensor

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from myna.kernels import packed
+from myna.kernels.stack import DecodeStack
 from myna.layers.cache import LayerCache, PackedBatch
 from myna.layers.embedding import Embedding
+from myna.layers.fused import fuse, run_fused
 from myna.layers.linear import Linear
 from myna.layers.norm import RmsNorm
 from myna.layers.rope import Rope, RopeConfig, RopeTable
@@ -71,6 +73,7 @@ class TextDecoder(nn.Module):
         self.vocab_size = vocab_size
         self.num_kv_heads = num_kv_heads
         self.head_width = head_width
+        self.stack: DecodeStack | None = None
 
     @property
     def num_layers(self) -> int:
@@ -82,13 +85,22 @@ class TextDecoder(nn.Module):
         """Give the dtype of activations; norms are never packed, so theirs is it."""
         return self.norm.weight.dtype
 
+    def fuse(self) -> None:
+        """Run steps of single tokens as one call from now on, where the compiled kernels can.
+
+        The weights must stay where they are.
+        """
+        self.stack = fuse(self.layers)
+
     def forward(self, batch: PackedBatch, caches: Sequence[LayerCache]) -> Tensor:
         """Run the layers; returns (N, D), after the final norm."""
         rope = self.rope_table.at(batch.positions, self.dtype)
         x = self.embed_tokens(batch.token_ids, self.dtype)  # (N, D)
-        for layer, cache in zip(self.layers, caches, strict=True):
-            x = layer(x, rope, cache)
-        out: Tensor = self.norm(x)
+        done = run_fused(self.stack, x, rope, caches)
+        if done is None:
+            for layer, cache in zip(self.layers, caches, strict=True):
+                x = layer(x, rope, cache)
+        out: Tensor = self.norm(x if done is None else done)
         return out
 
     def logits(self, hidden: Tensor) -> Tensor:

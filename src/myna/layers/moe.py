@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from myna.kernels import packed
+from myna.kernels.experts import Networks, bind, feed_forward
 from myna.kernels.packed import Packed, Weight
 from myna.layers.linear import Linear
 
@@ -33,11 +34,28 @@ class Experts(nn.Module):
         self.gate_up_proj = nn.Parameter(gate_up, requires_grad=False)
         self.down_proj = nn.Parameter(down, requires_grad=False)
         self.num_experts = num_experts
+        self._networks: dict[torch.dtype, Networks | None] = {}
 
     def set_packed(self, name: str, weight: Packed) -> None:
         """Keep parameter `name` as packed blocks from now on."""
         delattr(self, name)
         setattr(self, name, weight)
+        self._networks.clear()
+
+    def networks(self, dtype: torch.dtype) -> Networks | None:
+        """Describe the experts to the compiled kernels; `None` where these cannot serve.
+
+        Args:
+            dtype: of the activations.
+        """
+        if dtype not in self._networks:
+            experts = range(self.num_experts)
+            self._networks[dtype] = bind(
+                [self.gate_up_proj[expert] for expert in experts],
+                [self.down_proj[expert] for expert in experts],
+                dtype,
+            )
+        return self._networks[dtype]
 
     def forward(self, x: Tensor, experts: Tensor, shares: Tensor) -> Tensor:
         """Sum each token's experts, each weighted by its share.
@@ -50,6 +68,12 @@ class Experts(nn.Module):
         Returns:
             (N, D); a token's experts are added in ascending order, whatever else is in the batch.
         """
+        is_packed = not isinstance(self.gate_up_proj, Tensor)
+        networks = self.networks(x.dtype) if is_packed else None
+        if networks is not None:
+            fused = feed_forward(x, networks, experts, shares)
+            if fused is not None:
+                return fused
         out = torch.zeros_like(x)
         by_expert = experts.flatten().argsort(stable=True)  # (N*k,)
         counts = experts.flatten().bincount(minlength=self.num_experts).tolist()

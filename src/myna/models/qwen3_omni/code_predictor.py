@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from myna.kernels import packed
+from myna.kernels.packed import Packed, Weight
 from myna.layers.decoder import DecoderLayer
 from myna.layers.mlp import GatedMlp
 from myna.layers.norm import RmsNorm
@@ -65,7 +66,15 @@ class FrameCache:
 
 
 class CodePredictor(nn.Module):
-    """Predict codes 1 to Q-1 of a frame, for B streams at once."""
+    """Predict codes 1 to Q-1 of a frame, for B streams at once.
+
+    Attributes:
+        codec_embedding: (Q-1, V, D), packed or not.
+        lm_head: the same.
+    """
+
+    codec_embedding: Weight
+    lm_head: Weight
 
     def __init__(self, config: CodePredictorConfig) -> None:
         super().__init__()
@@ -84,6 +93,11 @@ class CodePredictor(nn.Module):
         self.norm = RmsNorm(config.width, eps=config.norm_eps)
         self.lm_head = nn.Parameter(torch.empty(shape), requires_grad=False)
         self.rope_table = RopeTable(config.rope, config.head_width)
+
+    def set_packed(self, name: str, weight: Packed) -> None:
+        """Keep parameter `name` as packed blocks from now on."""
+        delattr(self, name)
+        setattr(self, name, weight)
 
     def forward(self, hidden: Tensor, first: Tensor, points: Tensor | None = None) -> Tensor:
         """Choose the codes of one frame.
@@ -108,7 +122,7 @@ class CodePredictor(nn.Module):
         codes: list[Tensor] = []
         for book in range(num_codebooks - 1):
             if codes:
-                x = functional.embedding(codes[-1], self.codec_embedding[book - 1])  # (B, D)
+                x = packed.embedding(codes[-1], self.codec_embedding[book - 1], x.dtype)  # (B, D)
                 place = slice(book + 1, book + 2)
                 rope = Rope(turns.cos[place], turns.sin[place])
             logits = self.step(x, rope, caches, book=book)
@@ -124,6 +138,11 @@ class CodePredictor(nn.Module):
 
     def embed(self, codes: Tensor) -> Tensor:
         """Sum the embeddings of codes 1 to Q-1: (B, Q-1) -> (B, D)."""
+        dtype = self.norm.weight.dtype
+        if not isinstance(self.codec_embedding, Tensor):
+            tables = (self.codec_embedding[book] for book in range(codes.shape[1]))
+            rows = [packed.embedding(codes[:, i], table, dtype) for i, table in enumerate(tables)]
+            return torch.stack(rows, 1).sum(1)
         num_books, vocab_size, width = self.codec_embedding.shape
         rows = codes + torch.arange(num_books, device=codes.device) * vocab_size
         return functional.embedding(rows, self.codec_embedding.view(-1, width)).sum(1)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from myna.layers.cache import LayerCache, PackedBatch
 from myna.layers.decoder import DecoderLayer, TextDecoder
+from myna.layers.fused import run_fused
 from myna.layers.linear import Linear
 from myna.layers.mlp import GatedMlp
 from myna.layers.moe import SparseMoe
@@ -72,6 +73,10 @@ class OmniDecoder(TextDecoder):
         """Run the layers; returns (N, D), after the final norm. Writes to the batch's taps."""
         rope = self.rope_table.at(batch.positions, self.dtype)
         x = self.embed(batch)  # (N, D)
+        if not (batch.added or batch.taps):
+            done = run_fused(self.stack, x, rope, caches)
+            if done is not None:
+                return self.norm(done)
         for i, (layer, cache) in enumerate(zip(self.layers, caches, strict=True)):
             x = layer(x, rope, cache)
             for extra in batch.added[i] if i < len(batch.added) else ():
