@@ -139,7 +139,7 @@ def test_quantized_weights_stay_packed_where_the_module_can_take_them() -> None:
     assert isinstance(net.embed.weight, PackedWeight)
     assert isinstance(net.attn.qkv.weight, PackedRows)
     assert isinstance(net.attn.qkv.bias, nn.Parameter)
-    assert isinstance(net.experts.gate_up, PackedWeight)
+    assert isinstance(net.experts.gate_up, PackedRows)
     assert isinstance(net.norm.weight, nn.Parameter)
     whole = expected(tensors, torch.float32)
     for kept, name in (
@@ -167,7 +167,7 @@ def test_experts_one_by_one_are_stacked_packed() -> None:
         for expert in range(2):
             tensors[f"model.experts.{expert}.{part}.weight"] = stack[expert]
     load_weights(net, MemoryCheckpoint(tensors), RULES, dtype=torch.float32, keep_packed=True)
-    assert isinstance(net.experts.gate_up, PackedWeight)
+    assert isinstance(net.experts.gate_up, PackedRows)
     found = dequantize(net.experts.gate_up, torch.float32)
     assert torch.equal(found, expected(quantized(), torch.float32)["experts.gate_up"])
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from myna.kernels.blocks import FORMATS, decode_rows
-from myna.weights.quantize.encode import ENCODERS, encode_rows
+from myna.weights.quantize.encode import encode_rows
 
 GGML = {
     "Q4_0": gguf.GGMLQuantizationType.Q4_0,
@@ -32,7 +32,7 @@ def error(values: Tensor, decoded: Tensor) -> Tensor:
     return (decoded - values).view(-1, 32).square().sum(1)
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", GGML)
 def test_blocks_are_laid_out_as_ggml_lays_them_out(kind: str) -> None:
     values = normal(5, 96)
     blocks = encode_rows(kind, values)
@@ -74,7 +74,7 @@ def test_of_8_bits_no_value_is_off_by_more_than_half_a_step(seed: int, exponent:
     assert (off <= step * (0.5 + HALF_ULP) + 128 * TINIEST).all()
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", GGML)
 def test_zeros_and_values_below_every_scale_become_zeros(kind: str) -> None:
     values = torch.stack([torch.zeros(32), torch.full((32,), 1e-12), torch.full((32,), 1e-40)])
     assert not decode_rows(kind, encode_rows(kind, values)).any()

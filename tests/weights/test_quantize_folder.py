@@ -43,6 +43,7 @@ NUM_TOKENS = 64
 # rounded router's input can pick other experts: found are 0.001 to 0.016 at 8 bits, 0.12 to 0.77 at
 # 4. Two models of different seeds are further than 3 from each other.
 MAX_KL: dict[Bits, float] = {8: 0.05, 4: 1.0}
+MAX_ACTIVATIONS_KL = 0.1  # what rounding activations to 8 bits adds to that of packed weights
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_blocks_are_read_back_to_the_bit(tiny: Path, tmp_path: Path) -> None:
     quantize_folder(tiny, tmp_path / "out", bits=4, progress=silent)
     before, after = SafetensorsCheckpoint(tiny), SafetensorsCheckpoint(tmp_path / "out")
     assert before.tensors.keys() == after.tensors.keys()
-    for name, kind in ((QUERY, "Q4_0"), (DOWN, "Q4_0"), (EMBEDDING, "Q8_0")):
+    for name, kind in ((QUERY, "Q4_0_R16"), (DOWN, "Q4_0_R16"), (EMBEDDING, "Q8_0_R16")):
         found = after.read(name)
         blocks = encode_rows(kind, before.read(name))
         assert isinstance(found, PackedWeight)
@@ -124,10 +125,10 @@ def test_the_description_and_the_report_say_what_was_done(tiny: Path, tmp_path: 
     report = quantize_folder(
         tiny, tmp_path / "out", bits=4, progress=lambda *step: steps.append(step)
     )
-    assert report.num_tensors == {"Q4_0": 14, "Q8_0": 2, "BF16": 11}
+    assert report.num_tensors == {"Q4_0_R16": 14, "Q8_0_R16": 2, "BF16": 11}
     assert report.bytes_after < 0.5 * report.bytes_before
-    assert 0.05 < report.error["Q4_0"] < 0.1
-    assert 0.003 < report.error["Q8_0"] < 0.008
+    assert 0.05 < report.error["Q4_0_R16"] < 0.1
+    assert 0.003 < report.error["Q8_0_R16"] < 0.008
     assert sum(report.reasons.values()) == 27
     described = json.loads((tmp_path / "out" / DESCRIPTION).read_bytes())
     assert (described["version"], described["bits"]) == (1, 4)
@@ -145,10 +146,10 @@ def test_a_quantized_model_is_near_the_exact_one(family: str, tmp_path: Path) ->
         quantize_folder(source, target, bits=bits, progress=silent)
         packed = load(target, keep_packed=True)
         assert isinstance(packed.embed_tokens.weight, PackedWeight)
-        rounded = log_probabilities(packed)
+        rounded = log_probabilities(load(target))
         found[bits] = divergence(exact, rounded)
         assert found[bits] < bound
-        assert torch.allclose(rounded, log_probabilities(load(target)), atol=1e-4)
+        assert divergence(rounded, log_probabilities(packed)) < MAX_ACTIVATIONS_KL
     assert 0 < 10 * found[8] < found[4]
 
 
@@ -169,7 +170,7 @@ def test_what_speaks_is_loaded_too(tmp_path: Path, keep_packed: bool) -> None:
     report = load_weights(
         speech, checkpoint, SPEECH_RULES, dtype=torch.float32, keep_packed=keep_packed
     )
-    assert report.dtypes.keys() == {"Q4_0", "Q8_0", "F32"}
+    assert report.dtypes.keys() == {"Q4_0_R16", "Q8_0_R16", "Q4_0", "F32"}
     head = speech.talker.decoder.lm_head
     assert head is not None
     assert isinstance(head.weight, PackedWeight) is keep_packed

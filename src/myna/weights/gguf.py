@@ -5,12 +5,10 @@ Not here: the header's own checks (gguf_header), what blocks spell (kernels.bloc
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from myna.core.errors import BadCheckpoint
@@ -19,6 +17,7 @@ from myna.kernels.packed import PackedWeight
 from myna.weights.checkpoint import DTYPES, TensorInfo
 from myna.weights.gguf_header import GgufHeader, GgufTensor, read_gguf_header
 from myna.weights.gguf_metadata import Metadata
+from myna.weights.mapping import map_file
 from myna.weights.report import some_names
 
 PART_NAME = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf", re.DOTALL)
@@ -54,7 +53,7 @@ class GgufCheckpoint:
                 infos[name] = TensorInfo(entry.kind, entry.shape, part.name)
         self.tensors: Mapping[str, TensorInfo] = infos
         self._check_total(len(headers))
-        self._data = {part.name: _map(part) for part, _ in headers}
+        self._data = {part.name: map_file(part) for part, _ in headers}
 
     def read(self, name: str) -> Tensor | PackedWeight:
         """Read one tensor."""
@@ -111,17 +110,3 @@ def _read_parts(path: Path) -> list[tuple[Path, GgufHeader]]:
                 f"expected is {number} of {count}: download it again"
             )
     return headers
-
-
-def _map(path: Path) -> Tensor:
-    """Map a file as a (bytes,) uint8 tensor.
-
-    The mapping is private: PyTorch has no read-only tensors, and a stray write must not reach the
-    file.
-    """
-    try:
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except OSError as error:
-        raise BadCheckpoint(f"{path} cannot be mapped: {error.strerror}") from error
-    return torch.frombuffer(data, dtype=torch.uint8)

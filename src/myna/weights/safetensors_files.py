@@ -17,6 +17,7 @@ from myna.core.errors import BadCheckpoint
 from myna.kernels.blocks import FORMATS, has_finite_scales
 from myna.kernels.packed import PackedWeight
 from myna.weights.checkpoint import DTYPES, TensorInfo
+from myna.weights.mapping import map_file
 from myna.weights.report import some_names
 from myna.weights.safetensors_header import AGAIN, Entry, read_header
 
@@ -27,6 +28,8 @@ MAX_INDEX_BYTES = 100_000_000
 
 class SafetensorsCheckpoint:
     """Read a folder's tensors: all headers are checked at once, values read when asked for.
+
+    Quantized matrices are views of the mapped files, not to be written to; all else is copied.
 
     Args:
         folder: holds `model.safetensors`, or an index and the shards that it names. Other stems
@@ -44,6 +47,7 @@ class SafetensorsCheckpoint:
         if index:
             _check_files(folder, index, shards)
         self._entries: dict[str, Entry] = {}
+        self._maps: dict[str, Tensor] = {}
         infos: dict[str, TensorInfo] = {}
         for shard, promised in shards.items():
             entries = read_header(folder / shard)
@@ -55,10 +59,11 @@ class SafetensorsCheckpoint:
         self.tensors: Mapping[str, TensorInfo] = infos
 
     def read(self, name: str) -> Tensor | PackedWeight:
-        """Read one tensor into memory of its own."""
-        data, info = self._read_bytes(name), self.tensors[name]
+        """Read one tensor."""
+        info = self.tensors[name]
         if not info.is_packed:
-            return data
+            return self._read_bytes(name)
+        data = self._view(name)
         if not has_finite_scales(info.dtype, data):
             raise BadCheckpoint(
                 f"{info.file} is damaged: {name!r} has scales that are infinite or not numbers; "
@@ -83,8 +88,22 @@ class SafetensorsCheckpoint:
             )
         return torch.from_numpy(data).view(DTYPES[entry.dtype]).view(entry.shape)
 
+    def _view(self, name: str) -> Tensor:
+        """Find a tensor's bytes in its mapped file."""
+        entry, info = self._entries[name], self.tensors[name]
+        if info.file not in self._maps:
+            self._maps[info.file] = map_file(self._folder / info.file)
+        data = self._maps[info.file][entry.start : entry.start + entry.num_bytes]
+        if len(data) < entry.num_bytes:
+            raise BadCheckpoint(
+                f"{info.file} was cut short while it was being read: {name!r} needs "
+                f"{entry.num_bytes} bytes, {len(data)} were left; {AGAIN}"
+            )
+        return data.view(entry.shape)
+
     def close(self) -> None:
-        """Do nothing: no file stays open between reads."""
+        """Let go of the mapped files; each stays mapped while a tensor read from it lives."""
+        self._maps.clear()
 
 
 def has_safetensors(folder: Path) -> bool:

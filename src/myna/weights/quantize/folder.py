@@ -21,6 +21,7 @@ from torch import Tensor
 from myna.core.errors import BadCheckpoint, InvalidRequest, Unavailable, Unsupported
 from myna.core.progress import Progress
 from myna.kernels.blocks import FORMATS, decode_rows
+from myna.kernels.tiles import TILE_ROWS
 from myna.weights.checkpoint import TensorInfo
 from myna.weights.quantize.encode import encode_rows
 from myna.weights.quantize.scheme import Bits, Choice, choose
@@ -29,7 +30,7 @@ from myna.weights.safetensors_files import INDEX, SafetensorsCheckpoint, has_saf
 from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
 
 SLAB_VALUES = 1 << 18  # one megabyte of floats: the search for scales stays in the cache
-HEADER_ALIGNMENT = 8
+HEADER_ALIGNMENT = 64  # of what follows it: a vector read from a mapped file lies in one line
 DESCRIPTION = "quantization.json"
 # What lies beside the weights: configuration, tokenizer, templates, licence, notes.
 SMALL_SUFFIXES = ("", ".json", ".jinja", ".md", ".model", ".tiktoken", ".txt")
@@ -209,7 +210,7 @@ def _header(infos: Mapping[str, TensorInfo], choices: Mapping[str, Choice]) -> b
 
 def _slabs(matrix: Tensor) -> Iterator[Tensor]:
     """Cut a matrix into ranges of rows that are worked on at once."""
-    step = max(1, SLAB_VALUES // matrix.shape[1])
+    step = -(-SLAB_VALUES // matrix.shape[1] // TILE_ROWS) * TILE_ROWS
     for start in range(0, len(matrix), step):
         yield matrix[start : start + step]
 
