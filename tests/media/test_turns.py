@@ -14,6 +14,7 @@ from myna.media.turns import (
     Stopped,
     Turn,
     TurnDetector,
+    _Resampler,
     silence_after,
 )
 from myna.media.voice_activity import Floats, VoiceActivity
@@ -106,3 +107,14 @@ def test_what_was_forgotten_is_heard_anew(network: VoiceActivity) -> None:
 )
 def test_the_wait_depends_on_what_was_said(transcript: str, wait_s: float) -> None:
     assert silence_after(transcript) == wait_s
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 24_000, 48_000, 44_100])
+def test_a_tone_keeps_its_pitch_and_level_at_the_networks_rate(rate_hz: int) -> None:
+    tone = np.sin(2 * np.pi * 440 * np.arange(rate_hz) / rate_hz).astype(np.float32)
+    resampler = _Resampler(rate_hz)
+    out = np.concatenate([resampler.feed(part) for part in np.array_split(tone, 37)])
+    assert len(out) == pytest.approx(16_000, abs=60)
+    middle = out[4000:12_000]
+    assert np.abs(middle).max() == pytest.approx(1.0, abs=0.03)
+    assert np.sum(np.diff(np.signbit(middle))) == pytest.approx(440, abs=2)

@@ -6,11 +6,11 @@ arrives. Not here: which windows hold speech (voice_activity), what is done abou
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import soxr
 
 from myna.media.voice_activity import RATE_HZ, WINDOW_SAMPLES, Floats, VoiceActivity
 
@@ -19,8 +19,9 @@ HYSTERESIS = 0.15
 # Two windows, so that one click begins nothing.
 NUM_WINDOWS_TO_START = 2
 PAUSE_S = 0.16
+TAPS_PER_PHASE = 16
 # Below this no network is asked: a microphone that is switched off.
-SILENCE_RMS = 1e-4
+SILENCE_RMS = 1e-3
 
 # What a text ends in when its speaker is done, or is still looking for words.
 ENDS = tuple(".!?。！？…؟।")  # noqa: RUF001 - as other scripts write them
@@ -94,12 +95,11 @@ class TurnDetector:
         self._network = network
         self._threshold = threshold
         self._scale = rate_hz / RATE_HZ
-        self._resampler = (
-            None
-            if rate_hz == RATE_HZ
-            else soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32", quality="LQ")
-        )
+        self._resampler = None if rate_hz == RATE_HZ else _Resampler(rate_hz)
         self._rest = np.zeros(0, np.float32)
+        self._arrived: list[Floats] = []
+        self._num_arrived = 0
+        self._num_wanted = 1
         self._num_heard = 0
         self.reset()
 
@@ -117,12 +117,19 @@ class TurnDetector:
         Args:
             samples: (W,) between -1 and 1, any number.
         """
+        self._arrived.append(samples)
+        self._num_arrived += len(samples)
+        if self._num_arrived < self._num_wanted:
+            return []  # Frames are shorter than windows: most of them only wait.
+        samples = np.concatenate(self._arrived)
+        self._arrived, self._num_arrived = [], 0
         if self._resampler is not None:
-            samples = self._resampler.resample_chunk(samples)
+            samples = self._resampler.feed(samples)
         waiting = np.concatenate([self._rest, samples])
         num_windows = len(waiting) // WINDOW_SAMPLES
         windows = waiting[: num_windows * WINDOW_SAMPLES].reshape(num_windows, WINDOW_SAMPLES)
-        self._rest = waiting[num_windows * WINDOW_SAMPLES :]
+        self._rest = waiting[num_windows * WINDOW_SAMPLES :].copy()
+        self._num_wanted = math.ceil((WINDOW_SAMPLES - len(self._rest)) * self._scale)
         return [turn for window in windows for turn in self._hear(window)]
 
     def _hear(self, window: Floats) -> list[Turn]:
@@ -158,6 +165,42 @@ class TurnDetector:
 
     def _sample(self, heard: int) -> int:
         return round(heard * self._scale)
+
+
+class _Resampler:
+    """Bring a stream to the network's rate, well enough to tell speech, in a few hundred bytes.
+
+    A resampler for listening would hold forty kilobytes for each call.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        common = math.gcd(rate_hz, RATE_HZ)
+        up, self._down = RATE_HZ // common, rate_hz // common
+        widest = max(up, self._down)
+        num_taps = TAPS_PER_PHASE * widest // up
+        # A windowed sinc that lets through what the lower of both rates can hold.
+        at = (np.arange(num_taps * up) - (num_taps * up - 1) / 2) / widest
+        taps = np.sinc(at) * np.hanning(len(at))
+        phases = (taps * up / taps.sum()).reshape(num_taps, up)[::-1]  # (tap, phase)
+        # From each `down` samples, with those before them, come `up`: one product of matrices.
+        self._filter = np.zeros((num_taps + self._down, up), np.float32)
+        for idx in range(up):
+            place, phase = divmod(idx * self._down, up)
+            self._filter[place : place + num_taps, idx] = phases[:, phase]
+        self._kept = np.zeros(num_taps, np.float32)
+
+    def feed(self, samples: Floats) -> Floats:
+        """Take the next samples; gives those that can be given by now: (W,) -> (W * up / down,)."""
+        kept = np.concatenate([self._kept, samples])
+        width = len(self._filter)
+        num_blocks = max((len(kept) - width) // self._down + 1, 0)
+        item = kept.strides[0]
+        blocks = np.lib.stride_tricks.as_strided(
+            kept, (num_blocks, width), (item * self._down, item), writeable=False
+        )
+        out: Floats = (blocks @ self._filter).ravel()
+        self._kept = kept[num_blocks * self._down :].copy()
+        return out
 
 
 def silence_after(transcript: str) -> float:

@@ -18,7 +18,7 @@ from myna.server.realtime.limits import RealtimeLimits
 from myna.server.realtime.sound import Format, as_floats, decode
 
 # How long a finder may take to notice that somebody speaks.
-NOTICE_S = 0.5
+NOTICE_S = 0.25
 
 MakeFinder = Callable[[TurnDetection, int], SpeechFinder]
 
