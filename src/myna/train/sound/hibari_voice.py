@@ -1,13 +1,14 @@
 """hibari, with the time of every phone, at any pitch, from any throat.
 
-Source: hibari-tts 0.2.1: `Hibari.from_ids`, `dsp.synth`. Its network counts half-frames a phoneme
-on the way to its spectra; that inner value is made an output.
+Not here: how its network comes to tell durations (voice.teacher).
+Source: hibari-tts 0.2.1 `Hibari.from_ids`, `dsp.synth`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +16,12 @@ from numpy.typing import NDArray
 
 from myna.train.sound.phones import SILENCE, from_ipa
 from myna.train.sound.utterance import NotSpoken, Span, Utterance, gathered, letter_places, tokens
+from myna.train.voice.teacher import DURATION_SAMPLES, DURATIONS, RATE_HZ, with_output
 
 if TYPE_CHECKING:
     from hibari import Hibari
 
-DURATIONS = "/Clip_output_0"  # the counts' name inside the network
-DURATION_S = 2 * 300 / 24_000
-RATE_HZ = 24_000
+DURATION_S = DURATION_SAMPLES / RATE_HZ
 _STRESS = "ˈˌ"
 _LETTER_A = "ˈA"
 
@@ -56,8 +56,7 @@ class Speaker:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        with open(self._hibari.model_path, "rb") as file:  # noqa: PTH123 - a path of theirs
-            network = file.read() + _output_named(DURATIONS)
+        network = with_output(Path(self._hibari.model_path).read_bytes(), DURATIONS)
         self._session = onnxruntime.InferenceSession(
             network, options, providers=["CPUExecutionProvider"]
         )
@@ -78,7 +77,7 @@ class Speaker:
         random = np.random.default_rng(manner.seed)
         sound = self._synth(*envelopes, f0 * manner.pitch, random)
         voice = "hibari" if manner.pitch == manner.throat == 1.0 else "hibari-bent"
-        pieces = _pieces(spoken, np.ravel(np.asarray(durations)))
+        pieces = timed(spoken, np.ravel(np.asarray(durations)))
         return gathered(text, pieces, samples=sound, rate_hz=RATE_HZ, voice=voice)
 
     def _spell(self, text: str) -> str:
@@ -95,7 +94,7 @@ class Speaker:
         return "".join(letter for letter in " ".join(parts) if letter in known)
 
 
-def _pieces(spoken: str, durations: NDArray[np.float32]) -> list[tuple[int | None, Span]]:
+def timed(spoken: str, durations: NDArray[np.float32]) -> list[tuple[int | None, Span]]:
     """Give each letter of the phonemes its word and its time; a mark lengthens what it marks."""
     ends = np.cumsum(durations) * DURATION_S
     letters = f" {spoken} "  # the network wraps them in pads
@@ -123,20 +122,6 @@ def _warped(envelope: NDArray[np.float32], factor: float) -> NDArray[np.float32]
     """Stretch the frequency axis of (bins, T)."""
     bins = np.arange(len(envelope)) / factor
     return np.ascontiguousarray(envelope[np.clip(bins.round().astype(int), 0, len(envelope) - 1)])
-
-
-def _output_named(name: str) -> bytes:
-    """Write a piece of an ONNX file that, appended to one, makes an inner value an output.
-
-    Source: onnx.proto: ModelProto.graph is field 7, GraphProto.output 12, ValueInfoProto.name 1;
-    messages that come twice are merged.
-    """
-    value = _field(1, name.encode())
-    return _field(7, _field(12, value))
-
-
-def _field(number: int, value: bytes) -> bytes:
-    return bytes([number << 3 | 2, len(value)]) + value
 
 
 @cache

@@ -18,6 +18,8 @@ from myna.train.sound.utterance import RATE_HZ, Span
 
 MARGIN_S = (0.06, 0.14)  # of sound kept before the first and after the last word
 STEP_FRAMES = 25
+HARDENING_STEPS = 2_000  # until most batches are disturbed
+HARDEST = 0.8
 WINDOW = 24  # batches that are sorted by length together
 
 
@@ -56,7 +58,7 @@ class Lessons:
         vocabulary: a number for each known word.
         frames: mel frames of a batch, about.
         seed: of order and disturbances.
-        is_clean: leave sound as it is in the pool.
+        is_clean: leave sound as it is in the pool; otherwise ever more of it is disturbed.
     """
 
     def __init__(
@@ -77,16 +79,12 @@ class Lessons:
         speech = np.concatenate([pool.speech for pool in pools])
         self.seconds = speech[:, 1] - speech[:, 0] + sum(MARGIN_S)
         self._planned: tuple[int, list[NDArray[np.int64]]] | None = None
-
-    @property
-    def num_batches(self) -> int:
-        """Count the batches of an epoch."""
-        return len(self._plan(0))
+        self.num_batches = len(self._plan(0))  # of the first epoch, and about of every other
 
     def at(self, step: int) -> Lesson:
         """Make the batch of a step."""
-        count = self.num_batches
-        chosen = self._plan(step // count)[step % count]
+        plan = self._plan(step // self.num_batches)
+        chosen = plan[step % self.num_batches % len(plan)]
         generator = np.random.default_rng((self.seed, 1, step))
         return self.lesson([self._entry(int(i)) for i in chosen], generator, step=step)
 
@@ -112,7 +110,8 @@ class Lessons:
                     vocabulary=self.vocabulary,
                 )
             )
-        if not self.is_clean:
+        hardship = HARDEST * min(1.0, step / HARDENING_STEPS)
+        if not self.is_clean and generator.random() < hardship:
             disturbed(batch, generator)
         begins = np.stack([target.begins for target in found])
         return Lesson(

@@ -61,7 +61,8 @@ class Shard:
     """Read one folder of arrays."""
 
     def __init__(self, folder: Path) -> None:
-        self.lines = [json.loads(line) for line in (folder / "lines.jsonl").open()]
+        lines = (folder / "lines.jsonl").read_text().splitlines()
+        self.lines = [json.loads(line) for line in lines]
         self.names: list[str] = json.loads((folder / "names.json").read_text())
         self.mel: Array = np.load(folder / "mel.npy", mmap_mode="r")
         self.spans: Array = np.load(folder / "spans.npy", mmap_mode="r")

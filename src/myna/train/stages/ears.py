@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from myna.models.qwen3_omni.audio_encoder import MAX_TIMESCALE, AudioEncoder
+from myna.layers.linear import Linear
+from myna.models.qwen3_omni.audio_encoder import MAX_TIMESCALE, AudioEncoder, Layer
 from myna.models.qwen3_omni.config import Config
 from myna.train import shapes, start, workshop
 from myna.train.loop import Losses, Schedule, Trainer
@@ -29,13 +30,14 @@ from myna.train.sound.pool import open_pool
 from myna.train.sound.sayings import vocabulary
 
 STAGE = "ears"
-POOLS = ("loose", "sentences")
+POOLS = ("loose", "sentences", "questions")
 SEED = 11
 BATCH_FRAMES = 6_000
-STEPS = 5_000
+STEPS = 4_000
 EVENTS_EVERY = 16  # steps
 EVENT_CLIPS = 24
-RATE = 1.2e-3
+RATE = 2.5e-3
+WARMUP = 60
 WORD_STRIDE = 3
 OFFSETS = ((-1, 1, -2, 2), (-1, 1, -3, 3), (-2, 2, -5, 5))  # frames, for each head of a layer
 SHARPNESS = 1.6
@@ -107,8 +109,9 @@ def balance(tower: AudioEncoder, mel: Tensor) -> None:
         convolution.weight /= out.std()
         convolution.bias -= out.mean() / out.std()
         x = functional.gelu(convolution(x))
-    rows = tower.conv_out(x.permute(0, 3, 1, 2).flatten(-2))
-    tower.conv_out.weight *= CONTENT_STD / rows.std(0).mean()
+    rows = tower.conv_out(x.permute(0, 3, 1, 2).flatten(-2)).flatten(0, 1)  # (B*N, D)
+    matrix = _matrix(tower.conv_out)
+    matrix *= CONTENT_STD / rows.std(0).mean()
 
 
 @torch.no_grad()
@@ -128,9 +131,11 @@ def look_around(tower: AudioEncoder) -> None:
     frequencies = torch.exp(-step * torch.arange(count))
     rows = torch.arange(count)
     # Sound stays out of the numbers that tell the position best.
-    tower.conv_out.weight[rows] *= 0.1
-    tower.conv_out.weight[half + rows] *= 0.1
+    content = _matrix(tower.conv_out)
+    content[rows] *= 0.1
+    content[half + rows] *= 0.1
     for layer, offsets in zip(tower.layers, OFFSETS, strict=False):
+        assert isinstance(layer, Layer)
         for head, offset in enumerate(offsets):
             angle = frequencies * offset
             query, key = (torch.zeros(head_width, config.width) for _ in range(2))
@@ -139,8 +144,16 @@ def look_around(tower: AudioEncoder) -> None:
             query[rows, half + rows] = SHARPNESS * angle.sin()
             query[count + rows, rows] = -SHARPNESS * angle.sin()
             part = slice(head * head_width, (head + 1) * head_width)
-            layer.self_attn.q_proj.weight[part] = query + 0.3 * layer.self_attn.q_proj.weight[part]
-            layer.self_attn.k_proj.weight[part] = key + 0.3 * layer.self_attn.k_proj.weight[part]
+            for projection, turned in (
+                (layer.self_attn.q_proj, query),
+                (layer.self_attn.k_proj, key),
+            ):
+                _matrix(projection)[part] = turned + 0.3 * _matrix(projection)[part]
+
+
+def _matrix(linear: Linear) -> Tensor:
+    assert isinstance(linear.weight, Tensor)  # packed ones are not trained
+    return linear.weight
 
 
 def losses(ears: Ears, lesson: Lesson) -> Losses:
@@ -223,7 +236,7 @@ def train(
     ears = fresh(OTHER + 1 + len(ids))
     balance(ears.audio_tower, torch.from_numpy(lesson_at(0).mel[:16].copy()))
     look_around(ears.audio_tower)
-    schedule = Schedule(steps=steps, rate=rate, minutes=minutes)
+    schedule = Schedule(steps=steps, rate=rate, warmup=WARMUP, minutes=minutes)
     trainer = Trainer(ears, folder, schedule, report=report)
     trainer.run(lambda step: losses(ears, lesson_at(step)))
     return ears
