@@ -395,6 +395,26 @@ BARS: Mapping[str, Bar] = {
         must="image edit at full size, random 4-bit weights, 1024x1024, 2 steps: at most 20 GiB",
         show=Script(("image_edit.py", "full", "tests/models/layouts", "--max-gib", "20")),
     ),
+    # Voice calls, and what is kept.
+    "calls": Bar(
+        must="openai SDK in calls, 3 dialects: turn, answer, barge-in, truncate, tool; bad frames",
+        show=Tests(
+            "every dialect answers, every bad frame and event is told",
+            ("tests/protocol/test_realtime.py", "tests/protocol/test_realtime_bad.py"),
+        ),
+    ),
+    "call-scripts": Bar(
+        must="500 random scripts of calls leave no task, no request, no descriptor behind",
+        show=Script(("call_scripts.py",)),
+    ),
+    "word-times": Bar(
+        must="word times by syllables and loudness, 50 sentences of known timing: median <= 80 ms",
+        show=Tests("median within 80 ms", ("tests/media/test_align.py",)),
+    ),
+    "survival": Bar(
+        must="200 kills and 50 full disks: 0 acknowledged messages lost",
+        show=Script(("survival.py",)),
+    ),
 }
 
 
