@@ -59,3 +59,10 @@ def test_no_sound_event_is_heard_in_speech(pool: Pool) -> None:
     lesson = lessons(pool, is_clean=False).at(1)
     assert not lesson.events.any()
     assert not lesson.pitches.any()
+
+
+def test_a_shorter_epoch_begins_again(pool: Pool) -> None:
+    made = lessons(pool, is_clean=True)
+    made.num_batches += 3
+    for step in range(2 * made.num_batches):
+        assert made.at(step).texts
