@@ -415,6 +415,32 @@ BARS: Mapping[str, Bar] = {
         must="200 kills and 50 full disks: 0 acknowledged messages lost",
         show=Script(("survival.py",)),
     ),
+    # A server that every client can talk to.
+    "openai-sdk": Bar(
+        must="the openai package's own tests for our routes: all pass but those that are listed",
+        show=Script(("../tests/protocol/openai_suite.py",)),
+    ),
+    "described": Bar(
+        must="requests made up from our description: 0 faults of ours, 0 let in without a key",
+        show=Tests("0 faults, 0 let in", ("tests/protocol/described_suite.py",)),
+    ),
+    "bad-requests": Bar(
+        must="the corpus of bad requests: each one its status, the canary equal, nothing logged",
+        show=Tests(
+            "every one its status",
+            (
+                "tests/protocol/test_bad_requests.py",
+                "tests/protocol/test_bad_bodies.py",
+                "tests/protocol/test_bad_parts.py",
+                "tests/protocol/test_raw_http.py",
+                "tests/media/test_fetch.py",
+            ),
+        ),
+    ),
+    "load": Bar(
+        must="500 streams and 200 calls: lag p99 <= 50 ms, <= 100 KB each; 1,000 vanish, 0 left",
+        show=Script(("load.py",)),
+    ),
 }
 
 
