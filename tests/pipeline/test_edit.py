@@ -296,3 +296,15 @@ def test_drift_is_undone_if_that_is_wanted(is_undone: bool) -> None:
     assert abs(drift.right_px - 3) < 0.2
     assert drift.is_undone == is_undone
     assert (np.abs(found[:, 8:-8].astype(int) - base[:, 8:-8]).mean() < 5) == is_undone
+
+
+@on_one_loop
+async def test_a_model_in_bfloat16_draws_nearly_the_same(folder: Path) -> None:
+    drawn = []
+    for dtype in ("float32", "bfloat16"):
+        options = LoadOptions(model_id="tiny", dtype=dtype)
+        service = load_service(folder, options, silent)
+        (picture,) = pictures(await ask(service, request(guidance=1.0)))
+        drawn.append(pixels_of(picture.data).astype(float))
+        await service.close()
+    assert np.abs(drawn[0] - drawn[1]).mean() < 8

@@ -122,7 +122,7 @@ class EditService:
             capabilities=("edit",),
             quantization=packed[0] if packed else None,
             size_bytes=files.num_bytes,
-            has_chat_template=False,
+            has_chat_template=True,  # so that who chats with it is told what it does instead
         )
 
     async def models(self) -> tuple[ModelCard, ...]:

@@ -99,6 +99,7 @@ class EditRun:
         self._deliver = deliver
         self._cancelled = cancelled
         self._reported_s = 0.0
+        self._drawing_since_s: float | None = None
         asked = plan.asked
         self._habits = habits
         self._num_steps = habits.num_steps if asked.num_steps is None else asked.num_steps
@@ -169,7 +170,7 @@ class EditRun:
         pictures = torch.cat([source[0] for source in sources])
         steps = parts.modulation(sigmas[:-1])
         previews = preview_steps(plan.asked.num_previews, len(steps))
-        started_s = time.monotonic()
+        num_pictures = len(plan.seeds)
 
         def predict(latents: Tensor, step_idx: int) -> Tensor:
             passes: list[Pass] = [
@@ -182,7 +183,7 @@ class EditRun:
                 index=index,
                 offset=step_idx / len(steps),
                 share=1 / len(steps),
-                started_s=started_s,
+                num_pictures=num_pictures,
             )
             velocities: tuple[Tensor, ...] = parts.transformer(
                 passes, steps[step_idx], num_latents=rows * cols, blocks=blocks
@@ -266,7 +267,7 @@ class EditRun:
         index: int = 0,
         offset: float = 0.0,
         share: float = 1.0,
-        started_s: float | None = None,
+        num_pictures: int | None = None,
     ) -> Iterator[nn.Module]:
         """Give modules one by one; between two of them, look whether to go on, and report."""
         count = len(modules)
@@ -274,10 +275,17 @@ class EditRun:
             self._check()
             done = offset + share * number / count
             remaining_s = None
-            if started_s is not None and done > 0:
-                remaining_s = (time.monotonic() - started_s) * (1 - done) / done
+            if num_pictures is not None:
+                remaining_s = self._remaining_s((index + done) / num_pictures)
             self._tell(stage, done, index=index, remaining_s=remaining_s)
             yield module
+
+    def _remaining_s(self, done: float) -> float | None:
+        """Tell how long drawing will go on, when this part of it is done."""
+        now_s = time.monotonic()
+        if self._drawing_since_s is None:
+            self._drawing_since_s = now_s
+        return (now_s - self._drawing_since_s) * (1 - done) / done if done > 0 else None
 
     def _check(self) -> None:
         if self._cancelled.is_set():
