@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from myna.train.sound.lessons import Lessons
+from myna.train.sound.lessons import Lessons, overheard
 from myna.train.sound.pool import Pool, write_shard
 from myna.train.sound.utterance import RATE_HZ, Span, Utterance
 
@@ -66,3 +67,11 @@ def test_a_shorter_epoch_begins_again(pool: Pool) -> None:
     made.num_batches += 3
     for step in range(2 * made.num_batches):
         assert made.at(step).texts
+
+
+def test_a_sentence_is_heard_in_many_ways(pool: Pool) -> None:
+    entry = pool[3]
+    heard = [overheard(entry, random.Random(seed)) for seed in (1, 1, 2)]
+    assert (heard[0] == heard[1]).all()
+    assert heard[0].shape != heard[2].shape or (heard[0] != heard[2]).any()
+    assert all(0.87 < len(frames) / len(entry.mel) < 1.15 for frames in heard)

@@ -17,6 +17,8 @@ from myna.train.sound.spectra import disturbed, resized
 from myna.train.sound.utterance import RATE_HZ, Span
 
 MARGIN_S = (0.06, 0.14)  # of sound kept before the first and after the last word
+SPEEDS = (0.88, 1.14)  # factors of length, and of the height of formants
+MIN_FRAMES = 20
 STEP_FRAMES = 25
 HARDENING_STEPS = 2_000  # until most batches are disturbed
 HARDEST = 0.8
@@ -136,8 +138,8 @@ class Lessons:
         """Keep what is spoken, at another speed and from another throat."""
         first = max(0, round((entry.words[0].start_s - MARGIN_S[0]) * HZ))
         last = min(len(entry.mel), round((entry.words[-1].end_s + MARGIN_S[1]) * HZ))
-        speed, throat = (1.0, 1.0) if self.is_clean else generator.uniform(0.88, 1.14, 2)
-        num_frames = max(4, round((last - first) * speed))
+        speed, throat = (1.0, 1.0) if self.is_clean else generator.uniform(*SPEEDS, 2)
+        num_frames = max(MIN_FRAMES, round((last - first) * speed))
         cut = resized(entry.mel[first:last], num_frames=num_frames, throat=throat)
         factor = num_frames / (last - first)
         return (
@@ -171,6 +173,20 @@ class Lessons:
                 batches.append(ordered[start:i])
                 start = i
         return batches
+
+
+def overheard(entry: Entry, rng: random.Random) -> NDArray[np.float16]:
+    """Hear a sentence of a pool as it was never heard: (T, M) mel frames.
+
+    Args:
+        entry: of a pool.
+        rng: chooses speed, throat, level, colour and noise.
+    """
+    generator = np.random.default_rng(rng.randrange(1 << 62))
+    speed, throat = generator.uniform(*SPEEDS, 2)
+    num_frames = max(MIN_FRAMES, round(len(entry.mel) * speed))
+    changed = resized(entry.mel, num_frames=num_frames, throat=throat)
+    return disturbed(changed[None], generator)[0].astype(np.float16)
 
 
 def event_lesson(step: int, *, size: int, seed: int) -> Lesson:
