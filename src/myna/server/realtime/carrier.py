@@ -145,7 +145,8 @@ class Carrier:
         except Exception as error:  # noqa: BLE001 - the boundary: logged, and the client is told
             self._fail(key, Failed(error=internal_error(error, request_id=request.id)))
         finally:
-            self._asks.pop(key, None)
+            if self._asks.get(key) is asyncio.current_task():  # It may have been asked again.
+                del self._asks[key]
 
     def _fail(self, key: str, failed: Failed) -> None:
         self._do(self._session.served(key, failed, now_s=time.monotonic()))

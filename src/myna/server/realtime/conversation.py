@@ -114,6 +114,7 @@ class Conversation:
     def __init__(self, limits: RealtimeLimits) -> None:
         self.items: list[Item] = []
         self._limits = limits
+        self._left_out: set[str] = set()
 
     def add(self, item: Item, *, after: str | None = None) -> str | None:
         """Add an item at the end, or after another; returns the id of the one before it.
@@ -194,17 +195,42 @@ class Conversation:
         item.status = "incomplete"
 
     def messages(self, card: ModelCard) -> tuple[Message, ...]:
-        """Write the conversation for the model."""
-        return messages_of(self.items, card)
+        """Write the conversation for the model, as far as it is not left out."""
+        return messages_of([item for item in self.items if item.id not in self._left_out], card)
+
+    def leave_out_oldest(self) -> bool:
+        """Leave the older half of what the model reads out of all that it reads from now on.
+
+        The items stay, and so does what the system says; what is left begins with a user's turn.
+
+        Returns:
+            Whether anything could be left out.
+        """
+        read = [item for item in self.items if item.id not in self._left_out]
+        read = [item for item in read if item.role != "system"]
+        for idx in range(max(len(read) // 2, 1), len(read)):
+            if read[idx].role == "user":
+                self._left_out |= {item.id for item in read[:idx]}
+                return True
+        return False
 
     def _forget_media(self) -> None:
-        """Let go of the oldest media where all together take too much; transcripts stay."""
-        parts = [part for item in self.items for part in item.parts]
-        excess = sum(part.num_bytes for part in parts) - self._limits.max_media_bytes
-        for part in parts:
-            if excess <= 0:
-                return
-            excess -= part.num_bytes
+        """Let go of the oldest media where there are too many or too large; transcripts stay.
+
+        Half of what may be kept goes at once: each time, the model reads the rest anew.
+        """
+        limits = self._limits
+        parts = [part for item in self.items for part in item.parts if part.num_bytes]
+        num_bytes = sum(part.num_bytes for part in parts)
+        if num_bytes <= limits.max_media_bytes and len(parts) <= limits.max_media:
+            return
+        while parts and (
+            num_bytes > limits.max_media_bytes // 2 or len(parts) > limits.max_media // 2
+        ):
+            if len(parts) == 1 and num_bytes <= limits.max_media_bytes:
+                return  # What was just said stays.
+            part = parts.pop(0)
+            num_bytes -= part.num_bytes
             part.data, part.frames = b"", ()
 
 

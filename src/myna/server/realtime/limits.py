@@ -11,7 +11,8 @@ class RealtimeLimits(msgspec.Struct, frozen=True, kw_only=True):
     A call ends `idle_s` after its client's last event and `session_s` after it began. A turn of
     more than `max_turn_s` is taken as if its speaker had paused; sound that a client collects by
     hand may not be longer. Of a conversation's media the oldest are forgotten above
-    `max_media_bytes`. A client that leaves `max_unsent_bytes` unread is cut off.
+    `max_media_bytes` or `max_media`, which is below what one request may hold. A client that
+    leaves `max_unsent_bytes` unread is made to wait.
     """
 
     max_sessions: int = 256
@@ -22,6 +23,7 @@ class RealtimeLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_items: int = 1024
     max_text_chars: int = 1_000_000
     max_media_bytes: int = 32 * 2**20
+    max_media: int = 12
     max_images: int = 16
     max_image_bytes: int = 512 * 1024
     max_responses: int = 4

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from myna.core import events as core
-from myna.core.errors import InvalidRequest, MynaError, Overloaded, Unsupported
+from myna.core.errors import ContextOverflow, InvalidRequest, MynaError, Overloaded, Unsupported
+from myna.core.requests import Request
 from myna.core.service import ModelCard
 from myna.media.data_url import decode_base64, is_data_url, parse_data_url
 from myna.media.encode import SAMPLE_BYTES
@@ -26,7 +27,7 @@ from myna.server.realtime.items import item_of
 from myna.server.realtime.limits import RealtimeLimits
 from myna.server.realtime.listening import Listener, MakeFinder
 from myna.server.realtime.plans import ask_for_response, ask_for_words, plan_response
-from myna.server.realtime.response import ResponseRun
+from myna.server.realtime.response import Plan, ResponseRun
 from myna.server.realtime.server_events import error_object
 from myna.server.realtime.transcripts import Transcripts
 from myna.server.settings import Limits
@@ -76,6 +77,7 @@ class Session:
         self._is_dialect_known = call.is_dialect_known
         self._num_ids = 0
         self._runs: dict[str, ResponseRun] = {}
+        self._wishes: dict[str, WireResponse] = {}
         self._transcripts = Transcripts(self.conversation)
         self._turn_id = ""
         self._began_s = now_s
@@ -124,6 +126,8 @@ class Session:
         if key in self._transcripts:
             self._hear(key, event)
         elif (run := self._runs.get(key)) is not None:
+            if isinstance(event, core.Failed) and self._ask_for_less(key, event):
+                return self._flush()
             has_ended = isinstance(event, core.Finished | core.Failed)
             try:
                 self._out += run.take(event, now_s=now_s)
@@ -321,19 +325,7 @@ class Session:
             raise Overloaded(f"{len(self._runs)} answers are under way, the most a call may have.")
         card, config = self._call.card, self.config
         plan = plan_response(wire, config, card, response_id=self._new_id("resp"))
-        messages = (
-            self.conversation.messages(card)
-            if wire.input is None
-            else messages_of([self._referenced(item) for item in wire.input], card)
-        )
-        request = ask_for_response(
-            wire,
-            plan,
-            config,
-            messages=messages,
-            request_id=self._request_id(),
-            deadline_s=self._call.deadline_s,
-        )
+        request = self._question(wire, plan)
         run = ResponseRun(
             plan=plan,
             conversation=None if is_beside else self.conversation,
@@ -342,8 +334,35 @@ class Session:
         )
         self._runs[plan.id] = run
         self._silent_since_s = None
+        if wire.input is None:
+            self._wishes[plan.id] = wire
         self._out += run.begin()
         self._out.append(Ask(key=plan.id, request=request))
+
+    def _question(self, wire: WireResponse, plan: Plan) -> Request:
+        card = self._call.card
+        messages = (
+            self.conversation.messages(card)
+            if wire.input is None
+            else messages_of([self._referenced(item) for item in wire.input], card)
+        )
+        return ask_for_response(
+            wire,
+            plan,
+            self.config,
+            messages=messages,
+            request_id=self._request_id(),
+            deadline_s=self._call.deadline_s,
+        )
+
+    def _ask_for_less(self, key: str, failed: core.Failed) -> bool:
+        """Ask again without the oldest turns, where all of them are more than the model reads."""
+        run, wire = self._runs[key], self._wishes.get(key)
+        is_too_long = failed.error.code == ContextOverflow.code and not run.items
+        if not is_too_long or wire is None or not self.conversation.leave_out_oldest():
+            return False
+        self._out.append(Ask(key=key, request=self._question(wire, run.plan)))
+        return True
 
     def _referenced(self, wire: client.WireItem) -> Item:
         if wire.type != "item_reference":
@@ -377,6 +396,7 @@ class Session:
 
     def _end_run(self, key: str, *, now_s: float) -> None:
         run = self._runs.pop(key)
+        self._wishes.pop(key, None)
         if run.conversation is not None and not self._listener.is_in_turn:
             began_s = now_s if run.first_sound_s is None else run.first_sound_s
             self._silent_since_s = max(now_s, began_s + run.sound_s)
