@@ -19,20 +19,24 @@ from collections import Counter
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import msgspec
 
 from myna.core.echo import EchoService
+from myna.core.events import Usage
 from myna.core.messages import text_message
 from myna.server.app import create_app
-from myna.server.kept import Kept, KeptResponses
+from myna.server.kept import Kept, KeptChat, Shelf
+from myna.server.render import usage_object
 from myna.server.run import make_server
+from myna.server.schemas.answers import AssistantMessage, ChatChoice, ChatCompletion
 from myna.server.schemas.responses import ResponseObject
 from myna.server.settings import ServerSettings
 
 SUITES = (
-    "chat/test_completions.py",
+    "chat",
     "test_completions.py",
     "test_models.py",
     "test_responses.py",
@@ -59,9 +63,8 @@ RESPONSE_IDS = (
     "resp_677efb5139a88190b512bc3f0c8a5c8d",
     "resp_677efb5139a88190b512bc3fef8e535d",
 )
+CHAT_ID = "completion_id"
 KNOWN_FAILURES = {
-    r"chat\.test_completions\..*_(retrieve|update|list|delete)\b": "answers are not stored",
-    r"chat\.test_completions\..*list_with_all_params": "answers are not stored",
     r"test_models\..*_delete\b": "models are not deleted over this interface",
     r"api_resources\.test_completions\..*with_all_params": "`suffix` is refused: no model inserts",
     r"test_responses\..*create_with_all_params": "`background` is refused: nothing runs unwatched",
@@ -75,21 +78,39 @@ KNOWN_FAILURES = {
 }
 
 
-class Evergreen(KeptResponses):
+class Evergreen(Shelf[Any]):
     """Keep answers under the ids that the tests ask for, even when they are deleted."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        turns = (text_message("user", "hi"), text_message("assistant", "hello"))
-        for response_id in RESPONSE_IDS:
-            response = ResponseObject(
-                id=response_id, created_at=0, status="completed", model="echo", output=[]
-            )
-            kept = Kept(owner="", body=msgspec.json.encode(response), past=turns, num_new=1)
-            self.keep(response_id, kept)
-
-    def forget(self, response_id: str, *, owner: str) -> None:
+    def forget(self, item_id: str, *, owner: str) -> None:
         """Keep it all the same."""
+
+
+def kept_responses() -> Shelf[Kept]:
+    """Keep responses that the tests expect to be there."""
+    shelf = Evergreen("response")
+    turns = (text_message("user", "hi"), text_message("assistant", "hello"))
+    for response_id in RESPONSE_IDS:
+        response = ResponseObject(
+            id=response_id, created_at=0, status="completed", model="echo", output=[]
+        )
+        body = msgspec.json.encode(response)
+        shelf.keep(response_id, Kept(owner="", body=body, past=turns, num_new=1))
+    return shelf
+
+
+def kept_chats() -> Shelf[KeptChat]:
+    """Keep chat completions that the tests expect to be there."""
+    shelf = Evergreen("completion")
+    usage = usage_object([[Usage(prompt_tokens=1, completion_tokens=1)]])
+    answer = ChatChoice(
+        index=0, message=AssistantMessage(content="hello"), logprobs=None, finish_reason="stop"
+    )
+    completion = ChatCompletion(
+        id=CHAT_ID, created=0, model="echo", choices=[answer], usage=usage, metadata={}
+    )
+    turns = (text_message("user", "hi"),)
+    shelf.keep(CHAT_ID, KeptChat(owner="", completion=completion, turns=turns))
+    return shelf
 
 
 def fetch_tests(folder: Path) -> Path:
@@ -131,7 +152,7 @@ def serve_and_run(source: Path) -> dict[str, bool]:
     """Serve echoes under the names that the tests ask for, while they run."""
     aliases = dict.fromkeys(MODEL_NAMES, "echo")
     app = create_app(EchoService(is_editor=True), settings=ServerSettings(aliases=aliases))
-    app.context = replace(app.context, kept=Evergreen())
+    app.context = replace(app.context, kept=kept_responses(), chats=kept_chats())
     server = make_server(app)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -6,7 +6,7 @@ import pytest
 
 from myna.core.errors import NotFound
 from myna.core.messages import AudioPart, ImagePart, Message, ToolCall, VideoPart, text_message
-from myna.server.kept import Kept, KeptResponses
+from myna.server.kept import Kept, Shelf
 
 
 def kept(num_bytes: int, owner: str = "") -> Kept:
@@ -14,18 +14,20 @@ def kept(num_bytes: int, owner: str = "") -> Kept:
 
 
 def test_the_oldest_make_room_by_number_and_by_weight() -> None:
-    shelf = KeptResponses(max_kept=2, max_bytes=100)
+    shelf = Shelf[Kept]("response", max_kept=2, max_bytes=100)
     for name in "abc":
         shelf.keep(name, kept(10))
     assert (len(shelf), shelf.held_bytes) == (2, 20)
-    shelf.keep("d", kept(95))
-    assert (len(shelf), shelf.held_bytes) == (1, 95)
+    shelf.keep("c", kept(5))  # again, and lighter
+    assert (len(shelf), shelf.held_bytes) == (2, 15)
+    shelf.keep("d", kept(96))
+    assert (len(shelf), shelf.held_bytes) == (1, 96)
     shelf.keep("e", kept(101))
     assert (len(shelf), shelf.held_bytes) == (0, 0)
 
 
 def test_what_is_forgotten_or_anothers_is_not_found() -> None:
-    shelf = KeptResponses()
+    shelf = Shelf[Kept]("response")
     shelf.keep("a", kept(10, owner="me"))
     assert shelf.get("a", owner="me").num_bytes == 10
     with pytest.raises(NotFound, match="There is no response 'a'"):

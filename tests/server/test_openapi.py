@@ -16,6 +16,7 @@ from myna.server.routes.description import BODIES
 BODILESS = {
     "responses.cancel_response",
     "responses.delete_response",
+    "stored_chats.delete_chat",
     "images.refuse_generation",
     "conversations.delete",
     "conversations.bring_back",

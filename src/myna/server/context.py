@@ -12,7 +12,7 @@ from myna.core.service import ModelCard, Service
 from myna.media.fetch import Fetcher
 from myna.server.auth import ClientSecrets
 from myna.server.downloads import Downloads
-from myna.server.kept import KeptResponses
+from myna.server.kept import Kept, KeptChat, Shelf
 from myna.server.library import Library
 from myna.server.limits import Gate, Ticket
 from myna.server.metrics import Metrics
@@ -40,7 +40,8 @@ class Context:
     service: Service
     settings: ServerSettings
     gate: Gate
-    kept: KeptResponses = field(default_factory=KeptResponses)
+    kept: Shelf[Kept] = field(default_factory=lambda: Shelf("response"))
+    chats: Shelf[KeptChat] = field(default_factory=lambda: Shelf("completion"))
     client_secrets: ClientSecrets = field(default_factory=ClientSecrets)
     calls: Calls = field(default_factory=Calls)
 

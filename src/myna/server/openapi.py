@@ -48,7 +48,8 @@ def document(routes: Sequence[BaseRoute], bodies: dict[str, Body]) -> Document:
     schemas, components = msgspec.json.schema_components(
         [*wires, ErrorBody], ref_template=REFERENCE
     )
-    by_wire = dict(zip([*wires, ErrorBody], schemas, strict=True))
+    kinds: list[type] = [*wires, ErrorBody]
+    by_wire = dict(zip(kinds, schemas, strict=True))
     paths: dict[str, Document] = {}
     for route in routes:
         if not isinstance(route, Route):

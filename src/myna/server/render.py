@@ -6,7 +6,7 @@ Not here: how chunks travel (sse).
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -261,24 +261,46 @@ class ChatAnswer:
             message.content = None
 
 
+async def kept_chat(
+    heading: Heading,
+    events: AsyncGenerator[Event, None],
+    keep: Callable[[ChatCompletion], None],
+) -> AsyncGenerator[Event, None]:
+    """Pass events on, and keep the whole answer once it has ended."""
+    answers = [ChatAnswer() for _ in range(heading.num_choices)]
+    usages: list[Usage] = []
+    async with aclosing(events):
+        async for event in events:
+            _gather(event, answers, usages)
+            if len(usages) == heading.num_choices and isinstance(event, Finished):
+                keep(_completion(heading, answers, usages))
+            yield event
+
+
 async def whole_chat(heading: Heading, events: AsyncGenerator[Event, None]) -> bytes:
     """Write a chat answer as one body."""
     answers = [ChatAnswer() for _ in range(heading.num_choices)]
     usages: list[Usage] = []
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, Finished):
-                usages.append(event.usage)
-            if not isinstance(event, Accepted | Failed):
-                answers[event.index].add(event)
-    return encode(
-        ChatCompletion(
-            id=heading.id,
-            created=heading.created,
-            model=heading.model,
-            choices=[answer.choice(index, heading) for index, answer in enumerate(answers)],
-            usage=usage_object([usages]),
-        )
+            _gather(event, answers, usages)
+    return encode(_completion(heading, answers, usages))
+
+
+def _gather(event: Event, answers: list[ChatAnswer], usages: list[Usage]) -> None:
+    if isinstance(event, Finished):
+        usages.append(event.usage)
+    if not isinstance(event, Accepted | Failed):
+        answers[event.index].add(event)
+
+
+def _completion(heading: Heading, answers: list[ChatAnswer], usages: list[Usage]) -> ChatCompletion:
+    return ChatCompletion(
+        id=heading.id,
+        created=heading.created,
+        model=heading.model,
+        choices=[answer.choice(index, heading) for index, answer in enumerate(answers)],
+        usage=usage_object([usages]),
     )
 
 

@@ -12,8 +12,10 @@ from starlette.routing import Route
 from myna.core import requests as core
 from myna.core.errors import InvalidRequest
 from myna.server.body import read_wire
-from myna.server.context import context_of, request_key
-from myna.server.render import Heading, chat_chunks, events_of, whole_chat
+from myna.server.context import context_of, owner_of, request_key
+from myna.server.kept import KeptChat
+from myna.server.render import Heading, chat_chunks, events_of, kept_chat, whole_chat
+from myna.server.schemas.answers import ChatCompletion
 from myna.server.schemas.chat import ChatRequest
 from myna.server.speech import spoken_chat
 from myna.server.sse import EventStream, WholeAnswer
@@ -56,6 +58,15 @@ async def create_chat_completion(request: Request) -> Response:
         spoken=spoken,
     )
     events = events_of(context.service, asked)
+    if wire.store:
+        owner = owner_of(request)
+
+        def keep(completion: ChatCompletion) -> None:
+            completion.metadata = wire.metadata or {}
+            kept = KeptChat(owner=owner, completion=completion, turns=question.messages)
+            context.chats.keep(completion.id, kept)
+
+        events = kept_chat(heading, events, keep)
     if wire.stream:
         chunks = chat_chunks(heading, events)
         return EventStream(

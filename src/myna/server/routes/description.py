@@ -10,7 +10,7 @@ from starlette.routing import Route, Router
 from myna.server.openapi import Body, document
 from myna.server.routes.realtime import SecretRequest
 from myna.server.schemas.audio import SpeechRequest, TranscriptionRequest
-from myna.server.schemas.chat import ChatRequest
+from myna.server.schemas.chat import ChatChange, ChatRequest
 from myna.server.schemas.completions import CompletionRequest
 from myna.server.schemas.control import (
     CancelRequest,
@@ -28,6 +28,7 @@ from myna.server.schemas.images import EditFields
 from myna.server.schemas.ollama import GenerateRequest, NameRequest, OllamaChatRequest
 from myna.server.schemas.responses import ResponsesRequest
 from myna.server.schemas.tokens import DetokenizeRequest, TemplateRequest, TokenizeRequest
+from myna.server.schemas.words import WordTimesRequest
 
 ROUTES = "myna.server.routes."
 SOUND = Body(TranscriptionRequest, files=("file",))
@@ -36,6 +37,7 @@ BODIES = {
     for name, body in {
         "audio.create_speech": Body(SpeechRequest),
         "chat.create_chat_completion": Body(ChatRequest),
+        "stored_chats.change_chat": Body(ChatChange),
         "completions.create_completion": Body(CompletionRequest),
         "control.load_model": Body(LoadRequest),
         "control.unload_model": Body(UnloadRequest),
@@ -61,6 +63,7 @@ BODIES = {
         "tokens.tokenize": Body(TokenizeRequest),
         "transcriptions.create_transcription": SOUND,
         "transcriptions.create_translation": SOUND,
+        "words.word_times": Body(WordTimesRequest),
     }.items()
 }
 

@@ -128,6 +128,7 @@ class ChatCompletion(msgspec.Struct, kw_only=True):
     choices: list[ChatChoice]
     usage: UsageObject
     system_fingerprint: None = None
+    metadata: dict[str, str] | UnsetType = UNSET
 
 
 class Delta(msgspec.Struct, kw_only=True):

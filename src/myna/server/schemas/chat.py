@@ -16,6 +16,7 @@ from myna.server.schemas.media import (
 )
 from myna.server.schemas.sampling import Count, JsonObject, Name, SamplingFields
 
+Metadata = Annotated[dict[str, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)]
 FunctionName = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -132,4 +133,12 @@ class ChatRequest(SamplingFields, kw_only=True):
     chat_template_kwargs: TemplateOptions | None = None
     enable_thinking: bool | None = None
     thinking_budget: Count | None = None
+    store: bool | None = None
+    metadata: Metadata | None = None
     user: str | None = None
+
+
+class ChatChange(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/chat/completions/{id}`: what the client notes about a stored answer."""
+
+    metadata: Metadata | None
