@@ -80,6 +80,6 @@ def test_a_quantized_model_edits(myna: Any, picture: str, tmp_path: Path) -> Non
     assert code == 0, err
     out = tmp_path / "out.png"
     argv = ["edit", picture, "x", "-o", str(out), "--model", str(small), "--steps", "1"]
-    code, _, err = myna(*argv, "--megapixels", "0.01")
+    code, _, err = myna(*argv, "--megapixels", "0.01", "--memory", "100kB")
     assert code == 0, err
     assert pixels_of(out.read_bytes()).shape == (40, 60, 3)

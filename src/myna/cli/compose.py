@@ -39,6 +39,7 @@ class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
     kv_memory_bytes: int | None = None
     yarn_factor: float | None = None
     lora: str | None = None
+    weight_memory_bytes: int | None = None
 
     def load_options(self) -> dict[str, object]:
         """Write the fields of `pipeline.load.LoadOptions`."""

@@ -66,7 +66,9 @@ def load_edit_service(path: Path, options: LoadOptions, progress: Progress) -> E
             "is the one that is supported"
         )
     dtype = fast_dtype() if options.dtype == "auto" else getattr(torch, options.dtype)
-    memory_bytes = int(WEIGHTS_SHARE * available_memory_bytes())
+    memory_bytes = options.weight_memory_bytes
+    if memory_bytes is None:
+        memory_bytes = int(WEIGHTS_SHARE * available_memory_bytes())
     files = open_edit_files(path)
     lora = None if options.lora is None else Path(options.lora)
     parts = EditParts(files, dtype=dtype, memory_bytes=memory_bytes, progress=progress, lora=lora)

@@ -58,6 +58,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
         kv_memory_bytes: what keys and values may take; `None` is a share of what is free.
         yarn_factor: stretch the context by this; every prompt is affected.
         lora: a file of changes, for models that edit pictures.
+        weight_memory_bytes: what weights may take, for the same; what is above it is read from disk
+            again and again. `None` is a share of what is free.
     """
 
     model_id: str
@@ -67,6 +69,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     kv_memory_bytes: int | None = None
     yarn_factor: float | None = None
     lora: str | None = None
+    weight_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from myna.cli.compose import choose, load_here
-from myna.cli.console import answer, progress_bars
+from myna.cli.console import answer, bytes_of, progress_bars
 from myna.cli.edit import PictureFiles, read_picture, show_edit
 from myna.cli.options import Dtype, DtypeOption, EchoOption, SeedOption
 from myna.cli.talker import LocalTalker
@@ -66,6 +66,13 @@ def command(
             dir_okay=False,
         ),
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Memory for weights, such as 8GB; what does not fit is read again and again.",
+            metavar="SIZE",
+        ),
+    ] = None,
     dtype: DtypeOption = Dtype.AUTO,
     echo: EchoOption = False,
 ) -> None:
@@ -94,7 +101,11 @@ def command(
         yarn=None,
         is_echo=echo,
     )
-    choice = msgspec.structs.replace(choice, lora=None if lora is None else str(lora))
+    choice = msgspec.structs.replace(
+        choice,
+        lora=None if lora is None else str(lora),
+        weight_memory_bytes=None if memory is None else bytes_of(memory),
+    )
     with progress_bars() as progress:
         talker = LocalTalker(load_here(choice, progress))
     try:
