@@ -90,6 +90,22 @@ def test_heads_look_where_they_are_turned_to(ears: Ears) -> None:
         assert (shifts - offset).abs().float().mean().item() < 0.5
 
 
+def test_ears_hear_as_the_encoder_does(ears: Ears) -> None:
+    mel = torch.from_numpy(lesson(step=0).mel)
+    with torch.no_grad():
+        heard, _ = ears(mel)
+        assert torch.equal(heard, ears.audio_tower(list(mel)))
+
+
+def test_a_stream_that_grows_is_held_back(ears: Ears) -> None:
+    mel = torch.from_numpy(lesson(step=0).mel)
+    balance(ears.audio_tower, mel)
+    with torch.no_grad():
+        before = ears(mel)[1].item()
+        ears.audio_tower.layers[0].fc2.weight *= 50
+        assert ears(mel)[1].item() > before + 1
+
+
 def test_ears_learn_words_frame_by_frame(ears: Ears) -> None:
     balance(ears.audio_tower, torch.from_numpy(lesson(step=0).mel))
     terms: dict[str, Tensor] = {}

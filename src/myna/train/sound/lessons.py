@@ -186,7 +186,8 @@ def overheard(entry: Entry, rng: random.Random) -> NDArray[np.float16]:
     speed, throat = generator.uniform(*SPEEDS, 2)
     num_frames = max(MIN_FRAMES, round(len(entry.mel) * speed))
     changed = resized(entry.mel, num_frames=num_frames, throat=throat)
-    return disturbed(changed[None], generator)[0].astype(np.float16)
+    heard: NDArray[np.float16] = disturbed(changed[None], generator)[0].astype(np.float16)
+    return heard
 
 
 def event_lesson(step: int, *, size: int, seed: int) -> Lesson:

@@ -38,9 +38,11 @@ EVENTS_EVERY = 16  # steps
 EVENT_CLIPS = 24
 RATE = 2.5e-3
 WARMUP = 60
+DECAY = 0.2
 WORD_STRIDE = 3
 OFFSETS = ((-1, 1, -2, 2), (-1, 1, -3, 3), (-2, 2, -5, 5))  # frames, for each head of a layer
 SHARPNESS = 1.6
+MAX_STREAM = 1.5  # root mean square between layers, positions included
 CONTENT_STD = 1.0  # of the convolutions' output, against positions of 0.7
 
 
@@ -63,10 +65,30 @@ class Ears(nn.Module):
         self.onsets = nn.Linear(width, NUM_WORD_SLOTS)
         self.pitches = nn.Linear(width, NUM_PITCHES)
 
-    def forward(self, mel: Tensor) -> Tensor:
-        """Hear clips of one length: (B, M, T) mel frames become (B*N, D)."""
-        heard: Tensor = self.audio_tower(list(mel))
-        return heard
+    def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
+        """Hear clips of one length, as the encoder's own `forward` does.
+
+        Args:
+            mel: (B, M, T).
+
+        Returns:
+            The encoder's output (B*N, D), and how far its residual stream exceeds its limit: where
+            it grows, positions are drowned, and attention no longer finds what is near.
+        """
+        tower = self.audio_tower
+        windows = tower.windows([mel.shape[2]] * len(mel))
+        x = tower.embed(list(mel), pad_together=False)
+        excess = _excess(x)
+        for layer in tower.layers:
+            x = layer(x, windows)
+            excess = excess + _excess(x)
+        heard: Tensor = tower.proj2(functional.gelu(tower.proj1(tower.ln_post(x))))
+        return heard, excess
+
+
+def _excess(x: Tensor) -> Tensor:
+    size = x.float().square().mean().sqrt()
+    return functional.relu(size / MAX_STREAM - 1).square()
 
 
 def word_ids(words: tuple[str, ...]) -> dict[str, int]:
@@ -161,9 +183,9 @@ def losses(ears: Ears, lesson: Lesson) -> Losses:
 
     Returns:
         total, which is minimised; the cross entropies of phones and words; the shares of frames
-        whose slots are right; the size of the encoder's output.
+        whose slots are right; the size of the encoder's output, and the excess of its stream.
     """
-    heard = ears(torch.from_numpy(lesson.mel).to(ears.audio_tower.dtype))  # (B*N, D)
+    heard, excess = ears(torch.from_numpy(lesson.mel).to(ears.audio_tower.dtype))  # (B*N, D)
     targets = {
         name: torch.from_numpy(getattr(lesson, name)).flatten(0, 1)
         for name in ("phones", "words", "begins", "events", "onsets", "pitches")
@@ -183,11 +205,12 @@ def losses(ears: Ears, lesson: Lesson) -> Losses:
     }
     size = heard.float().square().mean().sqrt()
     return {
-        "total": sum(terms.values(), 0.1 * functional.relu(size - 1.0)),
+        "total": sum(terms.values(), excess + 0.1 * functional.relu(size - 1.0)),
         **terms,
         "phones_right": (phones.detach().argmax(-1) == targets["phones"]).float().mean(),
         "words_right": _spoken_right(words.detach(), said),
         "size": size,
+        "excess": excess,
     }
 
 
@@ -236,7 +259,7 @@ def train(
     ears = fresh(OTHER + 1 + len(ids))
     balance(ears.audio_tower, torch.from_numpy(lesson_at(0).mel[:16].copy()))
     look_around(ears.audio_tower)
-    schedule = Schedule(steps=steps, rate=rate, warmup=WARMUP, minutes=minutes)
+    schedule = Schedule(steps=steps, rate=rate, warmup=WARMUP, decay=DECAY, minutes=minutes)
     trainer = Trainer(ears, folder, schedule, report=report)
     trainer.run(lambda step: losses(ears, lesson_at(step)))
     return ears
@@ -251,7 +274,7 @@ def heard_words(ears: Ears, mel: Tensor, words: Sequence[str]) -> list[str]:
         mel: (M, T) of the clip.
         words: of the vocabulary, numbered as by `word_ids`.
     """
-    heard = ears(mel[None].to(ears.audio_tower.dtype))  # (N, D)
+    heard, _ = ears(mel[None].to(ears.audio_tower.dtype))  # (N, D)
     logits = ears.words(heard).unflatten(-1, (NUM_WORD_SLOTS, -1)).float().flatten(0, 1)
     chances = logits.log_softmax(-1)  # (slots, V)
     begins = (ears.begins(heard).flatten() > 0).tolist()
