@@ -91,6 +91,8 @@ def _report(lags: list[float], service: EchoService) -> dict[str, float]:
         "tasks": len(asyncio.all_tasks()),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "running": service.num_running,
+        "cpu_s": time.process_time(),
+        "at_s": time.monotonic(),
     }
 
 
@@ -195,7 +197,7 @@ async def load(target: Target, asked: argparse.Namespace) -> dict[str, Any]:
     num_frames = round(asked.seconds / FRAME_S)
     calls = [asyncio.create_task(call(target.port, num_frames)) for _ in range(asked.sockets)]
     await asyncio.sleep(SETTLE_S)
-    target.report()  # the rush of the beginning is not what is measured
+    begun = target.report()  # the rush of the beginning is not what is measured
     await asyncio.sleep(max(asked.seconds - 2 * SETTLE_S, SETTLE_S))
     during = target.report()
     events = await asyncio.gather(*streams)
@@ -213,6 +215,9 @@ async def load(target: Target, asked: argparse.Namespace) -> dict[str, Any]:
         "lag_p50_s": round(during["lag_p50_s"], 5),
         "lag_p99_s": round(during["lag_p99_s"], 5),
         "lag_max_s": round(during["lag_max_s"], 5),
+        "cpu_share": round(
+            (during["cpu_s"] - begun["cpu_s"]) / (during["at_s"] - begun["at_s"]), 3
+        ),
         "bytes_each": round((during["rss_bytes"] - before["rss_bytes"]) / max(num_each, 1)),
         "disconnects": asked.disconnects,
         "left_running": after["running"],
