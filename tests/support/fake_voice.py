@@ -31,6 +31,8 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     for stage, frames in ((codec, 6), (code2wav, 4)):
         monkeypatch.setattr(stage, "BATCH", 2)
         monkeypatch.setattr(stage, "CUT_FRAMES", frames)
+    monkeypatch.setattr(code2wav, "LONG_BATCH", 2)
+    monkeypatch.setattr(code2wav, "LONG_FRAMES", 4)
     monkeypatch.setattr(codec, "KMEANS_BATCHES", 30)
     monkeypatch.setattr(codec, "PLAIN", ONE_STEP)
     monkeypatch.setattr(codec, "CODED", ONE_STEP)

@@ -41,6 +41,19 @@ def test_the_wave_that_was_made_is_no_distance_away(teacher: Codec) -> None:
     assert losses[0] < 1e-4 < losses[1]
 
 
+def test_features_learn_how_the_sound_looks(teacher: Codec) -> None:
+    network = code2wav.fresh(teacher)
+    codes = torch.randint(CODEBOOK_SIZE, (1, NUM_CODEBOOKS, 3))
+    waves = 0.1 * torch.randn(1, 3 * FRAME_SAMPLES)
+    before = code2wav.foretold(network, waves, codes)
+    before.backward()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.01 * parameter.grad
+    assert float(code2wav.foretold(network, waves, codes).detach()) < float(before.detach())
+
+
 def test_a_step_changes_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     quickly(monkeypatch)
     speech_data.run(minutes=None, report=silent)

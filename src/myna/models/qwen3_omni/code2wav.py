@@ -419,6 +419,20 @@ class Code2Wav(nn.Module):
         Returns:
             (B, W) samples from -1 to 1: T times `frame_samples`, of a fresh stream fewer.
         """
+        x = self.features(codes, state)
+        first, *blocks, snake, last = self.decoder
+        x = first(x, state)
+        for block in blocks:
+            x = block(x, state)
+        wave = last(snake(x), state)[:, 0].clamp(-1, 1)  # (B, W)
+        state.num_frames = [count + codes.shape[-1] for count in state.num_frames]
+        return wave
+
+    def features(self, codes: Tensor, state: State) -> Tensor:
+        """Make what waves are made of: (B, Q, T) int64 -> (B, D, U), U steps a frame.
+
+        The state's streams are not counted on; `forward` does that.
+        """
         config = self.config
         assert codes.shape[:2] == (len(state.num_frames), config.num_codebooks), codes.shape
         assert int(codes.max()) < config.codebook_size, "a code of another codebook or a control"
@@ -427,13 +441,7 @@ class Code2Wav(nn.Module):
         x = self.pre_transformer(x, state).transpose(1, 2)  # (B, D, T)
         for widen, mix in self.upsample:
             x = mix(widen(x, state), state)
-        first, *blocks, snake, last = self.decoder
-        x = first(x, state)
-        for block in blocks:
-            x = block(x, state)
-        wave = last(snake(x), state)[:, 0].clamp(-1, 1)  # (B, W)
-        state.num_frames = [count + codes.shape[-1] for count in state.num_frames]
-        return wave
+        return x
 
     def decode(self, codes: Tensor) -> Tensor:
         """Decode whole streams at once: (B, Q, T) -> (B, W)."""

@@ -110,9 +110,10 @@ def score_others(predictor: CodePredictor, hidden: Tensor, first: Tensor, codes:
         (n, Q-1, V) float32.
     """
     size, num_codebooks = codes.shape
+    tables, heads = (predictor.get_parameter(name) for name in ("codec_embedding", "lm_head"))
     given = [
         functional.embedding(codes[:, book], table)
-        for book, table in enumerate(predictor.codec_embedding[:-1], start=1)
+        for book, table in enumerate(tables[:-1], start=1)
     ]
     x = torch.stack((hidden, first, *given), 1).flatten(0, 1)  # (n*Q, D)
     rope = predictor.rope_table.at(torch.arange(num_codebooks).repeat(size), x.dtype)
@@ -120,4 +121,4 @@ def score_others(predictor: CodePredictor, hidden: Tensor, first: Tensor, codes:
     for layer in predictor.layers:
         x = layer(x, rope, cache)
     states = predictor.norm(x).unflatten(0, (size, -1))[:, 1:]  # (n, Q-1, D)
-    return torch.einsum("nqd,qvd->nqv", states, predictor.lm_head).float()
+    return torch.einsum("nqd,qvd->nqv", states, heads).float()
