@@ -30,3 +30,18 @@ def test_a_step_teaches_talker_and_predictor(monkeypatch: pytest.MonkeyPatch) ->
     torch.testing.assert_close(sheet.text, again.text)
     assert len(media) == int(sheet.is_medium.sum())
     assert len(chosen) == int(talker.PICKED_SHARE * int(sheet.makes_frame.sum()))
+
+
+def test_all_of_the_talker_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    quickly(monkeypatch)
+    monkeypatch.setattr(talker, "MEDIUM_SHARE", 1.0)
+    speech_data.run(minutes=None, report=silent)
+    codec.run(minutes=None, report=silent)
+    config = talker.whole_config()
+    school = talker.School(*codec.coded_shards(), open_tokenizer(), config, held_out=1)
+    pupil = talker.fresh(config)
+    sheet, media, chosen = school.lesson(0)
+    pupil.losses(sheet, media, chosen=chosen)["loss"].backward()
+    idle = [n for n, p in pupil.named_parameters() if p.grad is None or not p.grad.any()]
+    # The one expert of a layer is always chosen, so its router has nothing to learn.
+    assert [name for name in idle if not name.endswith("mlp.gate.weight")] == ["words"]
