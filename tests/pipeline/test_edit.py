@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 import pytest_asyncio
+from PIL import Image
 
 from edit_pictures import file_of, mask_of, noise, pixels_of
 from myna.core.errors import Unsupported
@@ -308,3 +309,13 @@ async def test_a_model_in_bfloat16_draws_nearly_the_same(folder: Path) -> None:
         drawn.append(pixels_of(picture.data).astype(float))
         await service.close()
     assert np.abs(drawn[0] - drawn[1]).mean() < 8
+
+
+@on_one_loop
+async def test_a_mask_and_a_size_of_another_aspect_go_together(service: EditService) -> None:
+    mask = file_of(mask_of(90, 60, (20, 10, 60, 40)))
+    (picture,) = pictures(await ask(service, request(mask=mask, size=(80, 120))))
+    found = pixels_of(picture.data)
+    expected = np.asarray(PICTURE.resize((80, 120), Image.Resampling.LANCZOS))
+    assert (found[:15] == expected[:15]).all()
+    assert (found[30:70, 25:50] != expected[30:70, 25:50]).mean() > 0.9

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from myna.core.errors import BadCheckpoint, NotFound
+from myna.core.errors import BadCheckpoint, NotFound, Unsupported
 from myna.weights.gguf import GgufCheckpoint
 from myna.weights.open import find_gguf, open_checkpoint
 from myna.weights.safetensors_files import SafetensorsCheckpoint
@@ -63,4 +63,10 @@ def test_another_file_is_refused(write) -> None:
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadCheckpoint, match=r"holds neither model\.safetensors nor"):
+        open_checkpoint(tmp_path)
+
+
+def test_a_folder_of_several_networks_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text("{}")
+    with pytest.raises(Unsupported, match="`myna edit` and `myna serve` run it"):
         open_checkpoint(tmp_path)

@@ -37,10 +37,10 @@ from myna.pipeline.load import LoadOptions, read_json_object
 from myna.pipeline.machine import available_memory_bytes, fast_dtype
 from myna.pipeline.omni import read_patch_rule
 from myna.text import tokenizer_files
+from myna.weights.open import PIPELINE_INDEX
 
 log = logging.getLogger("myna.edit")
 
-INDEX = "model_index.json"
 PIPELINE = "QwenImageEditPlusPipeline"
 MAX_WAITING = 8
 LIGHTNING_STEPS = 4
@@ -49,7 +49,7 @@ WEIGHTS_SHARE = 0.6  # of the memory at hand; the rest is for what the networks 
 
 def is_edit_folder(path: Path) -> bool:
     """Tell whether a folder is in the form of a pipeline with several networks."""
-    return (path / INDEX).is_file()
+    return (path / PIPELINE_INDEX).is_file()
 
 
 def load_edit_service(path: Path, options: LoadOptions, progress: Progress) -> EditService:
@@ -59,11 +59,11 @@ def load_edit_service(path: Path, options: LoadOptions, progress: Progress) -> E
         BadCheckpoint: the folder is damaged, incomplete, or its parts contradict each other.
         Unsupported: it is a pipeline of another kind.
     """
-    kind = read_json_object(path / INDEX).get("_class_name")
+    kind = read_json_object(path / PIPELINE_INDEX).get("_class_name")
     if kind != PIPELINE:
         raise Unsupported(
-            f"{path / INDEX} says `_class_name` is {kind!r:.80}; {PIPELINE} (Qwen-Image-Edit-2509) "
-            "is the one that is supported"
+            f"{path / PIPELINE_INDEX} says `_class_name` is {kind!r:.80}; {PIPELINE} "
+            "(Qwen-Image-Edit-2509) is the one that is supported"
         )
     dtype = fast_dtype() if options.dtype == "auto" else getattr(torch, options.dtype)
     memory_bytes = options.weight_memory_bytes

@@ -204,7 +204,8 @@ class EditRun:
         """Keep what lies outside of the mask, where picture and answer have the same tokens."""
         plan = self._plan
         rows, cols = token_grid(plan.work, self._grid_px)
-        if plan.mask is None or source.shape != noise.shape:
+        height, width = plan.sources[0].shape[:2]
+        if plan.mask is None or token_grid((width, height), self._grid_px) != (rows, cols):
             return None
         marked = torch.from_numpy(plan.mask)[None, None]
         is_open = functional.adaptive_max_pool2d(marked, (rows, cols))[0, 0] > 0

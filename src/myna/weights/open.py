@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from myna.core.errors import BadCheckpoint, NotFound
+from myna.core.errors import BadCheckpoint, NotFound, Unsupported
 from myna.weights.gguf import PART_NAME, GgufCheckpoint
 from myna.weights.report import some_names
 from myna.weights.safetensors_files import SafetensorsCheckpoint, has_safetensors
+
+PIPELINE_INDEX = "model_index.json"  # of diffusers
 
 
 def open_checkpoint(path: Path) -> SafetensorsCheckpoint | GgufCheckpoint:
@@ -19,12 +21,18 @@ def open_checkpoint(path: Path) -> SafetensorsCheckpoint | GgufCheckpoint:
     Raises:
         NotFound: nothing is there.
         BadCheckpoint: what is there holds no weights, or damaged ones.
+        Unsupported: it holds several networks.
     """
     gguf_file = find_gguf(path)
     if gguf_file is not None:
         return GgufCheckpoint(gguf_file)
     if not path.is_dir():
         raise BadCheckpoint(f"{path} is neither a folder nor a .gguf file")
+    if (path / PIPELINE_INDEX).is_file():
+        raise Unsupported(
+            f"{path} holds several networks rather than one model that writes; if it edits "
+            "pictures, `myna edit` and `myna serve` run it"
+        )
     return SafetensorsCheckpoint(path)
 
 
