@@ -25,10 +25,17 @@ from xml.etree import ElementTree
 import msgspec
 
 from myna.core.echo import EchoService
+from myna.core.errors import NotFound
 from myna.core.events import Usage
+from myna.core.fleet import Fleet, Startable
 from myna.core.messages import text_message
+from myna.core.progress import Progress
+from myna.hub.pull import Plan
 from myna.server.app import create_app
+from myna.server.context import Control
+from myna.server.downloads import Downloads
 from myna.server.kept import Kept, KeptChat, Shelf
+from myna.server.library import Title
 from myna.server.render import usage_object
 from myna.server.run import make_server
 from myna.server.schemas.answers import AssistantMessage, ChatChoice, ChatCompletion
@@ -65,7 +72,6 @@ RESPONSE_IDS = (
 )
 CHAT_ID = "completion_id"
 KNOWN_FAILURES = {
-    r"test_models\..*_delete\b": "models are not deleted over this interface",
     r"api_resources\.test_completions\..*with_all_params": "`suffix` is refused: no model inserts",
     r"test_responses\..*create_with_all_params": "`background` is refused: nothing runs unwatched",
     r"test_input_tokens\..*with_all_params": "`conversation` is refused: ids of responses lead on",
@@ -108,9 +114,27 @@ def kept_chats() -> Shelf[KeptChat]:
     completion = ChatCompletion(
         id=CHAT_ID, created=0, model="echo", choices=[answer], usage=usage, metadata={}
     )
-    turns = (text_message("user", "hi"),)
+    turns = (text_message("assistant", "hi"),)  # of the others the SDK has no type
     shelf.keep(CHAT_ID, KeptChat(owner="", completion=completion, turns=turns))
     return shelf
+
+
+class OldModels:
+    """Have one model that is not loaded, even when it is deleted."""
+
+    def titles(self) -> tuple[Title, ...]:
+        """List it."""
+        return (Title(id="ft:gpt-4o-mini:acemeco:suffix:abc123", num_bytes=1, path=Path("/x")),)
+
+    def plan(self, name: str, *, has_consent: bool) -> Plan:
+        """Refuse: nothing is fetched."""
+        raise NotFound(name)
+
+    def fetch(self, plan: Plan, progress: Progress) -> None:
+        """Fetch nothing."""
+
+    def remove(self, name: str) -> None:
+        """Keep it all the same."""
 
 
 def fetch_tests(folder: Path) -> Path:
@@ -148,11 +172,22 @@ def reason_for(test: str) -> str | None:
     return next((why for name, why in KNOWN_FAILURES.items() if re.search(name, test)), None)
 
 
+def never_open(name: str, progress: Progress) -> Startable:
+    """Refuse: nothing is loaded."""
+    raise NotFound(name)
+
+
 def serve_and_run(source: Path) -> dict[str, bool]:
     """Serve echoes under the names that the tests ask for, while they run."""
     aliases = dict.fromkeys(MODEL_NAMES, "echo")
     app = create_app(EchoService(is_editor=True), settings=ServerSettings(aliases=aliases))
-    app.context = replace(app.context, kept=kept_responses(), chats=kept_chats())
+    library = OldModels()
+    app.context = replace(
+        app.context,
+        kept=kept_responses(),
+        chats=kept_chats(),
+        models_control=Control(Fleet(never_open), library, Downloads(library)),
+    )
     server = make_server(app)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -14,6 +14,7 @@ from myna.server.routes.description import BODIES
 
 # What takes no body though its method may have one.
 BODILESS = {
+    "models.delete_model",
     "responses.cancel_response",
     "responses.delete_response",
     "stored_chats.delete_chat",

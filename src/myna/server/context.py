@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection, Request
 
-from myna.core.errors import NotFound, Unavailable, Unsupported
+from myna.core.errors import Conflict, NotFound, Unavailable, Unsupported
 from myna.core.fleet import Fleet
 from myna.core.service import ModelCard, Service
 from myna.media.fetch import Fetcher
 from myna.server.auth import ClientSecrets
 from myna.server.downloads import Downloads
 from myna.server.kept import Kept, KeptChat, Shelf
-from myna.server.library import Library
+from myna.server.library import Library, path_here
 from myna.server.limits import Gate, Ticket
 from myna.server.metrics import Metrics
 from myna.server.realtime.calls import Calls
@@ -31,6 +32,18 @@ class Control:
     fleet: Fleet
     library: Library
     downloads: Downloads
+
+    async def delete(self, name: str) -> None:
+        """Delete a model from this machine.
+
+        Raises:
+            Conflict: it is loaded.
+            NotFound: it is not here.
+        """
+        if any(member.model_id == name for member in self.fleet.members):
+            raise Conflict(f"The model {name!r} is loaded; unload it first.", param="model")
+        await asyncio.to_thread(path_here, self.library, name)
+        await asyncio.to_thread(self.library.remove, name)
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,19 @@ async def test_a_download_that_fails_says_why(client: httpx.AsyncClient, shelf: 
     assert (await until(client, job["job_id"], "failed"))["error"] == "the hub is away"
 
 
+async def test_a_model_is_deleted_unless_it_is_loaded(
+    client: httpx.AsyncClient, shelf: Shelf
+) -> None:
+    await post(client, "load", model="one")
+    answer = await client.delete("/v1/models/one")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+    await post(client, "unload", instance_id="one")
+    answer = await client.delete("/v1/models/one")
+    assert answer.json() == {"id": "one", "object": "model", "deleted": True}
+    assert shelf.here == set()
+    assert (await client.delete("/v1/models/one")).status_code == 404
+
+
 async def test_a_server_of_one_model_loads_no_other(service: Any) -> None:
     transport = httpx.ASGITransport(create_app(service))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:

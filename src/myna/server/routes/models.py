@@ -10,6 +10,7 @@ from starlette.routing import Route
 from myna.core.service import ModelCard
 from myna.server.context import context_of
 from myna.server.schemas.answers import Modalities, ModelList, ModelObject
+from myna.server.schemas.responses import DeletedObject
 
 
 async def list_models(request: Request) -> Response:
@@ -23,6 +24,15 @@ async def retrieve_model(request: Request) -> Response:
     name = request.path_params["model_id"]
     card = await context_of(request).model(name)
     return _json(model_object(card, name=name))
+
+
+async def delete_model(request: Request) -> Response:
+    """Delete a model from this machine, if it is not loaded."""
+    name = request.path_params["model_id"]
+    await context_of(request).control().delete(name)
+    return Response(
+        msgspec.json.encode(DeletedObject(id=name, object="model")), media_type="application/json"
+    )
 
 
 def model_object(card: ModelCard, *, name: str | None = None) -> ModelObject:
@@ -47,4 +57,5 @@ def _json(body: ModelList | ModelObject) -> Response:
 routes = [
     Route("/v1/models", list_models),
     Route("/v1/models/{model_id:path}", retrieve_model),
+    Route("/v1/models/{model_id:path}", delete_model, methods=["DELETE"]),
 ]

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from myna import __version__
 from myna.core import requests as core
-from myna.core.errors import Conflict, InvalidRequest, NotFound, RemoteError, Unsupported
+from myna.core.errors import Conflict, InvalidRequest, RemoteError, Unsupported
 from myna.core.service import ModelCard
 from myna.server.body import read_wire
 from myna.server.context import context_of, request_key
@@ -176,13 +176,7 @@ async def pull(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """Delete a model from this machine."""
     control = context_of(request).control()
-    name = _name(await read_wire(request, NAMED))
-    if any(member.model_id == name for member in control.fleet.members):
-        raise Conflict(f"The model {name!r} is loaded; unload it first.", param="model")
-    titles = await asyncio.to_thread(control.library.titles)
-    if not any(title.id == name and title.path is not None for title in titles):
-        raise NotFound(f"The model {name!r} is not on this machine.", param="model")
-    await asyncio.to_thread(control.library.remove, name)
+    await control.delete(_name(await read_wire(request, NAMED)))
     return Response(status_code=200)
 
 
