@@ -11,11 +11,13 @@ import pytest
 from starlette.types import Message
 
 from myna.core.echo import EchoService
+from myna.core.errors import Overloaded, Unavailable
 from myna.core.events import Event
 from myna.core.requests import Request
 from myna.server.app import App, create_app
 from myna.server.realtime.calls import MAX_PRESETS, Calls
 from myna.server.realtime.dialects import GA
+from myna.server.realtime.limits import RealtimeLimits
 
 
 class Broken(EchoService):
@@ -140,6 +142,23 @@ async def test_a_call_that_hangs_up_cancels_what_it_asked() -> None:
     assert (service.num_running, service.num_cancelled) == (0, 1)
     assert app.context.calls.num_open == 0
     assert app.context.gate.num_open == 0
+
+
+def test_a_key_has_only_so_many_calls() -> None:
+    calls = Calls(RealtimeLimits(max_sessions_per_key=1))
+    with calls.admit("anna", is_draining=False):
+        with pytest.raises(Overloaded, match="1 calls are open under this key"):
+            calls.admit("anna", is_draining=False).__enter__()
+        with calls.admit("ben", is_draining=False), calls.admit("", is_draining=False):
+            assert calls.num_open == 3
+    with calls.admit("anna", is_draining=False):
+        assert not calls.idle.is_set()
+    assert calls.idle.is_set()
+
+
+def test_no_call_is_let_in_while_the_server_stops() -> None:
+    with pytest.raises(Unavailable, match="is shutting down"):
+        Calls().admit("", is_draining=True).__enter__()
 
 
 def test_only_so_many_presets_are_remembered() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,6 +30,7 @@ class Calls:
         self.ending = asyncio.Event()
         self.idle = asyncio.Event()
         self.idle.set()
+        self._num_by_owner: Counter[str] = Counter()
         self._network: VoiceActivity | None = None
         self._presets: OrderedDict[bytes, SessionConfig] = OrderedDict()
 
@@ -44,8 +45,8 @@ class Calls:
         return self._presets.get(_digest(secret))
 
     @contextmanager
-    def admit(self, *, is_draining: bool) -> Iterator[None]:
-        """Let a call in for as long as the block lasts.
+    def admit(self, owner: str, *, is_draining: bool) -> Iterator[None]:
+        """Let a call of an owner in for as long as the block lasts.
 
         Raises:
             Unavailable: the server is about to stop.
@@ -58,12 +59,22 @@ class Calls:
                 f"{self.num_open} calls are open, the most this server takes; try again soon.",
                 retry_after_s=RETRY_AFTER_S,
             )
+        if owner and self._num_by_owner[owner] >= self.limits.max_sessions_per_key:
+            raise Overloaded(
+                f"{self._num_by_owner[owner]} calls are open under this key, the most it may have; "
+                "end one first.",
+                retry_after_s=RETRY_AFTER_S,
+            )
         self.num_open += 1
+        self._num_by_owner[owner] += 1
         self.idle.clear()
         try:
             yield
         finally:
             self.num_open -= 1
+            self._num_by_owner[owner] -= 1
+            if not self._num_by_owner[owner]:
+                del self._num_by_owner[owner]
             if self.num_open == 0:
                 self.idle.set()
 

@@ -12,10 +12,12 @@ class RealtimeLimits(msgspec.Struct, frozen=True, kw_only=True):
     more than `max_turn_s` is taken as if its speaker had paused; sound that a client collects by
     hand may not be longer. Of a conversation's media the oldest are forgotten above
     `max_media_bytes` or `max_media`, which is below what one request may hold. A client that
-    leaves `max_unsent_bytes` unread is made to wait.
+    leaves `max_unsent_bytes` unread is made to wait. Without keys, all callers count as one
+    that may have all calls.
     """
 
     max_sessions: int = 256
+    max_sessions_per_key: int = 32
     idle_s: float = 600.0
     session_s: float = 3600.0
     max_turn_s: float = 60.0

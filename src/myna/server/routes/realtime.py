@@ -99,7 +99,7 @@ async def _carry(websocket: WebSocket, dialect: Dialect, *, is_known: bool) -> N
     config = calls.config_of(given_key(websocket.scope["headers"]))
     name = websocket.query_params.get("model") or (config.model if config else None)
     card = await context.model(name)
-    with calls.admit(is_draining=context.gate.is_draining):
+    with calls.admit(owner_of(websocket), is_draining=context.gate.is_draining):
         call = Call(
             key=request_key(websocket),
             card=card,
