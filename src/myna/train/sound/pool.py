@@ -35,7 +35,6 @@ class Entry:
         mel: (T, M) float16.
         words: in order.
         phones: in order, without gaps.
-        sound: (W,) int16 of 16 kHz, if the pool keeps samples.
     """
 
     text: str
@@ -43,18 +42,6 @@ class Entry:
     mel: NDArray[np.float16]
     words: tuple[Span, ...]
     phones: tuple[Span, ...]
-    sound: NDArray[np.int16] | None
-
-    @property
-    def samples(self) -> Samples:
-        """Give the sound as numbers in [-1, 1].
-
-        Raises:
-            ValueError: the pool keeps no samples.
-        """
-        if self.sound is None:
-            raise ValueError(f"the pool keeps no samples of {self.text!r}; open another pool")
-        return self.sound.astype(np.float32) / np.float32(2**15)
 
 
 class Shard:
@@ -66,22 +53,19 @@ class Shard:
         self.names: list[str] = json.loads((folder / "names.json").read_text())
         self.mel: Array = np.load(folder / "mel.npy", mmap_mode="r")
         self.spans: Array = np.load(folder / "spans.npy", mmap_mode="r")
-        self.edges: Array = np.load(folder / "edges.npy")  # (entries + 1, 4)
-        sound = folder / "sound.npy"
-        self.sound: Array | None = np.load(sound, mmap_mode="r") if sound.exists() else None
+        self.edges: Array = np.load(folder / "edges.npy")  # (entries + 1, 3)
 
     def __len__(self) -> int:
         return len(self.lines)
 
     def __getitem__(self, i: int) -> Entry:
-        (mel_at, word_at, phone_at, sound_at), ends = self.edges[i], self.edges[i + 1]
+        (mel_at, word_at, phone_at), ends = self.edges[i, :3], self.edges[i + 1]
         return Entry(
             text=self.lines[i]["text"],
             voice=self.lines[i]["voice"],
             mel=self.mel[mel_at : ends[0]],
             words=self._spans(word_at, phone_at),
             phones=self._spans(phone_at, ends[1]),
-            sound=None if self.sound is None else self.sound[sound_at : ends[3]],
         )
 
     def speech(self) -> NDArray[np.float32]:
@@ -137,35 +121,28 @@ def open_pool(name: str) -> Pool:
     return Pool(folder(name))
 
 
-def write_shard(
-    folder: Path, name: str, utterances: Iterable[Utterance], *, keep_sound: bool = False
-) -> None:
+def write_shard(folder: Path, name: str, utterances: Iterable[Utterance]) -> None:
     """Write utterances as one shard; an older one of that name is replaced.
 
     Args:
         folder: of the pool.
         name: of the shard.
         utterances: are taken one by one.
-        keep_sound: keep samples beside mel frames.
     """
     mels: list[NDArray[np.float16]] = []
     spans: list[tuple[int, float, float]] = []
-    sounds: list[NDArray[np.int16]] = []
     lines: list[str] = []
     names: dict[str, int] = {}
-    edges = [(0, 0, 0, 0)]
-    num_frames = num_samples = 0
+    edges = [(0, 0, 0)]
+    num_frames = 0
     for said in utterances:
         mels.append(frames_of(said.samples))
         num_frames += len(mels[-1])
         word_at = len(spans)
         for span in (*said.words, *said.phones):
             spans.append((names.setdefault(span.name, len(names)), span.start_s, span.end_s))
-        if keep_sound:
-            sounds.append((said.samples * (2**15 - 1)).astype(np.int16))
-            num_samples += len(sounds[-1])
-        edges[-1] = (edges[-1][0], word_at, word_at + len(said.words), edges[-1][3])
-        edges.append((num_frames, len(spans), len(spans), num_samples))
+        edges[-1] = (edges[-1][0], word_at, word_at + len(said.words))
+        edges.append((num_frames, len(spans), len(spans)))
         lines.append(json.dumps({"text": said.text, "voice": said.voice}))
     part = folder / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)
@@ -173,8 +150,6 @@ def write_shard(
     np.save(part / "mel.npy", np.concatenate(mels))
     np.save(part / "spans.npy", np.array(spans, SPAN))
     np.save(part / "edges.npy", np.array(edges, np.int64))
-    if keep_sound:
-        np.save(part / "sound.npy", np.concatenate(sounds))
     (part / "names.json").write_text(json.dumps(list(names)))
     (part / "lines.jsonl").write_text("".join(f"{line}\n" for line in lines))
     whole = folder / f"{name}.shard"

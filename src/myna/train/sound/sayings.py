@@ -55,17 +55,5 @@ def question(rng: random.Random) -> str:
     return next(part.text for part in mix.aloud(rng).question if isinstance(part, Spoken))
 
 
-def phrase_of_clip(rng: random.Random) -> str:
-    """Say one short thing, as is said while a clip is shown: a name, a number, a colour."""
-    kind = rng.random()
-    if kind < 0.5:
-        return phrase(rng.choice(NAMES))
-    if kind < 0.7:
-        return rng.choice((*ONES[1:], *TEENS, *TENS, *COLOURS))
-    if kind < 0.85:
-        return f"{rng.choice(COLOURS)} {rng.choice(SHAPES)}"
-    return rng.choice((*SHORT, "hello", "stop", "go", "look", "now"))
-
-
 def _tens(rng: random.Random) -> str:
     return rng.choice(TENS)

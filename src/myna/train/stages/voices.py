@@ -26,18 +26,15 @@ class Recipe:
     Attributes:
         saying: draws what is said.
         hours: of sound.
-        keep_sound: keep samples too, for clips that have sound.
     """
 
     saying: Saying
     hours: float
-    keep_sound: bool = False
 
 
 RECIPES = {
     "loose": Recipe(sayings.loose, 4.0),
     "questions": Recipe(sayings.question, 3.0),
-    "phrases": Recipe(sayings.phrase_of_clip, 1.0, keep_sound=True),
     "sentences": Recipe(sentences.make, 8.0),
 }
 
@@ -93,7 +90,7 @@ def fill(name: str, recipe: Recipe, *, shard: int, report: Callable[[str], None]
     rng = random.Random(f"{SEED} {name} {shard}")
     seconds = min(SHARD_S, recipe.hours * 3600)
     said = spoken(recipe.saying, rng, seconds=seconds)
-    pool.write_shard(folder, f"{shard:03}", said, keep_sound=recipe.keep_sound)
+    pool.write_shard(folder, f"{shard:03}", said)
     took = time.monotonic() - started
     report(
         f"pool {name} shard {shard + 1}/{num_shards(recipe)}  {seconds / took:.0f} times real time"
