@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-ROWS = 1024  # queries at once, so that their scores stay small
+ROWS = 1024  # queries of a head at once
+MAX_SCORES = 9_000_000  # at once, of as many heads; above it, caches are too small for them
 GUESS_STRIDE = 16  # of the keys that the largest score is guessed from
 
 
@@ -33,15 +34,18 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def _attend_in_steps(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Multiply, guess and take off the largest, exponentiate, multiply; head by head."""
-    scale = q.shape[-1] ** -0.5
+    """Multiply, guess and take off the largest, exponentiate, multiply; some heads at a time."""
+    num_heads, num_tokens, width = q.shape
+    scale = width**-0.5
     out = torch.empty(q.shape, dtype=q.dtype)
-    for head in range(len(q)):
-        keys = k[head].T  # (K, N)
-        few = keys[:, ::GUESS_STRIDE].contiguous()
-        for start in range(0, q.shape[1], ROWS):
-            rows = q[head, start : start + ROWS]
-            top = torch.mm(rows, few).amax(-1, keepdim=True)
-            scores = torch.addmm(top, rows, keys, beta=-scale, alpha=scale)
-            torch.mm(scores.softmax(-1), v[head], out=out[head, start : start + ROWS])
+    step = max(1, MAX_SCORES // (min(ROWS, num_tokens) * num_tokens))
+    for head in range(0, num_heads, step):
+        heads = slice(head, head + step)
+        keys = k[heads].mT  # (H, K, N)
+        few = keys[:, :, ::GUESS_STRIDE].contiguous()
+        for start in range(0, num_tokens, ROWS):
+            rows = q[heads, start : start + ROWS]
+            top = torch.bmm(rows, few).amax(-1, keepdim=True)
+            scores = torch.baddbmm(top, rows, keys, beta=-scale, alpha=scale)
+            out[heads, start : start + ROWS] = torch.bmm(scores.softmax(-1), v[heads])
     return out
