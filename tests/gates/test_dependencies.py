@@ -12,6 +12,7 @@ import pytest
 
 # Packages whose import name is not their own.
 IMPORT_NAMES = {
+    "faster_whisper": "faster-whisper",
     "huggingface_hub": "huggingface-hub",
     "PIL": "pillow",
     "python_multipart": "python-multipart",
