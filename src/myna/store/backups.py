@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import time
@@ -30,10 +31,12 @@ def back_up(source: sqlite3.Connection, folder: Path) -> None:
         partial.replace(target)
     except (sqlite3.Error, OSError) as error:
         log.warning("event=backup_failed reason=%r", str(error))
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # The disk may be beyond even this.
+            partial.unlink(missing_ok=True)
         return
     for old in copies(folder)[NUM_KEPT:]:
-        old.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # It goes with the next copy.
+            old.unlink(missing_ok=True)
 
 
 def copies(folder: Path) -> list[Path]:
