@@ -74,6 +74,20 @@ def test_only_so_many_jobs_wait(writer: Writer, monkeypatch: pytest.MonkeyPatch)
         thread.join()
 
 
+def test_a_copy_that_breaks_does_not_stop_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: sqlite3.Connection) -> None:
+        raise RuntimeError("no copy")
+
+    monkeypatch.setattr(writer_module, "BACKUP_EVERY_S", 0.0)
+    writer = Writer(tmp_path / "a.db", back_up=fail)
+    writer.run(lambda db: db.execute(INSERT).rowcount)
+    assert writer.run(count) == 1
+    writer.close()
+    assert "no copy" in caplog.text
+
+
 def test_a_copy_is_made_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "BACKUP_EVERY_S", 0.0)
     copied: list[int] = []

@@ -86,8 +86,14 @@ class Writer:
             if self._has_changed and time.monotonic() - self._last_backup_s > BACKUP_EVERY_S:
                 self._last_backup_s = time.monotonic()
                 self._has_changed = False
-                self._back_up(self._connection)
+                self._copy()
         self._connection.close()
+
+    def _copy(self) -> None:
+        try:
+            self._back_up(self._connection)
+        except Exception:  # A thread's boundary: whoever waits for a later job must be answered.
+            log.exception("event=backup_failed")
 
     def _commit(self, job: Job[Result]) -> Result:
         connection = self._connection
