@@ -137,7 +137,14 @@ def random_files(layouts: Path, bits: Bits, num_layers: int) -> EditFiles:
         )
         for part in PARTS
     }
-    return EditFiles(config=config, schedule=Schedule(), weights=weights)
+    rule = PatchRule(
+        patch_px=PREPROCESSOR["patch_size"],
+        min_px=PREPROCESSOR["min_pixels"],
+        max_px=PREPROCESSOR["max_pixels"],
+        mean=tuple(PREPROCESSOR["image_mean"]),
+        std=tuple(PREPROCESSOR["image_std"]),
+    )
+    return EditFiles(config=config, schedule=Schedule(), rule=rule, weights=weights)
 
 
 def most_memory_bytes() -> int:
@@ -200,16 +207,9 @@ def run_full(args: argparse.Namespace) -> dict[str, object]:
         guidance=args.guidance,
         work_px=args.side**2,
     )
-    rule = PatchRule(
-        patch_px=PREPROCESSOR["patch_size"],
-        min_px=PREPROCESSOR["min_pixels"],
-        max_px=PREPROCESSOR["max_pixels"],
-        mean=tuple(PREPROCESSOR["image_mean"]),
-        std=tuple(PREPROCESSOR["image_std"]),
-    )
     decoder = Decoder(num_children=1)
     plan = make_plan(
-        asked, num_choices=1, seed=0, decoder=decoder, rule=rule, grid_px=files.config.grid_px
+        asked, num_choices=1, seed=0, decoder=decoder, rule=files.rule, grid_px=files.config.grid_px
     )
     decoder.close()
     clock = Clock(args.steps)

@@ -129,6 +129,9 @@ def rewrite(path: Path, **changes: object) -> None:
         ("transformer/config.json", {"axes_dims_rope": [4, 4, 4]}, "three even numbers"),
         ("transformer/config.json", {"joint_attention_dim": 16}, "different models"),
         ("transformer/config.json", {"num_layers": 4}, "parameters of the model have no tensor"),
+        ("processor/preprocessor_config.json", {"patch_size": 16}, "the text encoder's 14"),
+        ("processor/preprocessor_config.json", {"image_mean": [0.5]}, "a list of three numbers"),
+        ("processor/preprocessor_config.json", {"image_std": [0.5, 0, 0.5]}, "three numbers above"),
         ("text_encoder/config.json", {"vision_config": None}, "`vision_config`"),
         ("scheduler/scheduler_config.json", {"_class_name": "Other"}, "'Other'"),
         ("scheduler/scheduler_config.json", {"use_karras_sigmas": True}, "`use_karras_sigmas`"),
@@ -157,6 +160,12 @@ def test_a_text_encoder_that_does_not_fit_is_refused(copy, section, changes, mes
     rewrite(path, **{section: values[section] | changes})
     with pytest.raises(BadCheckpoint, match=message):
         open_edit_files(copy)
+
+
+def test_bounds_of_pictures_may_be_left_out(copy: Path) -> None:
+    rewrite(copy / "processor/preprocessor_config.json", min_pixels=None, max_pixels=None)
+    rule = open_edit_files(copy).rule
+    assert (rule.patch_px, rule.min_px, rule.max_px) == (14, 3136, 12_845_056)
 
 
 def test_the_released_schedule_is_read(folder: Path) -> None:

@@ -35,7 +35,6 @@ from myna.pipeline.edit_plan import EditPlan, make_plan
 from myna.pipeline.edit_run import Cancelled, EditRun, Habits
 from myna.pipeline.load import LoadOptions, read_json_object
 from myna.pipeline.machine import available_memory_bytes, fast_dtype
-from myna.pipeline.omni import read_patch_rule
 from myna.text import tokenizer_files
 from myna.weights.open import PIPELINE_INDEX
 
@@ -106,8 +105,7 @@ class EditService:
         self._parts = parts
         self._habits = habits
         self._tokenizer = tokenizer_files.from_folder(path / "tokenizer")
-        vision = parts.config.text_encoder.vision
-        self._rule = read_patch_rule(path / "processor/preprocessor_config.json", vision)
+        self._rule = files.rule
         self._decoder = Decoder(num_children=1)
         self._turn = asyncio.Lock()
         self._num_waiting = 0

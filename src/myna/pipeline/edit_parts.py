@@ -20,12 +20,14 @@ from myna.core.errors import BadCheckpoint
 from myna.core.progress import Progress
 from myna.diffusion.schedule import Schedule
 from myna.kernels.packed import Packed
+from myna.media.patches import PatchRule
 from myna.models.fields import Fields
 from myna.models.qwen_image_edit.config import (
     EditConfig,
     TextEncoderConfig,
     TransformerConfig,
     VaeConfig,
+    VisionConfig,
 )
 from myna.models.qwen_image_edit.lora import change
 from myna.models.qwen_image_edit.modulation import BlockModulation, Step
@@ -56,6 +58,7 @@ from myna.weights.subset import Subset
 log = logging.getLogger("myna.edit")
 
 PARTS = ("text_encoder", "transformer", "vae")
+MIN_PX, MAX_PX = 3136, 12_845_056  # of transformers' `Qwen2VLImageProcessor`
 
 
 class Streamed:
@@ -101,11 +104,13 @@ class EditFiles:
     Attributes:
         config: of the networks.
         schedule: how noise decreases.
+        rule: how pictures are cut for the text encoder.
         weights: of each network, by the name of its folder.
     """
 
     config: EditConfig
     schedule: Schedule
+    rule: PatchRule
     weights: Mapping[str, Checkpoint]
 
     def check(self) -> None:
@@ -143,12 +148,14 @@ def open_edit_files(folder: Path) -> EditFiles:
         BadCheckpoint: it is damaged, incomplete, or its parts contradict each other.
     """
     values = {part: read_json_object(folder / part / "config.json") for part in PARTS}
+    config = EditConfig(
+        text_encoder=TextEncoderConfig.from_hf(values["text_encoder"]),
+        transformer=TransformerConfig.from_hf(values["transformer"]),
+        vae=VaeConfig.from_hf(values["vae"]),
+    )
     files = EditFiles(
-        config=EditConfig(
-            text_encoder=TextEncoderConfig.from_hf(values["text_encoder"]),
-            transformer=TransformerConfig.from_hf(values["transformer"]),
-            vae=VaeConfig.from_hf(values["vae"]),
-        ),
+        config=config,
+        rule=read_rule(folder / "processor/preprocessor_config.json", config.text_encoder.vision),
         schedule=read_schedule(folder / "scheduler/scheduler_config.json"),
         weights={part: open_checkpoint(folder / part) for part in PARTS},
     )
@@ -284,6 +291,44 @@ def _num_bytes(network: nn.Module) -> int:
         for value in vars(module).values()
         if isinstance(value, Packed)
     )
+
+
+def read_rule(path: Path, vision: VisionConfig) -> PatchRule:
+    """Read how pictures are cut for the text encoder.
+
+    Raises:
+        BadCheckpoint: the file is missing or damaged, or cuts otherwise than the encoder expects.
+    """
+    fields = Fields(read_json_object(path), source=str(path))
+    for key, expected in (
+        ("patch_size", vision.patch_px),
+        ("merge_size", vision.merge),
+        ("temporal_patch_size", vision.patch_frames),
+    ):
+        if fields.integer(key, default=expected) != expected:
+            raise fields.refuse(key, f"the text encoder's {expected}")
+    return PatchRule(
+        patch_px=vision.patch_px,
+        # Files of some versions leave the bounds out; no picture that is looked at comes near them.
+        min_px=fields.integer("min_pixels", default=MIN_PX),
+        max_px=fields.integer("max_pixels", default=MAX_PX),
+        mean=_colours(fields, "image_mean"),
+        std=_colours(fields, "image_std"),
+        merge=vision.merge,
+        num_together=vision.patch_frames,
+    )
+
+
+def _colours(fields: Fields, key: str) -> tuple[float, float, float]:
+    """Read a number for each of red, green and blue."""
+    value = fields.get(key)
+    if not isinstance(value, list) or len(value) != len("RGB"):
+        raise fields.refuse(key, "a list of three numbers")
+    for item in value:
+        if isinstance(item, bool) or not isinstance(item, int | float) or not 0 < item <= 1:
+            raise fields.refuse(key, "three numbers above 0, up to 1")
+    red, green, blue = map(float, value)
+    return red, green, blue
 
 
 def read_schedule(path: Path) -> Schedule:

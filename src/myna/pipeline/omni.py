@@ -21,7 +21,6 @@ from myna.models.qwen3_omni.encoder_config import VisionConfig
 from myna.models.qwen3_omni.inputs import check_tokens
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import SPEECH_RULES, Speech
-from myna.models.qwen_image_edit.config import VisionConfig as EditVisionConfig
 from myna.pipeline.machine import available_memory_bytes
 from myna.text.tokenizer import Tokenizer
 from myna.weights.load import check_layout, load_weights
@@ -196,7 +195,7 @@ class _Preprocessor(msgspec.Struct, frozen=True):
     image_std: tuple[float, float, float]
 
 
-def read_patch_rule(path: Path, vision: VisionConfig | EditVisionConfig) -> PatchRule:
+def read_patch_rule(path: Path, vision: VisionConfig) -> PatchRule:
     """Read how pictures are cut.
 
     Raises:
