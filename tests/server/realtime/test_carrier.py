@@ -131,6 +131,25 @@ async def test_sound_that_waits_is_dropped_at_an_interruption() -> None:
     await socket.hang_up()
 
 
+async def test_a_client_on_a_slow_line_is_heard_to_interrupt() -> None:
+    service = EchoService()
+    app = create_app(service)
+    app.context.calls.limits = RealtimeLimits(max_unsent_bytes=50_000)
+    socket = Socket(app)
+    await socket.until("session.created")
+    socket.is_open.clear()
+    socket.ask(" ".join(["word"] * 500))
+    await asyncio.sleep(0.05)
+    assert service.num_running == 1  # It waits for room.
+    socket.say(type="response.cancel")
+    await asyncio.sleep(0.05)
+    assert service.num_running == 0
+    socket.is_open.set()
+    done = await socket.until("response.done")
+    assert done["response"]["status"] == "cancelled"
+    await socket.hang_up()
+
+
 async def test_a_call_that_hangs_up_cancels_what_it_asked() -> None:
     service = EchoService(delay_s=0.01)
     app = create_app(service)

@@ -97,7 +97,9 @@ class Carrier:
                 self._do(self._session.refuse(error, event_id=event_id_of(text)))
             else:
                 self._do(self._session.receive(event, now_s=now_s))
-            await self._wait_for_room()
+            # Answers wait sooner: a client on a slow line must still be heard to interrupt them.
+            if self._unsent_bytes > 2 * self._limits.max_unsent_bytes:
+                await self._has_room.wait()
 
     async def _write(self) -> None:
         """Send what is to be said, in order; returns after the last of it if the call is over."""
@@ -139,7 +141,7 @@ class Carrier:
             with self._context.gate.admit():
                 async for event in events_of(self._context.service, request):
                     self._do(self._session.served(key, event, now_s=time.monotonic()))
-                    await self._wait_for_room()
+                    await self._has_room.wait()
         except MynaError as error:
             self._fail(key, Failed(error=error.info()))
         except Exception as error:  # noqa: BLE001 - the boundary: logged, and the client is told
@@ -197,10 +199,6 @@ class Carrier:
         self._unsent_bytes -= len(frame.text)
         if self._unsent_bytes <= self._limits.max_unsent_bytes:
             self._has_room.set()
-
-    async def _wait_for_room(self) -> None:
-        """Wait while the client does not read; the connection drops one that never does."""
-        await self._has_room.wait()
 
     async def _hang_up(self, close: Close) -> None:
         try:
