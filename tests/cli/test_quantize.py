@@ -41,11 +41,25 @@ def test_the_answer_for_programs(myna: Any, tmp_path: Path) -> None:
     argv = ("quantize", str(tmp_path / "source"), str(tmp_path / "small"), "--bits", "8", "--json")
     answer = json.loads(myna(*argv)[1])
     assert answer["path"] == str(tmp_path / "small")
-    assert answer["num_tensors"] == {"Q8_0": 16, "F32": 11}
+    assert answer["num_tensors"] == {"Q8_0_R16": 16, "F32": 11}
     assert answer["bytes_after"] < answer["bytes_before"]
     code, out, err = myna(*argv)
     assert (code, out) == (2, "")
     assert "small is there already" in err
+
+
+def test_a_text_calibrates_and_another_tells_the_damage(myna: Any, tmp_path: Path) -> None:
+    write_tiny_checkpoint(tmp_path / "source", "qwen2")
+    text = tmp_path / "text.md"
+    text.write_text("Rain fell on the hills all night, and the river rose by morning. " * 3)
+    argv = ("quantize", str(tmp_path / "source"), str(tmp_path / "small"), "--table-bits", "4")
+    code, out, _ = myna(*argv, "--calibrate", str(text), "--report", str(text))
+    assert code == 0
+    assert "nats a token" in out
+    argv = ("quantize", str(tmp_path / "source"), str(tmp_path / "plain"), "--json")
+    answer = json.loads(myna(*argv, "--report", str(text))[1])
+    assert answer["divergence"] > 0
+    assert answer["perplexity_before"] != answer["perplexity_after"]
 
 
 def test_what_could_not_be_loaded_is_not_quantized(myna: Any, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,7 @@ from myna.core.settings import read_settings
 from myna.hub.cache import find
 
 if TYPE_CHECKING:
+    from myna.pipeline.rounding import Damage
     from myna.weights.quantize.folder import QuantizeReport
 
 
@@ -23,6 +24,17 @@ class Bits(StrEnum):
 
     FOUR = "4"
     EIGHT = "8"
+
+    @property
+    def number(self) -> Literal[4, 8]:
+        """Give the number."""
+        return 4 if self is Bits.FOUR else 8
+
+
+TextFile = Annotated[
+    Path | None,
+    typer.Option(help="A typical text: columns that it uses more are rounded better.", exists=True),
+]
 
 
 def command(
@@ -33,18 +45,36 @@ def command(
     bits: Annotated[
         Bits, typer.Option(help="Of most weights; the sensitive ones get more.")
     ] = Bits.FOUR,
+    table_bits: Annotated[
+        Bits, typer.Option(help="Of embeddings and heads: in a small model, a large part.")
+    ] = Bits.EIGHT,
+    calibrate: TextFile = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="A text: tell perplexity and divergence before and after.", exists=True),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Write a model anew in fewer bits: a smaller folder that loads like any other."""
-    path = find(model, read_settings().models_dir)
-    report = _quantize(path, target.expanduser(), bits)
+    path, target = find(model, read_settings().models_dir), target.expanduser()
+    found = _quantize(path, target, bits, table_bits, calibrate)
+    harm = None if report is None else _damage(path, target, report)
     if json:
-        answer_json({"path": str(target), **dataclasses.asdict(report)})
+        told = {} if harm is None else dataclasses.asdict(harm)
+        answer_json({"path": str(target), **dataclasses.asdict(found), **told})
     else:
-        _show(report)
+        _show(found, harm)
 
 
-def _quantize(path: Path, target: Path, bits: Bits) -> QuantizeReport:
+def _damage(exact: Path, rounded: Path, text: Path) -> Damage:
+    from myna.pipeline.rounding import damage  # noqa: PLC0415 -- loads torch
+
+    return damage(exact, rounded, text.read_text(encoding="utf-8"))
+
+
+def _quantize(
+    path: Path, target: Path, bits: Bits, table_bits: Bits, text: Path | None
+) -> QuantizeReport:
     # Loads torch.
     from myna.pipeline.edit import is_edit_folder  # noqa: PLC0415
     from myna.pipeline.edit_parts import open_edit_files  # noqa: PLC0415 -- as above
@@ -56,18 +86,33 @@ def _quantize(path: Path, target: Path, bits: Bits) -> QuantizeReport:
     # What could not be loaded afterwards is refused.
     if is_edit_folder(path):
         open_edit_files(path)
-        quantize = quantize_pipeline
-    else:
-        blueprint_of(path, open_checkpoint(path))
-        quantize = quantize_folder
+        with progress_bars() as progress:
+            return quantize_pipeline(path, target, bits=bits.number, progress=progress)
+    blueprint_of(path, open_checkpoint(path))
+    importance = None
+    if text is not None:
+        from myna.pipeline.rounding import column_importance  # noqa: PLC0415 -- as above
+
+        importance = column_importance(path, text.read_text(encoding="utf-8"))
     with progress_bars() as progress:
-        return quantize(path, target, bits=4 if bits is Bits.FOUR else 8, progress=progress)
+        return quantize_folder(
+            path,
+            target,
+            bits=bits.number,
+            table_bits=table_bits.number,
+            importance=importance,
+            progress=progress,
+        )
 
 
-def _show(report: QuantizeReport) -> None:
+def _show(report: QuantizeReport, harm: Damage | None) -> None:
     rows = [("before", size_text(report.bytes_before)), ("after", size_text(report.bytes_after))]
     for kind, count in sorted(report.num_tensors.items()):
         error = report.error.get(kind)
         suffix = "kept as they are" if error is None else f"rounded, {error:.2%} off (rms)"
         rows.append((kind, f"{count} tensors, {suffix}"))
+    if harm is not None:
+        change = f"{harm.perplexity_before:.3f} before, {harm.perplexity_after:.3f} after"
+        rows.append(("perplexity", f"{change}, of {harm.num_tokens} tokens"))
+        rows.append(("divergence", f"{harm.divergence:.4f} nats a token"))
     answer(table(rows))

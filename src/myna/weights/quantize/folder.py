@@ -57,7 +57,13 @@ class QuantizeReport:
 
 
 def quantize_folder(
-    source: Path, target: Path, *, bits: Bits, progress: Progress
+    source: Path,
+    target: Path,
+    *,
+    bits: Bits,
+    progress: Progress,
+    table_bits: Bits = 8,
+    importance: Mapping[str, Tensor] | None = None,
 ) -> QuantizeReport:
     """Write a folder's model anew, its large matrices in blocks of few bits.
 
@@ -66,6 +72,9 @@ def quantize_folder(
         target: where the new folder is to be; nothing may be there.
         bits: of most matrices.
         progress: told the bytes read.
+        table_bits: of embeddings and heads.
+        importance: by tensor, (columns,) float32: what an error in each column weighs; a tensor
+            without any weighs all alike.
 
     Raises:
         InvalidRequest: something is at the target already.
@@ -78,8 +87,10 @@ def quantize_folder(
     for path in (target, part):
         if path.exists() or path.is_symlink():
             raise InvalidRequest(f"{path} is there already; delete it or name another folder")
-    choices = {name: choose(name, info, bits) for name, info in checkpoint.tensors.items()}
-    job = _Job(checkpoint, choices, progress)
+    choices = {
+        name: choose(name, info, bits, table_bits) for name, info in checkpoint.tensors.items()
+    }
+    job = _Job(checkpoint, choices, progress, importance or {})
     try:
         part.mkdir(parents=True)
         _check_room(part, job.bytes_after)
@@ -101,11 +112,16 @@ class _Job:
     """Quantize tensors one by one, and count."""
 
     def __init__(
-        self, checkpoint: SafetensorsCheckpoint, choices: Mapping[str, Choice], progress: Progress
+        self,
+        checkpoint: SafetensorsCheckpoint,
+        choices: Mapping[str, Choice],
+        progress: Progress,
+        importance: Mapping[str, Tensor],
     ) -> None:
         self._checkpoint = checkpoint
         self._choices = choices
         self._progress = progress
+        self._importance = importance
         self._done_bytes = 0
         self._squares: dict[str, list[float]] = {}  # by format: of the errors, of the weights
         after = [_after(info, choices[name]) for name, info in checkpoint.tensors.items()]
@@ -145,7 +161,7 @@ class _Job:
         squares = self._squares.setdefault(choice.kind, [0.0, 0.0])
         for slab in _slabs(tensor):
             values = slab.float()
-            blocks = encode_rows(choice.kind, values)
+            blocks = encode_rows(choice.kind, values, self._importance.get(name))
             decoded = decode_rows(choice.kind, blocks)
             error = float((decoded - values).square().sum(dtype=torch.float64))
             if not error < float("inf"):

@@ -57,6 +57,9 @@ EXEMPT: tuple[Exempt, ...] = (
 )
 
 
+TABLES = ("*embed_tokens.weight", "*lm_head.weight")
+
+
 @dataclass(frozen=True)
 class Choice:
     """Say what becomes of a tensor, and why: the block format, or None if it is kept as it is."""
@@ -65,16 +68,26 @@ class Choice:
     reason: str
 
 
-def choose(name: str, info: TensorInfo, bits: Bits) -> Choice:
-    """Choose the format of a tensor."""
+def choose(name: str, info: TensorInfo, bits: Bits, table_bits: Bits = 8) -> Choice:
+    """Choose the format of a tensor.
+
+    Args:
+        name: its own.
+        info: what it is.
+        bits: of most matrices.
+        table_bits: of what tokens are read and chosen by: in a small model, a large part of it.
+    """
     if len(info.shape) != 2 or info.dtype not in FLOATS or not info.num_values:
         return Choice(None, "no matrix of floats: small, or a convolution")
     usual = Exempt("*", KINDS[bits], f"{bits} bits were asked for")
     found = next((item for item in EXEMPT if fnmatchcase(name, item.pattern)), usual)
-    if found.kind is None:
-        return Choice(None, found.reason)
-    block = FORMATS[found.kind].num_values
+    kind, reason = found.kind, found.reason
+    if table_bits == 4 and any(fnmatchcase(name, pattern) for pattern in TABLES):
+        kind, reason = KINDS[4], "4 bits were asked for, of tables as well"
+    if kind is None:
+        return Choice(None, reason)
+    block = FORMATS[kind].num_values
     if info.shape[-1] % block:
         return Choice(None, f"its rows are not made of whole blocks of {block}")
     is_tiled = info.shape[0] % TILE_ROWS == 0
-    return Choice(TILED_KINDS[found.kind] if is_tiled else found.kind, found.reason)
+    return Choice(TILED_KINDS[kind] if is_tiled else kind, reason)
