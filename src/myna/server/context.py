@@ -23,6 +23,7 @@ from myna.store.history import History
 
 LOADING_RETRY_S = 5.0
 TEXT_ALONE = ("text",)
+MAX_SOUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Context:
     client_secrets: ClientSecrets = field(default_factory=ClientSecrets)
     calls: Calls = field(default_factory=Calls)
 
+    # A sound that is cut up lies decoded in memory, half an hour of it as 115 MB.
+    sound_turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_SOUNDS))
     fetcher: Fetcher | None = None
     metrics: Metrics = field(default_factory=Metrics)
     models_control: Control | None = None

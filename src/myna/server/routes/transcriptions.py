@@ -85,7 +85,7 @@ async def _answer(request: Request, task: Task) -> Response:
 
     if wire.stream:
         return EventStream(
-            segment_events(_hear(data, ask))
+            segment_events(_hear(context.sound_turns, data, ask))
             if is_timed
             else text_events(ask(data, 0), has_logprobs=has_logprobs),
             ping_s=context.settings.ping_s,
@@ -95,7 +95,9 @@ async def _answer(request: Request, task: Task) -> Response:
         )
     is_plain = wire.response_format == "text"
     if is_timed:
-        work = partial(_timed, data, ask, wire, task, has_words="word" in granularities)
+        work = partial(
+            _timed, context.sound_turns, data, ask, wire, task, has_words="word" in granularities
+        )
     else:
         work = partial(whole_transcript, ask(data, 0), is_plain=is_plain, has_logprobs=has_logprobs)
     return WholeAnswer(
@@ -105,20 +107,28 @@ async def _answer(request: Request, task: Task) -> Response:
     )
 
 
-async def _hear(data: bytes, ask: Ask) -> AsyncGenerator[Segment, None]:
-    sound = await asyncio.to_thread(decode, data)
-    async with aclosing(hear(sound, ask)) as segments:
-        async for segment in segments:
-            yield segment
+async def _hear(turns: asyncio.Semaphore, data: bytes, ask: Ask) -> AsyncGenerator[Segment, None]:
+    async with turns:
+        sound = await asyncio.to_thread(decode, data)
+        async with aclosing(hear(sound, ask)) as segments:
+            async for segment in segments:
+                yield segment
 
 
 async def _timed(
-    data: bytes, ask: Ask, wire: TranscriptionRequest, task: Task, *, has_words: bool
+    turns: asyncio.Semaphore,
+    data: bytes,
+    ask: Ask,
+    wire: TranscriptionRequest,
+    task: Task,
+    *,
+    has_words: bool,
 ) -> bytes:
     """Write the whole answer in one of the forms that tell when something was said."""
-    sound = await asyncio.to_thread(decode, data)
-    async with aclosing(hear(sound, ask)) as heard:
-        segments = [segment async for segment in heard]
+    async with turns:
+        sound = await asyncio.to_thread(decode, data)
+        async with aclosing(hear(sound, ask)) as heard:
+            segments = [segment async for segment in heard]
     if wire.response_format != "verbose_json":
         return subtitles(segments, is_vtt=wire.response_format == "vtt")
     return verbose(
