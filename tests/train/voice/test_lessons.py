@@ -10,9 +10,20 @@ from myna.speech.voice import Voice, VoiceRequest
 from myna.train.batches import UNSCORED
 from myna.train.shapes import NUM_CODEBOOKS
 from myna.train.stages.talker import fresh, whole_config
-from myna.train.voice.lessons import Saying, Sheet, Turn, TurnIds, draw_turn, plan, sheet
+from myna.train.voice.lessons import (
+    Saying,
+    Sheet,
+    Turn,
+    TurnIds,
+    draw_turn,
+    plan,
+    sheet,
+    words_of_frames,
+    words_of_tokens,
+)
 from myna.train.voice.pupil import Pupil
 from myna.train.voice.shards import SLOTS
+from myna.train.voice.teacher import BLANK
 
 TEXT = (300, 301, 302)
 IDS = TurnIds(opening=(1, 2, 3), closing=(4, 5), sound=(6, 7), picture=(8, 9))
@@ -34,6 +45,8 @@ def saying(num_frames: int, text: tuple[int, ...] = TEXT) -> Saying:
         text=text,
         codes=rng.integers(256, size=(num_frames, NUM_CODEBOOKS)),
         phonemes=rng.integers(100, size=(num_frames, SLOTS)),
+        word_of_token=range(len(text)),
+        word_of_frame=np.arange(num_frames) * len(text) // num_frames,
     )
 
 
@@ -115,6 +128,23 @@ def test_every_row_is_told_the_frame_that_follows(config: Config) -> None:
     assert int((lesson.next_codes[0] != UNSCORED).sum()) == 5
     assert lesson.codes[0, rows[1:]].tolist() == said.codes[:-1, 0].tolist()
     assert not lesson.makes_frame[1, -7:].any()  # the shorter one is filled up
+    assert lesson.to_speak[0, rows].tolist() == said.word_of_frame.tolist()
+    assert lesson.spoken[0, rows + 1].tolist() == said.word_of_frame.tolist()
+    written = lesson.written[0]
+    assert written[written != UNSCORED].tolist() == [0, 1, 2]
+    assert lesson.text[0, written != UNSCORED].tolist() == list(TEXT)
+
+
+def test_a_word_may_be_several_tokens() -> None:
+    assert words_of_tokens([b"o", b"w", b"l", b" ", b"x", b" red", b"'s"]) == [0, 0, 0, 1, 1, 2, 2]
+    assert words_of_tokens([]) == []
+
+
+def test_gaps_part_the_words_of_frames() -> None:
+    slots = [0, 5, 5, 6, 6, BLANK, BLANK, 7, 7, 7, 0, 0]
+    phonemes = np.array(slots).reshape(3, SLOTS)
+    assert words_of_frames(phonemes, num_words=2).tolist() == [0, 1, 1]
+    assert words_of_frames(phonemes, num_words=3).tolist() == [UNSCORED] * 3
 
 
 @pytest.mark.parametrize("medium", [Sound(5), Picture(2, 3)])

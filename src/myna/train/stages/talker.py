@@ -21,7 +21,16 @@ from myna.train.language.tokenizer import open_tokenizer, token_ids
 from myna.train.loop import Losses, Schedule, Trainer
 from myna.train.stages.codec import coded_shards
 from myna.train.start import materialise
-from myna.train.voice.lessons import Saying, Sheet, TurnIds, draw_turn, plan, sheet
+from myna.train.voice.lessons import (
+    Saying,
+    Sheet,
+    TurnIds,
+    draw_turn,
+    plan,
+    sheet,
+    words_of_frames,
+    words_of_tokens,
+)
 from myna.train.voice.pupil import Pupil
 from myna.train.voice.shards import Shard
 from myna.train.workshop import folder
@@ -114,10 +123,15 @@ class School:
         """Give an utterance."""
         place, i = self.places[index]
         start, stop = self.shards[place].span(i)
+        text = self.texts[index]
+        phonemes = self.shards[place].phonemes[start:stop].astype(np.int64)
+        num_words = len(self.shards[place].texts[i].split())
         return Saying(
-            text=self.texts[index],
+            text=text,
             codes=self.codes[place][start:stop].astype(np.int64),
-            phonemes=self.shards[place].phonemes[start:stop].astype(np.int64),
+            phonemes=phonemes,
+            word_of_token=words_of_tokens([self.tokenizer.token_bytes(token) for token in text]),
+            word_of_frame=words_of_frames(phonemes, num_words=num_words),
         )
 
     def lesson(self, step: int) -> tuple[Sheet, Tensor, Tensor]:

@@ -23,6 +23,7 @@ from myna.models.qwen3_omni.speech_config import SpeechConfig
 from myna.train.batches import UNSCORED
 from myna.train.shapes import NUM_CODEBOOKS, VOICE
 from myna.train.voice.shards import SLOTS
+from myna.train.voice.teacher import BLANK
 
 Codes = NDArray[np.int64]
 SILENT = 0  # the text token of rows that have a medium's vector instead; it is not read
@@ -40,11 +41,15 @@ class Saying:
         text: token ids.
         codes: (T, Q).
         phonemes: (T, SLOTS).
+        word_of_token: (n,), to which word each token belongs.
+        word_of_frame: (T,), which word is spoken in each frame; `UNSCORED` if that is not known.
     """
 
     text: Sequence[int]
     codes: Codes
     phonemes: Codes
+    word_of_token: Sequence[int]
+    word_of_frame: Codes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +81,9 @@ class Sheet:
         next_others: (B, T, Q-1) int64, those that follow; they count where a frame is chosen.
         next_phonemes: (B, T, SLOTS) int64 of that frame, or `UNSCORED`.
         makes_frame: (B, T) bool, whether a frame should be chosen, not the end.
+        written: (B, T) int64, the answer's word that is on the track of text, or `UNSCORED`.
+        spoken: (B, T) int64, the word of the frame that is read, or `UNSCORED`.
+        to_speak: (B, T) int64, the word of the frame that should be chosen, or `UNSCORED`.
     """
 
     text: Tensor
@@ -89,6 +97,34 @@ class Sheet:
     next_others: Tensor
     next_phonemes: Tensor
     makes_frame: Tensor
+    written: Tensor
+    spoken: Tensor
+    to_speak: Tensor
+
+
+def words_of_tokens(pieces: Sequence[bytes]) -> list[int]:
+    """Number the word of each token; a token that begins with a blank begins a word."""
+    begins = [i > 0 and piece.startswith(b" ") for i, piece in enumerate(pieces)]
+    return np.cumsum(begins).tolist() if begins else []
+
+
+def words_of_frames(phonemes: Codes, *, num_words: int) -> Codes:
+    """Number the word that is spoken in each frame.
+
+    Args:
+        phonemes: (T, SLOTS), in which gaps part words.
+        num_words: that there must be.
+
+    Returns:
+        (T,) int64; all `UNSCORED` if there are not so many words.
+    """
+    is_gap = phonemes.flatten() == BLANK
+    begins = is_gap & ~np.concatenate(([False], is_gap[:-1]))
+    words = np.cumsum(begins)
+    if words[-1] + 1 != num_words:
+        return np.full(len(phonemes), UNSCORED)
+    found: Codes = words.reshape(phonemes.shape)[:, SLOTS // 2]
+    return found
 
 
 def sheet(
@@ -118,6 +154,7 @@ def sheet(
     next_codes, next_others = torch.full_like(codes, UNSCORED), torch.zeros_like(others)
     next_phonemes = torch.full((size, length, SLOTS), UNSCORED)
     is_medium, has_code, is_frame, makes_frame = torch.zeros(4, size, length, dtype=torch.bool)
+    written, spoken, to_speak = torch.full((3, size, length), UNSCORED)
     places = torch.zeros(3, size, length)
     for i, (turn, saying) in enumerate(lessons):
         begin = len(turn.token_ids) + len(opening)  # the row of the first word
@@ -139,6 +176,10 @@ def sheet(
         next_others[i, begin : stop - 1] = frames[:, 1:]
         next_phonemes[i, begin : stop - 1] = torch.from_numpy(saying.phonemes)
         makes_frame[i, begin : stop - 1] = True
+        num_read = min(len(said), stop - begin)
+        written[i, begin : begin + num_read] = torch.tensor(saying.word_of_token[:num_read])
+        spoken[i, begin + 1 : stop] = torch.from_numpy(saying.word_of_frame)
+        to_speak[i, begin : stop - 1] = torch.from_numpy(saying.word_of_frame)
     return Sheet(
         text=text,
         is_medium=is_medium,
@@ -151,6 +192,9 @@ def sheet(
         next_others=next_others,
         next_phonemes=next_phonemes,
         makes_frame=makes_frame,
+        written=written,
+        spoken=spoken,
+        to_speak=to_speak,
     )
 
 

@@ -1,10 +1,15 @@
 """The talker while it learns: what it reads, and what its choices should have been.
 
-A head beside it tells the phonemes of the frame that it chooses: it must then know early which
-word it is at, and where in the word.
+A head beside it tells the phonemes of the frame that it chooses. Codes alone foretell much of what
+follows, so that it would long not care for the text; therefore one head of attention is told to
+look for the word that was just spoken, and one in the next layer for the word to be spoken.
+
+Source: arXiv:1710.08969 §4.2 (guided attention).
 """
 
 from __future__ import annotations
+
+from math import inf
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +26,39 @@ from myna.train.voice.lessons import Sheet
 from myna.train.voice.shards import SLOTS
 
 PHONEME_SHARE = 0.3
+GUIDED_SHARE = 0.3
+GUIDED_LAYER = 1  # looks for the word just spoken; the layer after it for the word to be spoken
 OTHERS_SHARE = 1.0
+
+
+class Watched(Rectangle):
+    """Keep where the first head looks: `looks` (B, T, T), logarithms of its shares."""
+
+    looks: Tensor
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See `Rectangle`."""
+        size, width = self.num_sequences, q.shape[-1]
+        queries, keys = (x[:, 0].float().reshape(size, -1, width) for x in (q, k))
+        scores = queries @ keys.transpose(1, 2) * width**-0.5  # (B, T, T)
+        future = torch.ones_like(scores[0], dtype=torch.bool).triu(1)
+        self.looks = scores.masked_fill(future, -inf).log_softmax(-1)
+        return super().attend(q, k, v)
+
+
+def strayed(looks: Tensor, sought: Tensor, written: Tensor) -> Tensor:
+    """Tell how little of a head's attention is on the words that are sought, in nats.
+
+    Args:
+        looks: (B, T, T), logarithms of shares.
+        sought: (B, T) int64, the word that each row should look for, or `UNSCORED`.
+        written: (B, T) int64, the word that each row holds, or `UNSCORED`.
+    """
+    is_there = (sought[:, :, None] == written[:, None, :]) & (sought != UNSCORED)[:, :, None]
+    is_there &= looks.detach().isfinite()
+    rows = is_there.any(-1)
+    found = looks[rows].masked_fill(~is_there[rows], -inf)
+    return -found.logsumexp(-1).mean()
 
 
 class Pupil(nn.Module):
@@ -58,16 +95,20 @@ class Pupil(nn.Module):
         others = self.talker.code_predictor.embed(sheet.others.flatten(0, 1)[rows])
         return x.index_add(0, rows, others)
 
-    def read(self, sheet: Sheet, media: Tensor) -> Tensor:
-        """Run the talker's decoder: (B*T, D), after its norm."""
+    def read(self, sheet: Sheet, media: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the talker's decoder: (B*T, D), after its norm, and how far its attention strays."""
         x = self.inputs(sheet, media)
         everything = Rows(torch.arange(len(x)), x)
         nothing = torch.zeros(len(x), dtype=torch.int64)
         batch = PackedBatch(nothing, sheet.positions, replaced=(everything,))
         decoder = self.talker.decoder
         caches = [Rectangle(len(sheet.text)) for _ in range(decoder.num_layers)]
+        guided = [Watched(len(sheet.text)), Watched(len(sheet.text))]
+        caches[GUIDED_LAYER : GUIDED_LAYER + 2] = guided
         out: Tensor = decoder(batch, caches)
-        return out
+        spoken = strayed(guided[0].looks, sheet.spoken, sheet.written)
+        to_speak = strayed(guided[1].looks, sheet.to_speak, sheet.written)
+        return out, spoken + to_speak
 
     def losses(self, sheet: Sheet, media: Tensor, *, chosen: Tensor) -> Losses:
         """Compare its choices with the codec's codes.
@@ -77,7 +118,7 @@ class Pupil(nn.Module):
             media: as for `inputs`.
             chosen: (n,) int64, which of the rows that make a frame the code predictor learns from.
         """
-        hidden = self.read(sheet, media)
+        hidden, astray = self.read(sheet, media)
         labels = sheet.next_codes.flatten()
         rows = (labels != UNSCORED).nonzero()[:, 0]
         scores = self.talker.decoder.logits(hidden[rows])
@@ -93,8 +134,9 @@ class Pupil(nn.Module):
             self.talker.code_predictor, hidden[picked], self.talker.embed(codes[:, 0]), codes
         )
         others = functional.cross_entropy(scores.flatten(0, 1), codes[:, 1:].flatten())
-        loss = first + OTHERS_SHARE * others + PHONEME_SHARE * phonemes
-        return {"loss": loss, "first": first, "others": others, "phonemes": phonemes}
+        loss = first + OTHERS_SHARE * others + PHONEME_SHARE * phonemes + GUIDED_SHARE * astray
+        parts = {"first": first, "others": others, "phonemes": phonemes, "astray": astray}
+        return {"loss": loss, **parts}
 
 
 def score_others(predictor: CodePredictor, hidden: Tensor, first: Tensor, codes: Tensor) -> Tensor:

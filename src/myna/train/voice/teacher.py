@@ -25,6 +25,7 @@ TAIL_SLOTS = 8
 # The teacher's network, told apart by its node that holds durations, in steps of so many samples.
 DURATIONS = "/Clip_output_0"
 DURATION_SAMPLES = 600
+BLANK = 16  # the network's number of the gap between words
 STRESSES = "\u02c8\u02cc"  # the primary one, the secondary one
 LETTER_A = "\u02c8A"
 FLOOR = 0.004  # root mean square of a slot that is no longer silence
