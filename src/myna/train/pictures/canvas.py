@@ -34,6 +34,7 @@ COLOURS: dict[str, Rgb] = {
     "grey": (135, 136, 138),
 }
 COLOUR_JITTER = 14
+CLEAR_ALPHA = 40  # from which on a pixel of a drawing can be seen
 CLEAR_CONTRAST = 90.0  # of two colours that no one takes for one another, in levels
 
 
@@ -141,12 +142,20 @@ def paste(
     )
     left, top = round(centre[0] - size[0] / 2), round(centre[1] - size[1] / 2)
     canvas.paste(made, (left, top), made)
-    seen = made.getchannel("A").point(_visible).getbbox() or (0, 0, *size)
+    return _seen(made, left, top, canvas)
+
+
+def _seen(made: Image.Image, left: int, top: int, canvas: Image.Image) -> Box:
+    """Give the box of what is not transparent."""
+    is_seen = np.asarray(made)[..., 3] > CLEAR_ALPHA
+    rows, columns = is_seen.any(1).nonzero()[0], is_seen.any(0).nonzero()[0]
+    if not len(rows):
+        rows, columns = np.array([0, made.height - 1]), np.array([0, made.width - 1])
     return Box(
-        max(0.0, (left + seen[0]) / canvas.width),
-        max(0.0, (top + seen[1]) / canvas.height),
-        min(1.0, (left + seen[2]) / canvas.width),
-        min(1.0, (top + seen[3]) / canvas.height),
+        max(0.0, float(left + columns[0]) / canvas.width),
+        max(0.0, float(top + rows[0]) / canvas.height),
+        min(1.0, float(left + columns[-1] + 1) / canvas.width),
+        min(1.0, float(top + rows[-1] + 1) / canvas.height),
     )
 
 
@@ -184,10 +193,6 @@ def wear(rng: random.Random, image: Image.Image, *, strength: float = 1.0) -> Pi
         noisy = pixels + grain * rng.uniform(2, 14)
         pixels = np.clip(noisy, 0, 255).astype(np.uint8)
     return pixels
-
-
-def _visible(level: float) -> float:
-    return 255 if level > 40 else 0
 
 
 def _any_colour(rng: random.Random) -> Rgb:

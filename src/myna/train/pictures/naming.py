@@ -34,7 +34,7 @@ SKILLS = (
             *("what is this", "what is it", "what's this", "what do you see", "name this"),
             *("name this picture", "what can you see", "tell me what this is", "what is shown"),
             *("what is in this picture", "what is in the picture", "name it", "what is here"),
-            *("name the thing", "what do you see here", "look at this, what is it"),
+            *("name the thing", "what do you see here", "what is this here"),
             *("what does the picture show", "what thing is this", "please name this picture"),
         ),
         _name,

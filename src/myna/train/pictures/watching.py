@@ -176,7 +176,7 @@ SKILLS = (
         ABILITY,
         (
             *("what happened", "what happened to {thing}", "what did {thing} do"),
-            *("what happened here", "what do you see happen", "what did it do"),
+            *("what happened here", "what do you see", "what did it do"),
         ),
         _what_happened,
         weight=2,
