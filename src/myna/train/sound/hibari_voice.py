@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from hibari import Hibari
 
 DURATION_S = DURATION_SAMPLES / RATE_HZ
+LEAD_S = 0.055  # sounds come so much before the durations say, as hissing consonants show
+QUIET = 0.03  # of the loudest sample: speech has ended
 _STRESS = "ˈˌ"
 _LETTER_A = "ˈA"
 
@@ -77,7 +79,8 @@ class Speaker:
         random = np.random.default_rng(manner.seed)
         sound = self._synth(*envelopes, f0 * manner.pitch, random)
         voice = "hibari" if manner.pitch == manner.throat == 1.0 else "hibari-bent"
-        pieces = timed(spoken, np.ravel(np.asarray(durations)))
+        loud = np.flatnonzero(np.abs(sound) > QUIET * np.abs(sound).max())
+        pieces = ended(timed(spoken, np.ravel(np.asarray(durations))), loud[-1] / RATE_HZ)
         return gathered(text, pieces, samples=sound, rate_hz=RATE_HZ, voice=voice)
 
     def _spell(self, text: str) -> str:
@@ -96,7 +99,7 @@ class Speaker:
 
 def timed(spoken: str, durations: NDArray[np.float32]) -> list[tuple[int | None, Span]]:
     """Give each letter of the phonemes its word and its time; a mark lengthens what it marks."""
-    ends = np.cumsum(durations) * DURATION_S
+    ends = np.maximum(0.0, np.cumsum(durations) * DURATION_S - LEAD_S)
     letters = f" {spoken} "  # the network wraps them in pads
     pieces: list[tuple[int | None, Span]] = []
     word, start = 0, 0.0
@@ -116,6 +119,20 @@ def timed(spoken: str, durations: NDArray[np.float32]) -> list[tuple[int | None,
         pieces.append((None if name == SILENCE else word, Span(name, start, end)))
         start = end
     return pieces
+
+
+def ended(pieces: list[tuple[int | None, Span]], end_s: float) -> list[tuple[int | None, Span]]:
+    """Let speech end with its sound: the durations let the last phone ring on in silence."""
+    last = max((i for i, (place, _) in enumerate(pieces) if place is not None), default=None)
+    if last is None or pieces[last][1].end_s <= end_s:
+        return pieces
+    place, span = pieces[last]
+    middle = max(end_s, span.start_s + DURATION_S)
+    return [
+        *pieces[:last],
+        (place, Span(span.name, span.start_s, middle)),
+        (None, Span(SILENCE, middle, max(middle, pieces[-1][1].end_s))),
+    ]
 
 
 def _warped(envelope: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
