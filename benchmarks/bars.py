@@ -37,6 +37,7 @@ class Files:
     model: Path = SMOLLM2
     qwen: Path | None = None
     moe: Path | None = None
+    packed: Path | None = None
 
     def need(self, name: str) -> str:
         """Give the path of a model.
@@ -441,6 +442,19 @@ BARS: Mapping[str, Bar] = {
         must="500 streams and 200 calls: lag p99 <= 50 ms, <= 100 KB each; 1,000 vanish, 0 left",
         show=Script(("load.py",)),
     ),
+    # Four bits.
+    "peers": Bar(
+        must="0.5B in four bits beside llama.cpp's pure Q4_0: decode >= 1.0x, prefill >= 1.0x",
+        show=Script(("peers.py", "{packed}", "{qwen}", "--requantize")),
+        needs=("packed", "qwen"),
+    ),
+    "kernels": Bar(
+        must="kernels beside their twins: integers exact, 1 to 64 rows, 1 to 4 threads, all levels",
+        show=Tests(
+            "integers exact, rows equal to the bit in any batch",
+            ("tests/kernels", "tests/layers/test_fused.py"),
+        ),
+    ),
 }
 
 
@@ -452,6 +466,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, default=SMOLLM2, help="SmolLM2, a GGUF file")
     parser.add_argument("--qwen", type=Path, help="a Qwen2 of 0.5B, a GGUF file")
     parser.add_argument("--moe", type=Path, help="the folder that random_moe.py wrote")
+    parser.add_argument("--packed", type=Path, help="what `myna quantize` made of the same Qwen2")
     args = parser.parse_args()
     if args.list or not args.names:
         for name, bar in BARS.items():
@@ -461,7 +476,7 @@ def main() -> int:
     unknown = [name for name in args.names if name not in BARS]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(BARS)}")
-    files = Files(model=args.model, qwen=args.qwen, moe=args.moe)
+    files = Files(model=args.model, qwen=args.qwen, moe=args.moe, packed=args.packed)
     figures = []
     for name in args.names:
         try:

@@ -57,8 +57,10 @@ def spin_ratio() -> float:
 class Myna:
     """Run the engine for one request at a time."""
 
-    def __init__(self, path: Path, dtype: str) -> None:
-        options = LoadOptions(model_id="bench", dtype=dtype, keep_packed=False, max_context=2048)
+    def __init__(self, path: Path, dtype: str, *, keep_packed: bool = False) -> None:
+        options = LoadOptions(
+            model_id="bench", dtype=dtype, keep_packed=keep_packed, max_context=2048
+        )
         self.model = load_model(path, options, lambda *_: None)
         self.engine = Engine(self.model.decoder, self.model.engine_config)
         self._count = 0

@@ -82,9 +82,9 @@ def column_importance(path: Path, text: str) -> dict[str, Tensor]:
         text: typical of what the model is for.
 
     Returns:
-        tensor name -> (columns,) float32, root mean squares; matrices that no token of the text went
-        through are missing. Squared errors weighed by these, rather than by the squares themselves,
-        harm least (docs/log.md).
+        tensor name -> (columns,) float32, root mean squares; matrices that no token went
+        through are missing. Squared errors weighed by these harm less than weighed by the squares
+        themselves (docs/log.md).
 
     Raises:
         InvalidRequest: the text is too short.
