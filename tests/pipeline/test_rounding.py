@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from myna.core.errors import InvalidRequest
+from myna.kernels.native import native
+from myna.kernels.packed import PackedWeight
 from myna.models.tiny import write_tiny_checkpoint
+from myna.pipeline.load import LoadOptions, load_model
 from myna.pipeline.rounding import column_importance, damage
 from myna.weights.checkpoint import TensorInfo
 from myna.weights.quantize.folder import quantize_folder
@@ -52,6 +55,15 @@ def test_every_large_matrix_has_its_columns_measured(tiny: Path, tmp_path: Path)
     quantize_folder(tiny, weighted, bits=4, progress=silent, importance={query: uneven})
     shard = sorted(path.name for path in weighted.glob("*.safetensors"))[0]
     assert (weighted / shard).read_bytes() != (tmp_path / "plain" / shard).read_bytes()
+
+
+def test_what_is_multiplied_as_integers_stays_packed(tiny: Path, tmp_path: Path) -> None:
+    quantize_folder(tiny, tmp_path / "four", bits=4, progress=silent)
+    options = LoadOptions(model_id="four", dtype="bfloat16")
+    weight = load_model(tmp_path / "four", options, silent).decoder.embed_tokens.weight
+    assert isinstance(weight, PackedWeight) is (native() is not None)
+    plain = load_model(tiny, options, silent).decoder.embed_tokens.weight
+    assert isinstance(plain, torch.Tensor)
 
 
 def test_tables_take_few_bits_when_asked() -> None:

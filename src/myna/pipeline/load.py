@@ -21,6 +21,8 @@ from myna.core.progress import Progress
 from myna.core.service import ModelCard
 from myna.engine.config import EngineConfig
 from myna.engine.protocols import Decoder
+from myna.kernels.fused import is_rounded
+from myna.kernels.native import native
 from myna.layers.decoder import TextDecoder
 from myna.models.family import Blueprint
 from myna.models.qwen3_omni.family import OmniConfig, thinker
@@ -40,6 +42,7 @@ from myna.weights.report import LoadReport
 
 log = logging.getLogger("myna.load")
 
+HALF = 0.5
 UNPACK_SHARE = 0.4  # of the memory at hand: what blocks written out as floats may take
 KV_SHARE = 0.25  # of the memory left after the weights
 KV_CONTEXTS = 8  # no more cache than this many full contexts
@@ -52,8 +55,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         model_id: the name clients use.
         dtype: of activations and unpacked weights; `auto` takes what the processor is fast at.
-        keep_packed: leave quantized blocks packed in memory (small, slow); `None` unpacks them
-            where memory allows.
+        keep_packed: leave quantized blocks packed in memory; `None` does so where they are
+            multiplied as integers, which is fast, and unpacks others where memory allows.
         max_context: the most tokens of a prompt and its answer; `None` is the model's own limit.
         kv_memory_bytes: what keys and values may take; `None` is a share of what is free.
         yarn_factor: stretch the context by this; every prompt is affected.
@@ -281,8 +284,14 @@ def _keeps_packed(
 ) -> bool:
     if options.keep_packed is not None:
         return options.keep_packed
-    if not any(info.is_packed for info in checkpoint.tensors.values()):
+    packed = [info for info in checkpoint.tensors.values() if info.is_packed]
+    if not packed:
         return False
+    rounded = [info for info in packed if is_rounded(info.dtype, dtype)]
+    if native() is not None and sum(i.num_bytes for i in rounded) > HALF * sum(
+        i.num_bytes for i in packed
+    ):
+        return True  # integers are multiplied faster than floats are read
     return _dense_bytes(blueprint, dtype) > UNPACK_SHARE * available_memory_bytes()
 
 
