@@ -19,13 +19,13 @@ from myna.layers.cache import PackedBatch
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.decoder import OmniDecoder
 from myna.text.tokenizer import Tokenizer
-from myna.train import shapes
+from myna.train import copying, shapes
 from myna.train.language import declining, mix
 from myna.train.language.skills import Skill, ask_typed
 from myna.train.language.tokenizer import open_tokenizer, token_ids
 from myna.train.loop import Losses, Schedule, Trainer
 from myna.train.rectangle import Rectangle
-from myna.train.start import EMBEDDING_STD, materialise
+from myna.train.start import materialise
 from myna.train.workshop import folder
 
 NAME = "text"
@@ -134,17 +134,14 @@ def shares(decoder: OmniDecoder, batches: Sequence[Conversations]) -> dict[str, 
 
 
 def build(*, seed: int = SEED) -> OmniDecoder:
-    """Make the decoder with first weights: those that the whole thinker would have."""
+    """Make the decoder with first weights, the embedding being that of the whole thinker."""
+    config = Config.from_hf(shapes.config(token_ids())).thinker.text
     with torch.device("meta"):
-        decoder = OmniDecoder(Config.from_hf(shapes.config(token_ids())).thinker.text)
+        decoder = OmniDecoder(config)
     # Weights are drawn by name, and this is the decoder's name in the thinker.
     materialise(nn.ModuleDict({"decoder": decoder}), seed=seed)
     decoder.embed_tokens.requires_grad_(False)
-    # What is read can be written back from the first step on: nothing else makes copying so quick.
-    embedding = decoder.embed_tokens.weight.detach()
-    assert decoder.lm_head is not None, "nano scores words apart from its embedding"
-    with torch.no_grad():
-        decoder.lm_head.weight.copy_(embedding / (EMBEDDING_STD * embedding.shape[1] ** 0.5))
+    copying.build_in(decoder, rope_theta=config.rope.theta, seed=seed)
     return decoder
 
 
