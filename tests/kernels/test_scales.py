@@ -1,0 +1,45 @@
+"""The search for scales against its twin, on every instruction set."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from myna.kernels import scales
+from myna.kernels.native import Native
+from myna.kernels.scales import block_scales, block_scales_twin, steps_of
+
+# Sums in another order may prefer another of two scales that are equally good.
+GAIN_RTOL = 1e-4
+
+
+def left_over(values: torch.Tensor, scale: torch.Tensor, weights: torch.Tensor) -> float:
+    off = steps_of(values, scale[:, None]) * scale[:, None] - values
+    return float((weights * off.square()).sum())
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_the_kernel_leaves_no_more_error_than_the_twin(
+    kernels: Native, monkeypatch: pytest.MonkeyPatch, num_threads: int, is_weighted: bool
+) -> None:
+    monkeypatch.setattr(scales, "native", lambda: kernels)
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(300, 32, generator=generator)
+    importance = torch.rand(96, generator=generator) if is_weighted else None
+    found, twin = block_scales(values, importance), block_scales_twin(values, importance)
+    weights = torch.ones(1) if importance is None else importance.view(3, 32).repeat(100, 1)
+    assert left_over(values, found, weights) == pytest.approx(
+        left_over(values, twin, weights), rel=GAIN_RTOL
+    )
+
+
+def test_zeros_have_no_scale(kernels: Native, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scales, "native", lambda: kernels)
+    assert not block_scales(torch.zeros(2, 32)).any()
+    assert not block_scales_twin(torch.zeros(2, 32)).any()
+
+
+def test_without_kernels_the_twin_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scales, "native", lambda: None)
+    values = torch.arange(32.0).view(1, 32)
+    assert torch.equal(block_scales(values), block_scales_twin(values))
