@@ -45,6 +45,9 @@ inline Ints nearest(Floats values) {
 #endif
 }
 
+// Keep eight bits: what was no number becomes some step, and sums cannot overflow.
+inline Ints low_byte(Ints values) { return (Ints)((Words)values << 24) >> 24; }
+
 struct Record {
   int8_t* at;      // where the record begins
   int64_t rows;    // of its panel
@@ -59,7 +62,7 @@ inline void round_block(Floats first, Floats second, const Record& record, int64
   const int32_t bits = largest(a > b ? a : b);
   const float peak = load<float>(&bits);
   const float inverse = peak < kNothing ? 0 : kMaxStep / peak;
-  const Ints low = nearest(first * inverse), high = nearest(second * inverse);
+  const Ints low = low_byte(nearest(first * inverse)), high = low_byte(nearest(second * inverse));
   const Bytes steps[2] = {narrow(low), narrow(high)};
   memcpy(record.steps(row), steps, sizeof steps);
   *record.scale(row) = peak / kMaxStep;
