@@ -33,8 +33,8 @@ STAGE = "ears"
 POOLS = ("loose", "sentences", "questions")
 SEED = 11
 BATCH_FRAMES = 6_000
-STEPS = 4_000
-EVENTS_EVERY = 16  # steps
+STEPS = 6_000
+EVENTS_EVERY = 6  # steps
 EVENT_CLIPS = 24
 RATE = 2.5e-3
 WARMUP = 60
@@ -205,7 +205,7 @@ def losses(ears: Ears, lesson: Lesson) -> Losses:
     }
     size = heard.float().square().mean().sqrt()
     return {
-        "total": sum(terms.values(), excess + 0.1 * functional.relu(size - 1.0)),
+        "total": sum(terms.values(), excess + 0.5 * functional.relu(size - 1.0)),
         **terms,
         "phones_right": (phones.detach().argmax(-1) == targets["phones"]).float().mean(),
         "words_right": _spoken_right(words.detach(), said),
