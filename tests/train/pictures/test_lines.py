@@ -70,3 +70,12 @@ def test_the_box_holds_the_ink(fonts, text):
     line = lines.line(random.Random(3), fonts, text)
     assert 0 <= line.box.left < line.box.right <= 1
     assert 0 <= line.box.top < line.box.bottom <= 1
+
+
+def test_a_primer_shows_a_few_characters_that_fill_the_picture(fonts):
+    rng = random.Random(4)
+    for _ in range(30):
+        line = lines.primer(rng, fonts)
+        assert 1 <= len(line.text) == len(line.centres) <= 4
+        assert list(line.centres) == sorted(line.centres)
+        assert line.box.bottom - line.box.top > 0.3

@@ -148,7 +148,7 @@ def paste(
 def _seen(made: Image.Image, left: int, top: int, canvas: Image.Image) -> Box:
     """Give the box of what is not transparent."""
     is_seen = np.asarray(made)[..., 3] > CLEAR_ALPHA
-    rows, columns = is_seen.any(1).nonzero()[0], is_seen.any(0).nonzero()[0]
+    rows, columns = (np.flatnonzero(is_seen.any(axis)) for axis in (1, 0))
     if not len(rows):
         rows, columns = np.array([0, made.height - 1]), np.array([0, made.width - 1])
     return Box(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from myna.train.examples import Pixels
@@ -20,6 +21,7 @@ from myna.train.pictures.names import NAMES
 
 ALPHABET = string.ascii_lowercase + string.ascii_uppercase + string.digits + " .,:-/!?'&+#%"
 MIN_CHARACTERS, MAX_CHARACTERS = 2, 24
+PRIMER_LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 MAX_SIGN = 10  # characters; more would be too small in a square picture
 SIZES_PX = (20, 24, 28, 32, 38, 44)  # few, because each is a font of its own in memory
 MIN_CONTRAST = 110.0
@@ -61,7 +63,7 @@ def line(rng: random.Random, fonts: Fonts, text: str | None = None) -> Line:
     ImageDraw.Draw(image).text((x, y - top), text, fill=ink, font=font)
     tilt = rng.gauss(0, 1.0) if rng.random() < 0.5 else 0.0
     image = image.rotate(tilt, Image.Resampling.BILINEAR, fillcolor=paper)
-    middles = [(start + end) / 2 for start, end in itertools.pairwise(places)]
+    middles = [(start + end) / 2 for start, end in pairwise(places)]
     return Line(
         pixels=canvas.wear(rng, image, strength=0.7),
         text=text,
@@ -72,6 +74,31 @@ def line(rng: random.Random, fonts: Fonts, text: str | None = None) -> Line:
             (y + height) / image_height,
         ),
         centres=tuple((x + middle) / image_width for middle in middles),
+    )
+
+
+def primer(rng: random.Random, fonts: Fonts) -> Line:
+    """Write a few large characters, unworn, in a picture that they fill: for beginners."""
+    count = rng.choice((1, 2, 2, 3, 3, 4))
+    text = rng.choice(_vocabulary())[:count] if rng.random() < 0.4 else ""
+    text = text.strip() or "".join(rng.choice(PRIMER_LETTERS) for _ in range(count))
+    font = fonts.draw(rng, rng.choice(SIZES_PX))
+    places = [font.getlength(text[:i]) for i in range(len(text) + 1)]
+    left, top, right, bottom = font.getbbox(text)
+    margin = rng.uniform(2, 8)
+    width = round(max(right, places[-1]) + 2 * margin)
+    height = round(bottom - top + 2 * margin)
+    paper, ink = _paper_and_ink(rng)
+    image = Image.new("RGB", (width, height), paper)
+    ImageDraw.Draw(image).text((margin, margin - top), text, fill=ink, font=font)
+    middles = [(start + end) / 2 for start, end in pairwise(places)]
+    return Line(
+        pixels=np.asarray(image),
+        text=text,
+        box=Box(
+            (margin + left) / width, margin / height, (margin + right) / width, 1 - margin / height
+        ),
+        centres=tuple((margin + middle) / width for middle in middles),
     )
 
 

@@ -42,16 +42,17 @@ from myna.train.pictures.rule import PICTURE_RULE
 
 STAGE = "eyes"
 SEED = 3
-BATCH = 64
+BATCH = 32
 MAX_THINGS = 9
 DEEPSTACK_WEIGHT = 0.3
 NUM_PATCH_SAMPLES = 400  # of which the principal components are taken
 MOVING_SHARE = 8  # one component of so many is of the difference between two frames
 FAINTEST = 1e-3  # variance below which a component is noise
-PLAIN_STEPS = 1_500  # in which plain icons become rare
+PLAIN_STEPS = 6_000  # in which plain icons become rare
+PRIMER_SIDES_PX = (50, 72)
 GLANCE_SIDES_PX = (60, 128)
 GLANCE_RULE = replace(PICTURE_RULE, min_px=4 * PICTURE_RULE.factor**2)
-SCHEDULE = Schedule(steps=3_500, rate=1.2e-3, warmup=150)
+SCHEDULE = Schedule(steps=20_000, rate=1e-3, warmup=150)
 CLASSES = {  # of each kind of label
     "thing": len(THINGS),
     "hue": len(HUES),
@@ -134,6 +135,8 @@ class Gallery:
             planned = scenes.plan(rng, self.icons, rng.randint(1, MAX_THINGS))
             return self.scene(scenes.scene(rng, self.icons, planned), PICTURE_RULE)
         if kind < 0.9:
+            if rng.random() < plain:
+                return self.line(lines.primer(rng, self.fonts), GLANCE_RULE)
             rule = GLANCE_RULE if rng.random() < 0.5 else PICTURE_RULE
             return self.line(lines.line(rng, self.fonts), rule)
         return self.step_of_clip(rng)
@@ -182,14 +185,15 @@ def whiten(eyes: Eyes, gallery: Gallery) -> None:
     """
     samples = [gallery.draw(random.Random(f"{SEED} patches {i}")) for i in range(NUM_PATCH_SAMPLES)]
     rows = torch.from_numpy(np.concatenate([sample.cut.rows for sample in samples]))
-    frames = rows.unflatten(-1, (3, 2, -1)).transpose(1, 2).flatten(2)  # (P, 2, 768)
+    frames = rows.view(len(rows), 3, 2, -1).transpose(1, 2).flatten(2)  # (P, 2, 768)
     differences = frames[:, 1] - frames[:, 0]
     weight, bias = eyes.visual.patch_embed.proj.weight, eyes.visual.patch_embed.proj.bias
+    assert bias is not None
     num_moving = len(weight) // MOVING_SHARE
     still = _components(frames.mean(1), len(weight) - num_moving)  # (C, 768)
     moving = _components(differences[differences.any(1)], num_moving)
     both = torch.cat((torch.stack((still, still), 1) / 2, torch.stack((-moving, moving), 1)))
-    ordered = both.unflatten(-1, (3, -1)).transpose(1, 2)  # (D, 3, 2, 256)
+    ordered = both.view(len(weight), 2, 3, -1).transpose(1, 2)  # (D, 3, 2, 256)
     weight.copy_(ordered.reshape(weight.shape))
     bias.copy_(-ordered.flatten(1) @ rows.mean(0))
 
@@ -198,7 +202,8 @@ def _components(patches: Tensor, count: int) -> Tensor:
     """Give the first principal components, each divided by its standard deviation: (C, width)."""
     spread, axes = torch.linalg.eigh(patches.T.cov(correction=0))
     strength = (spread[-count:].clamp(min=0) + FAINTEST).rsqrt()
-    return (axes[:, -count:] * strength).T
+    components: Tensor = (axes[:, -count:] * strength).T
+    return components
 
 
 def look(
