@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from fake_voice import quickly, silent
 from myna.train.shapes import NUM_CODEBOOKS
@@ -29,3 +30,14 @@ def test_speech_without_codes_says_what_to_run(monkeypatch: pytest.MonkeyPatch) 
     speech_data.run(minutes=None, report=silent)
     with pytest.raises(FileNotFoundError, match="run the stage 'codec' first"):
         codec.coded_shards()
+
+
+def test_utterances_of_other_lengths_change_no_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    quickly(monkeypatch)
+    speech_data.run(minutes=None, report=silent)
+    codec.run(minutes=None, report=silent)
+    shards, codes = codec.coded_shards()
+    start, stop = shards[0].span(3)
+    wave = torch.from_numpy(shards[0].wave(start, stop))[None]
+    alone = codec.trained_codec().codes(wave)[0].T
+    assert codes[0][start:stop].tolist() == alone.tolist()

@@ -80,3 +80,16 @@ def test_sound_becomes_codes_and_losses() -> None:
     losses["loss"].backward()
     assert all(torch.isfinite(value) for value in losses.values())
     assert codec.enter.weight.grad is not None
+
+
+@torch.no_grad()
+def test_codes_do_not_know_what_follows() -> None:
+    torch.manual_seed(5)
+    codec = Codec().eval()
+    codec.quantiser.begin(torch.randn(600, CODE_WIDTH), seed=4)
+    waves = 0.1 * torch.randn(1, 8 * FRAME_SAMPLES)
+    other = waves.clone()
+    other[:, 5 * FRAME_SAMPLES :] = 0.0
+    # The last window of a mel frame reaches a little into the next frame of codes.
+    assert torch.equal(codec.codes(waves)[..., :4], codec.codes(other)[..., :4])
+    assert not torch.equal(codec.codes(waves)[..., 5:], codec.codes(other)[..., 5:])

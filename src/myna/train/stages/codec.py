@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from myna.train.loop import Losses, Schedule, Trainer
+from myna.train.shapes import FRAME_SAMPLES, NUM_CODEBOOKS
 from myna.train.voice.codec import Codec, draw_depths, num_used
 from myna.train.voice.shards import Cuts, Shard, read, shard_folders
 from myna.train.voice.spectral import log_mel
@@ -106,18 +107,28 @@ def trained_codec() -> Codec:
 
 @torch.no_grad()
 def write_codes(codec: Codec, report: Callable[[str], None]) -> None:
-    """Name the frames of every shard that has no codes yet, utterance by utterance."""
+    """Name the frames of every shard that has no codes yet."""
     for path in shard_folders(folder("speech")):
         target = folder("codes") / f"{path.name}.npy"
         if target.exists():
             continue
-        shard = read(path)
-        found = [
-            codec.codes(torch.from_numpy(shard.wave(*shard.span(i)))[None])[0].T  # (T, Q)
-            for i in range(len(shard))
-        ]
-        np.save(target, torch.cat(found).to(torch.uint8).numpy())
+        np.save(target, codes_of(codec, read(path)))
         report(f"codes of shard {path.name}")
+
+
+def codes_of(codec: Codec, shard: Shard) -> NDArray[np.uint8]:
+    """Name the frames of a shard: (frames, Q). Silence that fills a batch up changes nothing."""
+    found = np.zeros((shard.num_frames, NUM_CODEBOOKS), np.uint8)
+    by_length = np.argsort(np.diff(shard.starts), kind="stable").tolist()
+    for start in range(0, len(by_length), BATCH):
+        spans = [shard.span(i) for i in by_length[start : start + BATCH]]
+        longest = spans[-1][1] - spans[-1][0]
+        waves = np.zeros((len(spans), longest * FRAME_SAMPLES), np.float32)
+        for row, (begin, end) in zip(waves, spans, strict=True):
+            row[: (end - begin) * FRAME_SAMPLES] = shard.wave(begin, end)
+        for codes, (begin, end) in zip(codec.codes(torch.from_numpy(waves)), spans, strict=True):
+            found[begin:end] = codes[:, : end - begin].T.numpy()
+    return found
 
 
 def coded_shards() -> tuple[list[Shard], list[NDArray[np.uint8]]]:

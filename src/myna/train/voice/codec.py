@@ -2,7 +2,8 @@
 
 It exists for training alone: the talker learns to choose its codes, code2wav to turn them into
 sound. The first codebook is made to tell phonemes, so that it carries what is said; the others
-refine how it sounds.
+refine how it sounds. No frame's codes know of later frames: else a talker learns to read what
+follows off the codes so far, where it should read the text.
 
 Source: arXiv:2107.03312 (residual vector quantisation, dropout of codebooks), arXiv:2410.00037 §3.3
 (a first codebook that carries the content), arXiv:2201.03545 (ConvNeXt blocks).
@@ -38,13 +39,17 @@ PHONEME_SHARE = 0.05
 
 
 class Block(nn.Module):
-    """Mix each channel over time, then all channels of a step."""
+    """Mix each channel over time, then all channels of a step.
 
-    def __init__(self) -> None:
+    Args:
+        is_causal: no step sees those after it.
+    """
+
+    def __init__(self, *, is_causal: bool) -> None:
         super().__init__()
-        self.over_time = nn.Conv1d(
-            WIDTH, WIDTH, BLOCK_REACH, padding=BLOCK_REACH // 2, groups=WIDTH
-        )
+        reach = BLOCK_REACH - 1
+        self.pads = (reach, 0) if is_causal else (reach // 2, reach // 2)
+        self.over_time = nn.Conv1d(WIDTH, WIDTH, BLOCK_REACH, groups=WIDTH)
         self.norm = nn.LayerNorm(WIDTH)
         self.widen = nn.Linear(WIDTH, 4 * WIDTH)
         self.narrow = nn.Linear(4 * WIDTH, WIDTH)
@@ -52,7 +57,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, D) to (B, T, D)."""
-        steps = self.norm(self.over_time(x.transpose(1, 2)).transpose(1, 2))
+        padded = functional.pad(x.transpose(1, 2), self.pads)
+        steps = self.norm(self.over_time(padded).transpose(1, 2))
         out: Tensor = x + self.scale * self.narrow(functional.gelu(self.widen(steps)))
         return out
 
@@ -165,11 +171,11 @@ class Codec(nn.Module):
     def __init__(self, *, is_quantised: bool = True) -> None:
         super().__init__()
         self.enter = nn.Linear(MELS_PER_FRAME * NUM_MELS, WIDTH)
-        self.encoder = nn.Sequential(*(Block() for _ in range(NUM_BLOCKS)))
+        self.encoder = nn.Sequential(*(Block(is_causal=True) for _ in range(NUM_BLOCKS)))
         self.to_code = nn.Linear(WIDTH, CODE_WIDTH)
         self.quantiser = Quantiser()
         self.from_code = nn.Linear(CODE_WIDTH, WIDTH)
-        self.decoder = nn.Sequential(*(Block() for _ in range(NUM_BLOCKS)))
+        self.decoder = nn.Sequential(*(Block(is_causal=False) for _ in range(NUM_BLOCKS)))
         self.leave = nn.Linear(WIDTH, MELS_PER_FRAME * NUM_MELS)
         self.phonemes = nn.Linear(CODE_WIDTH, SLOTS * NUM_PHONEMES)
         self.is_quantised = is_quantised
