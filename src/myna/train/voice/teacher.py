@@ -25,6 +25,7 @@ TAIL_SLOTS = 8
 # The teacher's network, told apart by its node that holds durations, in steps of so many samples.
 DURATIONS = "/Clip_output_0"
 DURATION_SAMPLES = 600
+LATE_SAMPLES = 1_320  # that durations come after what is heard
 BLANK = 16  # the network's number of the gap between words
 STRESSES = "\u02c8\u02cc"  # the primary one, the secondary one
 LETTER_A = "\u02c8A"
@@ -94,8 +95,9 @@ class Hibari:
             if names[i] in self._stress_ids:
                 names[i] = names[i + 1]
         ends = durations.cumsum() * DURATION_SAMPLES
-        centres = np.arange(SLOT_SAMPLES // 2, ends[-1], SLOT_SAMPLES)
-        found: NDArray[np.uint8] = np.array(names, np.uint8)[np.searchsorted(ends, centres)]
+        centres = np.arange(SLOT_SAMPLES // 2, ends[-1], SLOT_SAMPLES) + LATE_SAMPLES
+        places = np.searchsorted(ends, centres).clip(max=len(names) - 1)
+        found: NDArray[np.uint8] = np.array(names, np.uint8)[places]
         return found
 
 
