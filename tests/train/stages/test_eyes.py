@@ -15,6 +15,7 @@ from myna.train.pictures.asking import Studio
 from myna.train.pictures.fonts import Fonts
 from myna.train.pictures.icons import Icons
 from myna.train.pictures.labels import SLOTS
+from myna.train.pictures.names import NAMES
 from myna.train.stages import eyes as stage
 
 
@@ -25,8 +26,9 @@ class OneFont(Fonts):
 
 @pytest.fixture(scope="module")
 def studio():
-    looks = np.stack([figures.draw(shape, (250, 80, 20)) for shape in ("star", "ring")])
-    return Studio(Icons(looks, {"cat": (0,), "dog": (1,)}, frozenset()), OneFont(()))
+    looks = np.stack([figures.draw(shape, (250, 80, 20)) for shape in figures.SHAPES])
+    names = {name: (i,) for i, name in enumerate(NAMES[: len(looks)])}
+    return Studio(Icons(looks, names, frozenset()), OneFont(()))
 
 
 @pytest.fixture(scope="module")
