@@ -126,7 +126,7 @@ $(BIN)/python:
 .venv/.web: webapp/package-lock.json | $(BIN)/python
 	@echo "fetching what the web app is built with"
 	@$(PIP) install --no-deps --upgrade --target .venv/node $(NODE_WHEEL)
-	@cd webapp && $(NPM) ci --silent
+	@cd webapp && $(NPM) install --no-save --silent
 	@touch $@
 
 $(TEST_MODEL): scripts/fetch_test_model.py | .venv/.run

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import resvg_py
-
 from myna.train.pictures import icons, photographs
 from myna.train.workshop import folder
 
 
 def draw(svg: str, side_px: int) -> bytes:
     """Render an SVG as a PNG of at most `side_px` a side."""
+    import resvg_py  # noqa: PLC0415 - only who renders needs the extra `train`
+
     return bytes(resvg_py.svg_to_bytes(svg_string=svg, width=side_px, height=side_px))
 
 
