@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from myna.server.routes.page import APP
 from talk_sounds import pcm16, silence, vowels
@@ -117,6 +117,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
         ),
     )
     page.goto(f"{address}/")
+    expect(page.get_by_role("heading", name="echo")).to_be_visible()
     yield page
     context.close()
     assert complaints == []

@@ -75,7 +75,7 @@ def test_other_files_are_refused_by_name(page: Page, tmp_path: Path) -> None:
 
 def test_a_spoken_answer_can_be_played_again(page: Page) -> None:
     page.get_by_role("button", name="Speak answers").click()
-    ask(page, "say this")
+    ask(page, "say these words one after the other until they are said")
     expect(page.get_by_text("first sound after")).to_be_visible()
     page.get_by_role("button", name="Play the answer").click()
     expect(page.locator("mark")).to_contain_text("say")
@@ -101,7 +101,9 @@ def test_the_microphone_can_be_recorded(page: Page) -> None:
 
 def test_the_camera_takes_a_picture(page: Page) -> None:
     page.get_by_role("button", name="Open the camera").click()
-    page.locator("video").evaluate("v => v.videoWidth || new Promise((r) => (v.onplaying = r))")
+    page.locator("form video").evaluate(
+        "v => v.videoWidth || new Promise((r) => (v.onplaying = r))"
+    )
     page.wait_for_timeout(300)
     page.get_by_role("button", name="Take the picture").click()
     expect(page.get_by_role("img", name="camera.jpg")).to_be_visible()

@@ -207,6 +207,7 @@ def test_what_was_interrupted_is_kept_as_far_as_it_was_heard(tmp_path: Path) -> 
     loudspeaker = FileLoudspeaker(path)
     loudspeaker.begin()
     loudspeaker.play(bytes(2 * RATE_HZ * 10))
+    time.sleep(0.1)
     heard_s = loudspeaker.silence()
     assert heard_s < 5.0
     loudspeaker.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -282,9 +283,10 @@ def test_a_fault_of_the_service_is_a_failure() -> None:
     talker.close()
 
 
-def test_ctrl_c_stops_the_answer_of_a_real_process_and_not_the_program() -> None:
+def test_ctrl_c_stops_the_answer_of_a_real_process_and_not_the_program(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "myna", "chat", "--echo"],
+        env={**os.environ, "MYNA_HOME": str(tmp_path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -322,8 +324,7 @@ def test_loading_here_hands_every_option_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr("myna.pipeline.load.load_model", lambda *args: seen.append(args))
-    monkeypatch.setattr("myna.pipeline.service.LocalService", lambda model: model)
+    monkeypatch.setattr("myna.pipeline.service.load_service", lambda *args: seen.append(args))
     choice = ModelChoice(path=tmp_path, model_id="m", dtype="float32", keep_packed=False)
     load_here(choice, silent)
     ((path, options, _),) = seen

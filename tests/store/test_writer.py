@@ -59,12 +59,17 @@ def test_a_broken_rule_is_our_own_mistake(writer: Writer) -> None:
 
 def test_only_so_many_jobs_wait(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     go = threading.Event()
-    threads = [
-        threading.Thread(target=lambda: writer.run(lambda _: go.wait(10.0))) for _ in range(2)
-    ]
+    is_busy = threading.Event()
+
+    def hold(_: sqlite3.Connection) -> bool:
+        is_busy.set()
+        return go.wait(10.0)
+
+    threads = [threading.Thread(target=lambda: writer.run(hold)) for _ in range(2)]
     monkeypatch.setattr(writer._jobs, "maxsize", 1)
-    for thread in threads:
-        thread.start()
+    threads[0].start()
+    assert is_busy.wait(10.0)  # the first is being done, so the second alone waits
+    threads[1].start()
     while not writer._jobs.full():
         pass
     with pytest.raises(NotSaved, match="changes wait to be kept already"):

@@ -15,7 +15,17 @@ from torch.nn import functional as F
 from myna.kernels.native import Native, is_plain, native
 
 # Up to this many rows the kernel outruns torch; benchmarks/kernels.py measures where that ends.
-MAX_ROWS = MappingProxyType({"avx512_bf16": 12, "avx512": 8, "avx2": 2, "baseline": 1})
+MAX_ROWS = MappingProxyType(
+    {
+        "avx512_bf16": 12,
+        "avx512_vnni": 8,
+        "avx512": 8,
+        "avx_vnni": 2,
+        "avx2": 2,
+        "dotprod": 1,
+        "baseline": 1,
+    }
+)
 
 
 def linear_bf16(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -12,16 +12,22 @@ export function Replay({ turn, onEnd }: { turn: Turn; onEnd: () => void }) {
 
   useEffect(() => {
     let next = 0;
-    player.stop();
-    for (const pcm of turn.sound) player.play(pcm);
-    // Without times the answer is heard all the same.
-    void wordTimes(text, turn.sound).then(setWords, () => undefined);
+    let isShown = true;
     const follow = () => {
       if (!player.isPlaying) return onEnd();
       next = requestAnimationFrame(follow);
     };
-    next = requestAnimationFrame(follow);
+    const start = (found: Word[]) => {
+      if (!isShown) return;
+      setWords(found);
+      player.stop();
+      for (const pcm of turn.sound) player.play(pcm);
+      follow();
+    };
+    // Without times the answer is heard all the same.
+    void wordTimes(text, turn.sound).then(start, () => start([]));
     return () => {
+      isShown = false;
       cancelAnimationFrame(next);
       player.stop();
     };

@@ -48,6 +48,7 @@ export const player = new Player();
 const FLUSH_MS = 1000;
 let running: AbortController | null = null;
 let keeper: Keeper | null = null;
+let numResets = 0;
 
 export const useThread = create<Thread>((set, get) => {
   const update = (id: string, apply: (turn: Turn) => Turn) =>
@@ -66,7 +67,9 @@ export const useThread = create<Thread>((set, get) => {
 
   /** Answer the turns that are shown, of which the last is the user's. */
   const answer = async (): Promise<void> => {
+    const asked = numResets;
     if (get().model === null) await get().connect();
+    if (asked !== numResets) return; // meanwhile another conversation was begun
     const { model, voice, tree } = get();
     const path = shown(tree);
     if (model === null) return; // the screen says that the server is silent
@@ -116,6 +119,7 @@ export const useThread = create<Thread>((set, get) => {
     numKept: 0,
     conversation: () => keeper?.conversation ?? null,
     openKept: async (conversation) => {
+      numResets += 1;
       get().stop();
       const tree = await open(conversation);
       keeper = newKeeper(conversation.id);
@@ -162,6 +166,7 @@ export const useThread = create<Thread>((set, get) => {
       player.stop();
     },
     reset: (isTemporary = false) => {
+      numResets += 1;
       get().stop();
       keeper = isTemporary ? null : newKeeper(null);
       set({ tree: EMPTY, isTemporary, unsaved: null });
