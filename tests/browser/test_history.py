@@ -22,6 +22,7 @@ def test_a_conversation_is_kept_with_its_branches(page: Page) -> None:
     page.get_by_role("button", name="Answer again").click()
     expect(page.get_by_text("2 of 2")).to_be_visible()
     expect(page.get_by_role("button", name="Send")).to_be_visible()
+    page.wait_for_load_state("networkidle")
     page.reload()
     open_sidebar(page)
     page.get_by_role("button", name="a pelican once", exact=True).first.click()

@@ -287,6 +287,8 @@ def test_ctrl_c_stops_the_answer_of_a_real_process_and_not_the_program(tmp_path:
     process = subprocess.Popen(
         [sys.executable, "-m", "myna", "chat", "--echo"],
         env={**os.environ, "MYNA_HOME": str(tmp_path)},
+        # What runs in a shell's background has Ctrl-C ignored, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -29,6 +29,7 @@ export interface Hit {
 }
 
 const ALL = "api/v1/conversations";
+const MAX_KEEPALIVE = 32_768; // characters; browsers allow 64 KiB of all such requests together
 const one = (id: string) => `${ALL}/${id}`;
 
 export const list = async () => (await json<{ data: Conversation[] }>(`${ALL}?limit=200`)).data;
@@ -91,7 +92,9 @@ export function dataUrl(file: Blob): Promise<string> {
 }
 
 async function json<Answer>(path: string, method = "GET", body?: object): Promise<Answer> {
-  const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  // What is small is kept even if the page is closed meanwhile.
+  const sent = text === undefined ? {} : { body: text, keepalive: text.length < MAX_KEEPALIVE };
   const response = await request(path, { method, ...sent });
   return (await response.json()) as Answer;
 }
