@@ -75,13 +75,14 @@ def test_nothing_can_run_code_that_came_with_data(root: Path) -> None:
 
 
 def test_the_gate_finds_what_it_looks_for() -> None:
-    source = "import pickle\nfrom dill import x\neval('1')\ntorch.load('f')\nmodel.eval()\n"
-    assert [name for _, name in unsafe_nodes(ast.parse(source))] == [
-        "pickle",
-        "dill",
-        "eval()",
-        "torch.load()",
-    ]
+    """Every forbidden name is found in code that is put together here; harmless twins are not."""
+    calls = {f"{owner}.{method}()" for owner, method in UNSAFE_METHODS}
+    calls |= {f"{name}()" for name in UNSAFE_BUILTINS}
+    imports = [f"import {name}\nfrom {name} import x" for name in sorted(UNSAFE_MODULES)]
+    source = "\n".join([*imports, *sorted(calls), "model.eval()", "json.loads('1')"])
+    found = [name for _, name in unsafe_nodes(ast.parse(source))]
+    assert set(found) == UNSAFE_MODULES | calls
+    assert len(found) == 2 * len(UNSAFE_MODULES) + len(calls)
 
 
 def test_no_exception_is_swallowed(root: Path) -> None:
