@@ -15,11 +15,11 @@ from transformers.models.qwen3_omni_moe.configuration_qwen3_omni_moe import (
 )
 
 from myna.layers.rope import Rope
+from myna.layers.windows import runs
 from myna.models.fields import Fields
 from myna.models.qwen3_omni import vision_encoder
 from myna.models.qwen3_omni.encoder_config import VisionConfig
 from myna.models.qwen3_omni.vision_encoder import Grid, VisionEncoder
-from myna.models.qwen3_omni.windows import runs
 
 RELATIVE_BAR = 1e-4  # of max(1, RMS), in float32
 RMS_RANGE = (0.05, 50.0)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
+from myna.layers.windows import Run
 from myna.models.qwen3_omni.audio_encoder import AudioEncoder, sinusoids
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.encoder_config import AudioConfig
-from myna.models.qwen3_omni.windows import Run
 
 RELEASED = Path(__file__).parents[1] / "layouts/qwen3-omni-30b-a3b-instruct.config.json"
 CONFIG = AudioConfig(

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from myna.layers.linear import Linear
+from myna.layers.windows import Run, attend, runs
 from myna.models.qwen3_omni.encoder_config import AudioConfig
-from myna.models.qwen3_omni.windows import Run, attend, runs
 
 CHUNKS_AT_ONCE = 16  # bounds the memory of the first convolution's output
 MAX_TIMESCALE = 10_000.0

@@ -23,8 +23,8 @@ from torch.nn import functional
 from myna.layers.embedding import Embedding
 from myna.layers.linear import Linear
 from myna.layers.rope import Rope, RopeConfig, inverse_frequencies
+from myna.layers.windows import Run, WindowAttention, runs
 from myna.models.qwen3_omni.encoder_config import VisionConfig
-from myna.models.qwen3_omni.windows import Run, attend, runs
 
 Grid = tuple[int, int, int]  # time steps, rows and columns of patches
 
@@ -61,22 +61,6 @@ class PatchEmbed(nn.Module):
         return functional.linear(patches.to(weight.dtype), weight, self.proj.bias)
 
 
-class Attention(nn.Module):
-    """Attention in both directions within a time step."""
-
-    def __init__(self, config: VisionConfig) -> None:
-        super().__init__()
-        self.num_heads = config.num_heads
-        self.qkv = Linear(config.width, 3 * config.width, bias=True)
-        self.proj = Linear(config.width, config.width, bias=True)
-
-    def forward(self, x: Tensor, rope: Rope, windows: tuple[Run, ...]) -> Tensor:
-        """Map (P, D) to (P, D)."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(1)  # (P, H, K)
-        q, k = (rope.rotate(heads.float()).to(x.dtype) for heads in (q, k))
-        return self.proj(attend(q, k, v, windows).flatten(-2))
-
-
 class Mlp(nn.Module):
     """A feed-forward network with one hidden layer."""
 
@@ -97,7 +81,7 @@ class Block(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(config.width, eps=NORM_EPS)
         self.norm2 = nn.LayerNorm(config.width, eps=NORM_EPS)
-        self.attn = Attention(config)
+        self.attn = WindowAttention(config.width, config.num_heads)
         self.mlp = Mlp(config)
 
     def forward(self, x: Tensor, rope: Rope, windows: tuple[Run, ...]) -> Tensor:

@@ -20,7 +20,7 @@ from myna.layers.linear import Linear
 from myna.layers.mlp import GatedMlp
 from myna.layers.norm import RmsNorm
 from myna.layers.rope import Rope, RopeConfig, inverse_frequencies
-from myna.models.qwen3_omni.windows import Run, attend, runs
+from myna.layers.windows import Run, WindowAttention, runs
 from myna.models.qwen_image_edit.config import VisionConfig
 from myna.models.qwen_image_edit.rope import Grid
 
@@ -44,22 +44,6 @@ class PatchEmbed(nn.Module):
         return functional.linear(patches.to(weight.dtype), weight)
 
 
-class Attention(nn.Module):
-    """Attention in both directions within a window, or a picture."""
-
-    def __init__(self, config: VisionConfig) -> None:
-        super().__init__()
-        self.num_heads = config.num_heads
-        self.qkv = Linear(config.width, 3 * config.width, bias=True)
-        self.proj = Linear(config.width, config.width, bias=True)
-
-    def forward(self, x: Tensor, rope: Rope, windows: tuple[Run, ...]) -> Tensor:
-        """Map (P, D) to (P, D)."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(1)  # (P, H, K)
-        q, k = (rope.rotate(heads.float()).to(x.dtype) for heads in (q, k))
-        return self.proj(attend(q, k, v, windows).flatten(-2))
-
-
 class Block(nn.Module):
     """Add attention, then a gated network, each behind a norm, to the residual stream."""
 
@@ -67,7 +51,7 @@ class Block(nn.Module):
         super().__init__()
         self.norm1 = RmsNorm(config.width, eps=NORM_EPS)
         self.norm2 = RmsNorm(config.width, eps=NORM_EPS)
-        self.attn = Attention(config)
+        self.attn = WindowAttention(config.width, config.num_heads)
         self.mlp = GatedMlp(config.width, config.hidden_width, bias=True)
 
     def forward(self, x: Tensor, rope: Rope, windows: tuple[Run, ...]) -> Tensor:

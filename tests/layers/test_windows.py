@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from myna.models.qwen3_omni.windows import Run, attend, runs
+from myna.layers.windows import Run, attend, runs
 
 
 def test_neighbours_of_equal_length_make_a_run() -> None:
