@@ -109,6 +109,25 @@ def constraint(
     return None
 
 
+def limit_tools(
+    tools: tuple[Tool, ...], names: set[str] | None, mode: str
+) -> tuple[tuple[Tool, ...], str]:
+    """Leave only the tools that a choice names, or all where it names none; repeat its mode.
+
+    Raises:
+        InvalidRequest: a tool is named or required that is not there.
+    """
+    if names is not None:
+        for name in sorted(names - {tool.name for tool in tools}):
+            raise InvalidRequest(
+                f"`tool_choice` names {name!r}, which is not in `tools`.", param="tool_choice"
+            )
+        tools = tuple(tool for tool in tools if tool.name in names)
+    if mode == "required" and not tools:
+        raise InvalidRequest("`tool_choice` is required but `tools` is empty.", param="tool_choice")
+    return tools, mode
+
+
 def _response_format(wire: ResponseFormat) -> Constraint:
     schema = wire.schema
     if wire.type == "json_schema":
@@ -175,16 +194,8 @@ def _tools(wire: ChatRequest) -> tuple[tuple[Tool, ...], str]:
         for tool in wire.tools or ()
     )
     choice = wire.tool_choice or "auto"
-    if isinstance(choice, ToolChoice):
-        names, mode = _named(choice)
-        for name in names - {tool.name for tool in tools}:
-            raise InvalidRequest(
-                f"`tool_choice` names {name!r}, which is not in `tools`.", param="tool_choice"
-            )
-        return tuple(tool for tool in tools if tool.name in names), mode
-    if choice == "required" and not tools:
-        raise InvalidRequest("`tool_choice` is required but `tools` is empty.", param="tool_choice")
-    return tools, choice
+    names, mode = _named(choice) if isinstance(choice, ToolChoice) else (None, choice)
+    return limit_tools(tools, names, mode)
 
 
 def _named(choice: ToolChoice) -> tuple[set[str], str]:

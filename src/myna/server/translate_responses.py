@@ -26,7 +26,7 @@ from myna.server.schemas.responses import (
     ResponseToolChoice,
     ToolObject,
 )
-from myna.server.translate import constraint
+from myna.server.translate import constraint, limit_tools
 
 LOGPROBS = "message.output_text.logprobs"
 
@@ -135,16 +135,8 @@ def response_tools(wire: ResponsesRequest) -> tuple[tuple[Tool, ...], str]:
     """Translate tools and choice; a named or limited choice leaves only the tools it names."""
     tools = tuple(_tool(tool, idx) for idx, tool in enumerate(wire.tools or ()))
     choice = wire.tool_choice or "auto"
-    if isinstance(choice, ResponseToolChoice):
-        names, mode = _named(choice)
-        for name in names - {tool.name for tool in tools}:
-            raise InvalidRequest(
-                f"`tool_choice` names {name!r}, which is not in `tools`.", param="tool_choice"
-            )
-        return tuple(tool for tool in tools if tool.name in names), mode
-    if choice == "required" and not tools:
-        raise InvalidRequest("`tool_choice` is required but `tools` is empty.", param="tool_choice")
-    return tools, choice
+    names, mode = _named(choice) if isinstance(choice, ResponseToolChoice) else (None, choice)
+    return limit_tools(tools, names, mode)
 
 
 def tool_objects(wire: ResponsesRequest) -> list[ToolObject]:

@@ -182,7 +182,13 @@ def test_a_call_of_a_function_is_an_item_of_its_own(line: Any) -> None:
 
 
 def test_a_tool_that_is_not_there_cannot_be_required(line: Any) -> None:
-    assert "there is no such tool" in error_of(line.update(tool_choice="required"))["message"]
+    named = {"type": "function", "name": "look"}
+    for choice, why in (
+        ("required", "`tool_choice` is required but `tools` is empty."),
+        (named, "`tool_choice` names 'look', which is not in `tools`."),
+    ):
+        error = error_of(line.update(tool_choice=choice))
+        assert (error["message"], error["param"]) == (why, "session.tool_choice")
 
 
 def test_a_failed_answer_says_why(line: Any) -> None:

@@ -18,8 +18,10 @@ from myna.server.realtime.sound import Format, g711_format, pcm_format
 from myna.server.schemas.media import VoiceReference
 from myna.server.schemas.sampling import JsonObject, Name
 from myna.server.speech import voice_of
+from myna.server.translate import limit_tools
 
 MAX_TOOLS = 128
+TOOL_MODES = ("none", "auto", "required")  # any other choice is the name of a tool
 Modality = Literal["text", "audio"]
 Modalities = Annotated[list[Modality], Meta(min_length=1, max_length=2)]
 MaxTokens = Annotated[int, Meta(ge=1, le=2**31 - 1)] | Literal["inf"]
@@ -246,15 +248,9 @@ def choose_tools(tools: tuple[Tool, ...], choice: str) -> tuple[tuple[Tool, ...]
     Raises:
         InvalidRequest: a tool is required that is not there.
     """
-    if choice in ("none", "auto"):
-        return tools, choice
-    left = tools if choice == "required" else tuple(tool for tool in tools if tool.name == choice)
-    if not left:
-        raise InvalidRequest(
-            f"`tool_choice` is {choice!r}, but there is no such tool in `tools`.",
-            param="tool_choice",
-        )
-    return left, "required"
+    if choice in TOOL_MODES:
+        return limit_tools(tools, None, choice)
+    return limit_tools(tools, {choice}, "required")
 
 
 def wire_format(wire: WireFormat) -> Format:

@@ -14,6 +14,7 @@ from myna.core.errors import InvalidRequest
 from myna.core.service import ModelCard
 from myna.server.limits import check_shape
 from myna.server.realtime.config import (
+    TOOL_MODES,
     FlatSession,
     GaSession,
     SessionConfig,
@@ -115,7 +116,7 @@ class Dialect:
                 for tool in config.tools
             ],
             "tool_choice": config.tool_choice
-            if config.tool_choice in ("none", "auto", "required")
+            if config.tool_choice in TOOL_MODES
             else {"type": "function", "name": config.tool_choice},
             "expires_at": expires_at,
         }
