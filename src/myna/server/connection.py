@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from myna.core.errors import ErrorInfo
+from myna.server.clock import Clock
 from myna.server.errors import error_body
 from myna.server.settings import Limits
 
@@ -29,31 +30,30 @@ class Connection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.limits: Limits = config.app.context.settings.limits  # type: ignore[union-attr]
-        self.header_clock: asyncio.TimerHandle | None = None
-        self.stall_clock: asyncio.TimerHandle | None = None
+        limits: Limits = config.app.context.settings.limits  # type: ignore[union-attr]
+        self.header_clock = Clock(limits.header_s)
+        self.stall_clock = Clock(limits.stall_s)
         self.is_upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for headers."""
         super().connection_made(transport)
-        self._await_headers()
+        self.header_clock.start(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all clocks."""
         super().connection_lost(exc)
-        self._stop_header_clock()
+        self.header_clock.stop()
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; between requests they must become headers in time."""
         super().data_received(data)
-        if self.is_upgraded:
-            self._stop_header_clock()
-        elif self.cycle is None or self.cycle.response_complete:
-            self._await_headers()
+        is_between = self.cycle is None or self.cycle.response_complete
+        if is_between and not self.is_upgraded:
+            self.header_clock.start(self.transport)
         else:
-            self._stop_header_clock()
+            self.header_clock.stop()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Leave the connection to what carries calls, which has clocks of its own."""
@@ -63,14 +63,12 @@ class Connection(H11Protocol):
     def pause_writing(self) -> None:
         """Note that the client does not read; it has `stall_s` to go on."""
         super().pause_writing()
-        self.stall_clock = self.loop.call_later(self.limits.stall_s, self.transport.abort)
+        self.stall_clock.start(self.transport)
 
     def resume_writing(self) -> None:
         """Note that the client reads again."""
         super().resume_writing()
-        if self.stall_clock is not None:
-            self.stall_clock.cancel()
-            self.stall_clock = None
+        self.stall_clock.stop()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, in the form of all other errors."""
@@ -88,12 +86,3 @@ class Connection(H11Protocol):
         for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
-
-    def _await_headers(self) -> None:
-        if self.header_clock is None:
-            self.header_clock = self.loop.call_later(self.limits.header_s, self.transport.abort)
-
-    def _stop_header_clock(self) -> None:
-        if self.header_clock is not None:
-            self.header_clock.cancel()
-            self.header_clock = None

@@ -12,6 +12,8 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from myna.server.clock import Clock
+
 INVALID_DATA = 1007  # RFC 6455 section 7.4.1
 
 
@@ -26,28 +28,22 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.stall_s: float = config.app.context.settings.limits.stall_s  # type: ignore[union-attr]
-        self.stall_clock: asyncio.TimerHandle | None = None
+        self.stall_clock = Clock(config.app.context.settings.limits.stall_s)  # type: ignore[union-attr]
 
     def pause_writing(self) -> None:
         """Note that the client does not read; it has `stall_s` to go on."""
         super().pause_writing()
-        self.stall_clock = self.loop.call_later(self.stall_s, self.transport.abort)
+        self.stall_clock.start(self.transport)
 
     def resume_writing(self) -> None:
         """Note that the client reads again."""
         super().resume_writing()
-        self._stop_clock()
+        self.stall_clock.stop()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
-        self._stop_clock()
+        self.stall_clock.stop()
         super().connection_lost(exc)
-
-    def _stop_clock(self) -> None:
-        if self.stall_clock is not None:
-            self.stall_clock.cancel()
-            self.stall_clock = None
 
     def send_receive_event_to_app(self) -> None:
         """Hand a whole message on."""
