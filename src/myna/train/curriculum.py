@@ -11,9 +11,10 @@ from itertools import accumulate
 from myna.text.instructions import transcribe_prompt
 from myna.train.examples import Example, Heard
 from myna.train.language import mix
-from myna.train.pictures import asking, looking, naming, reading, watching
-from myna.train.pictures.asking import Skill, Studio
+from myna.train.pictures import mix as pictures
+from myna.train.pictures.asking import Studio
 from myna.train.sound import events
+from myna.train.sound.lessons import overheard
 from myna.train.sound.pool import Pool, open_pool
 from myna.train.sound.utterance import NotSpoken
 from myna.train.sound.voices import voiced
@@ -21,6 +22,7 @@ from myna.train.sound.voices import voiced
 Maker = Callable[[random.Random], Example]
 POOLS = ("sentences", "loose")
 LONGEST_FRAMES = 600  # mel frames of a sentence to write down
+OVERHEARD_SHARE = 0.5  # of sentences are heard as no voice has said them
 ASKED_FOR_WORDS = (  # besides the product's own prompt, which comes after the sound
     "what did i say",
     "write down what you hear",
@@ -29,15 +31,17 @@ ASKED_FOR_WORDS = (  # besides the product's own prompt, which comes after the s
     "type the words",
 )
 SHARES = {
-    "typed": 0.16,
-    "transcribe": 0.26,
+    "typed": 0.15,
+    "transcribe": 0.24,
     "aloud": 0.1,
     "name_picture": 0.14,
     "scene": 0.12,
     "read_line": 0.08,
     "clip": 0.05,
     "sound_event": 0.04,
+    "sound_in_video": 0.02,
     "ask_about": 0.05,
+    "decline": 0.01,  # pictures; what is typed has declining of its own
 }
 
 
@@ -58,7 +62,8 @@ class Transcribing:
             if pool.lengths[place] <= LONGEST_FRAMES:
                 break
         entry = pool[place]
-        sound = Heard(entry.mel)
+        frames = overheard(entry, rng) if rng.random() < OVERHEARD_SHARE else entry.mel
+        sound = Heard(frames)
         if rng.random() < 0.5:
             return Example("transcribe", (sound, transcribe_prompt()), entry.text)
         asked = rng.choice(ASKED_FOR_WORDS)
@@ -70,29 +75,17 @@ def makers(studio: Studio) -> list[tuple[float, Maker]]:
     """Give all makers with their shares.
 
     Args:
-        studio: to make pictures with.
+        studio: to make pictures with; it needs a voice.
     """
-
-    def showing(*skills: Skill) -> Maker:
-        weights = [skill.weight for skill in skills]
-        return lambda rng: asking.ask_typed(rng.choices(skills, weights)[0], rng, studio)
-
-    seen = (*naming.SKILLS, *looking.SKILLS, *watching.SKILLS)
-    seen_weights = [skill.weight for skill in seen]
-
-    def about(rng: random.Random) -> Example:
-        return asking.ask_aloud(rng.choices(seen, seen_weights)[0], rng, studio)
-
+    shown = pictures.makers(studio)
     by_name: dict[str, Maker] = {
+        **shown,
         "typed": mix.typed,
         "transcribe": Transcribing([open_pool(name) for name in POOLS]),
         "aloud": _spoken(mix.aloud),
-        "name_picture": showing(*naming.SKILLS),
-        "scene": showing(*looking.SKILLS),
-        "read_line": showing(*reading.SKILLS),
-        "clip": showing(*watching.SKILLS),
         "sound_event": events.make,
-        "ask_about": _spoken(about),
+        "sound_in_video": _spoken(shown["sound_in_video"]),
+        "ask_about": _spoken(shown["ask_about"]),
     }
     return [(share, by_name[name]) for name, share in SHARES.items()]
 

@@ -1,12 +1,13 @@
 """From what the stages learnt to a folder in the released form, which everything of Myna can load.
 
-Not here: fewer bits (weights.quantize), the model card (evals).
+Not here: how blocks are made (weights.quantize), the model card (evals).
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
@@ -20,7 +21,10 @@ from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import Speech
 from myna.text import tokenizer_files
 from myna.train import shapes
+from myna.train.loop import STATE, load_weights
 from myna.train.start import materialise
+from myna.train.workshop import folder as workshop
+from myna.weights.quantize.scheme import Bits, Exempt
 
 # One shard for each part, so that a part that is trained anew leaves the others' files alone.
 SHARDS = (
@@ -30,6 +34,21 @@ SHARDS = (
     ("talker.", "talker"),
     ("code2wav.", "code2wav"),
 )
+# Five bits of most weights, since eight of all would take a third more than the box holds. Eight
+# where few weights decide much, or an error is heard.
+BITS: Bits = 5
+EXEMPT = (
+    Exempt("*pos_embed*", None, "positions: small, and part of every patch"),
+    Exempt("*.patch_embed.proj.weight", "Q8_0", "every picture is read through it", True),
+    Exempt("thinker.lm_head.weight", "Q8_0", "every token is chosen by it"),
+    Exempt("talker.codec_head.weight", "Q8_0", "every frame is chosen by it"),
+    Exempt("talker.model.codec_embedding.weight", "Q8_0", "every frame is read through it"),
+    Exempt("talker.*_projection.*", "Q8_0", "all that is to be said is read through it"),
+    Exempt("talker.code_predictor.*", "Q8_0", "its errors add up over a frame's codes"),
+    Exempt("code2wav.upsample.*", "Q8_0", "makes sound, where errors are heard", True),
+    Exempt("code2wav.decoder.*", "Q8_0", "makes sound, where errors are heard", True),
+)
+PARTS = (("decoder", "text"), ("", "ears"), ("", "eyes"))  # (module of the thinker, its stage)
 
 
 def build(config: Config, *, seed: int = 0) -> tuple[Thinker, Speech]:
@@ -39,6 +58,31 @@ def build(config: Config, *, seed: int = 0) -> tuple[Thinker, Speech]:
         thinker, speech = Thinker(config.thinker), Speech(config.speech)
     materialise(thinker, seed=seed)
     materialise(speech, seed=seed)
+    return thinker, speech
+
+
+def gather(config: Config, *, report: Callable[[str], None]) -> tuple[Thinker, Speech]:
+    """Put what the stages learnt into both networks.
+
+    What the stage of the thinker did not train, or all of it where that has not run, is as the
+    stages of its parts left it.
+
+    Args:
+        config: of nano.
+        report: is told how far each stage had come.
+
+    Raises:
+        FileNotFoundError: a stage that a part needs has not run.
+    """
+    thinker, speech = build(config)
+    for module, stage in PARTS:
+        load_weights(thinker.get_submodule(module), workshop(stage))
+    if (workshop("thinker") / STATE).is_file():
+        load_weights(thinker, workshop("thinker"))
+    else:
+        report("the stage 'thinker' has not run: its parts are taken as they are")
+    load_weights(speech, workshop("talker"))
+    load_weights(speech.code2wav, workshop("code2wav"))
     return thinker, speech
 
 

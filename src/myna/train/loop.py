@@ -19,6 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+STATE = "state.safetensors"
 Losses = Mapping[str, Tensor]  # the first is minimised; all are reported
 Refine = Callable[[str, Tensor], Tensor]  # (name, master) -> what the network computes with
 
@@ -138,13 +139,13 @@ class Trainer:
         for name, master in self.masters.items():
             for key, value in self.optimizer.state.get(master, {}).items():
                 state[f"{key}.{name}"] = torch.as_tensor(value)
-        path = self.folder / "state.safetensors"
+        path = self.folder / STATE
         part = path.with_suffix(".part")
         save_file(state, part, {"step": str(self.step), "seconds": str(self.seconds)})
         part.replace(path)
 
     def _resume(self) -> None:
-        path = self.folder / "state.safetensors"
+        path = self.folder / STATE
         if not path.exists():
             return
         with safe_open(path, framework="pt") as file:
@@ -196,7 +197,7 @@ def load_weights(network: nn.Module, folder: Path) -> None:
     Raises:
         FileNotFoundError: the stage has not run.
     """
-    path = folder / "state.safetensors"
+    path = folder / STATE
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there; run the stage {folder.name!r} first.")
     parameters = dict(network.named_parameters())

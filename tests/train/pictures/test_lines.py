@@ -72,10 +72,18 @@ def test_the_box_holds_the_ink(fonts, text):
     assert 0 <= line.box.top < line.box.bottom <= 1
 
 
-def test_a_primer_shows_a_few_characters_that_fill_the_picture(fonts):
+def test_for_a_beginner_each_character_has_a_token_to_itself(fonts):
     rng = random.Random(4)
     for _ in range(30):
-        line = lines.primer(rng, fonts)
-        assert 1 <= len(line.text) == len(line.centres) <= 4
-        assert list(line.centres) == sorted(line.centres)
-        assert line.box.bottom - line.box.top > 0.3
+        line = lines.primer(rng, fonts, ease=1.0)
+        height, width = line.pixels.shape[:2]
+        assert (height, width) == (lines.CELL_PX, lines.CELL_PX * len(line.text))
+        cells = [int(centre * width) // lines.CELL_PX for centre in line.centres]
+        assert cells == list(range(len(line.text)))
+
+
+def test_as_ease_falls_characters_close_up(fonts):
+    easy, hard = (lines.primer(random.Random(5), fonts, ease=ease) for ease in (1.0, 0.0))
+    steps = [np.diff(line.centres) * line.pixels.shape[1] for line in (easy, hard)]
+    assert steps[1].mean() < steps[0].mean()
+    assert list(hard.centres) == sorted(hard.centres)

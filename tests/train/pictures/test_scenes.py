@@ -21,11 +21,21 @@ def test_a_lone_icon_has_the_name_that_was_asked_for(icons):
     assert all(60 <= side <= 70 for side in seen.pixels.shape[:2])
 
 
-def test_for_beginners_an_icon_lies_on_one_colour(icons):
-    seen = scenes.lone(random.Random(2), icons, is_plain=True)
-    corners = seen.pixels[[0, 0, -1, -1], [0, -1, 0, -1]]
-    assert len(np.unique(seen.pixels.reshape(-1, 3), axis=0)) < seen.pixels.size / 20
-    assert len(np.unique(corners, axis=0)) <= 2
+def test_for_a_beginner_an_icon_fills_a_picture_of_one_colour(icons):
+    seen = scenes.primer(random.Random(2), icons, ease=1.0)
+    (thing,) = seen.things
+    assert seen.pixels.shape == (scenes.PRIMER_PX, scenes.PRIMER_PX, 3)
+    assert thing.box.right - thing.box.left > 0.6 or thing.box.bottom - thing.box.top > 0.6
+    assert len(np.unique(seen.pixels[[0, 0, -1, -1], [0, -1, 0, -1]], axis=0)) <= 2
+
+
+def test_as_ease_falls_icons_stray_and_shrink(icons):
+    def spread(ease):
+        rng = random.Random(3)
+        boxes = [scenes.primer(rng, icons, ease=ease).things[0].box for _ in range(60)]
+        return np.std([box.x for box in boxes]) + np.std([box.right - box.left for box in boxes])
+
+    assert spread(0.9) < spread(0.5) < spread(0.0)
 
 
 def test_equal_seeds_give_equal_pictures(icons):

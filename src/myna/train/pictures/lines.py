@@ -25,6 +25,8 @@ PRIMER_LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 MAX_SIGN = 10  # characters; more would be too small in a square picture
 SIZES_PX = (20, 24, 28, 32, 38, 44)  # few, because each is a font of its own in memory
 MIN_CONTRAST = 110.0
+CELL_PX = 32  # the side of a token
+PRIMER_FONT_PX = 28
 
 
 @dataclass(frozen=True)
@@ -77,28 +79,40 @@ def line(rng: random.Random, fonts: Fonts, text: str | None = None) -> Line:
     )
 
 
-def primer(rng: random.Random, fonts: Fonts) -> Line:
-    """Write a few large characters, unworn, in a picture that they fill: for beginners."""
-    count = rng.choice((1, 2, 2, 3, 3, 4))
-    text = rng.choice(_vocabulary())[:count] if rng.random() < 0.4 else ""
-    text = text.strip() or "".join(rng.choice(PRIMER_LETTERS) for _ in range(count))
-    font = fonts.draw(rng, rng.choice(SIZES_PX))
-    places = [font.getlength(text[:i]) for i in range(len(text) + 1)]
-    left, top, right, bottom = font.getbbox(text)
-    margin = rng.uniform(2, 8)
-    width = round(max(right, places[-1]) + 2 * margin)
-    height = round(bottom - top + 2 * margin)
+def primer(rng: random.Random, fonts: Fonts, *, ease: float) -> Line:
+    """Write a few characters for a beginner.
+
+    At first each has a square of `CELL_PX` to itself, which is a token; as ease falls, they close
+    up to where the font wants them, and stray.
+
+    Args:
+        rng: draws them.
+        fonts: to write with.
+        ease: 1 for a beginner, down to 0.
+    """
+    hard = 1.0 - ease
+    count = rng.randint(4, 8)
+    words = f"{rng.choice(_vocabulary())} {rng.choice(_vocabulary())}"[:count].strip()
+    letters = "".join(rng.choice(PRIMER_LETTERS) for _ in range(count))
+    text = words if rng.random() < 0.5 else letters
+    font = fonts.draw(rng, PRIMER_FONT_PX)
+    pitches = [ease * CELL_PX + hard * font.getlength(character) for character in text]
+    start = hard * rng.uniform(0, CELL_PX)
+    places = [start + sum(pitches[:i]) for i in range(len(text) + 1)]
+    width = round(places[-1] + hard * rng.uniform(0, CELL_PX))
+    height = round(CELL_PX * (1 + hard * rng.uniform(0, 0.8)))
     paper, ink = _paper_and_ink(rng)
     image = Image.new("RGB", (width, height), paper)
-    ImageDraw.Draw(image).text((margin, margin - top), text, fill=ink, font=font)
-    middles = [(start + end) / 2 for start, end in pairwise(places)]
+    ground = 0.78 * CELL_PX + rng.uniform(0, height - CELL_PX)  # the letters' feet stand on it
+    middles = [(left + right) / 2 for left, right in pairwise(places)]
+    write = ImageDraw.Draw(image)
+    for character, middle in zip(text, middles, strict=True):
+        write.text((middle, ground), character, fill=ink, font=font, anchor="ms")
     return Line(
         pixels=np.asarray(image),
         text=text,
-        box=Box(
-            (margin + left) / width, margin / height, (margin + right) / width, 1 - margin / height
-        ),
-        centres=tuple((margin + middle) / width for middle in middles),
+        box=Box(start / width, 0.0, places[-1] / width, 1.0),
+        centres=tuple(middle / width for middle in middles),
     )
 
 

@@ -22,6 +22,8 @@ MIN_SIDE_PX, MAX_SIDE_PX = 104, 192  # of a picture; it is brought to nano's siz
 UPRIGHT = frozenset({"thumbs up", "thumbs down", "arrow"})  # mean another thing upside down
 HARDLY_TURNED = frozenset({"square", "diamond", "rectangle", "oval", "cross", "arrow"})
 MANY = 4
+MIN_ICON_PX = 40  # of a lone icon; a smaller one has lost what tells it from others
+PRIMER_PX = 64  # two tokens a side
 GROUND_SHARE = 0.15
 BASES_TRIED = 12
 BIG, SMALL = (0.8, 1.0), (0.4, 0.55)  # shares of a cell, so far apart that no one can doubt it
@@ -68,7 +70,6 @@ def lone(
     name: str | None = None,
     sides_px: tuple[int, int] = (MIN_SIDE_PX, MAX_SIDE_PX),
     grounds: Photographs | None = None,
-    is_plain: bool = False,
 ) -> Scene:
     """Show one icon, large or small, anywhere, turned, on any background.
 
@@ -78,22 +79,52 @@ def lone(
         name: to show; any if None.
         sides_px: the smallest and largest side of the picture.
         grounds: photographs, some of which are used as backgrounds.
-        is_plain: upright, unworn, on one colour: for beginners.
     """
     name = name or rng.choice(icons.names)
     width, height = (rng.randint(*sides_px) for _ in range(2))
-    if is_plain:
-        image = Image.new("RGB", (width, height), _base(rng))
-    elif grounds is not None and rng.random() < GROUND_SHARE:
+    if grounds is not None and rng.random() < GROUND_SHARE:
         image = grounds.draw(rng, width, height)
     else:
         image = blank(rng, None, width, height)
-    side_px = rng.uniform(0.42, 1.0) * min(image.size)
+    side_px = max(rng.uniform(0.42, 1.0) * min(image.size), min(MIN_ICON_PX, *image.size))
     x, y = (_somewhere(rng, extent, side_px) for extent in image.size)
-    drawn, angle = icons.draw(rng, name), rng.gauss(0, 8)
-    if not is_plain:
-        drawn, angle = canvas.tint(rng, drawn), _angle(rng, name)
+    drawn, angle = canvas.tint(rng, icons.draw(rng, name)), _angle(rng, name)
     box = _put(rng, image, drawn, name, centre=(x, y), side_px=side_px, angle=angle)
+    return Scene(canvas.wear(rng, image), (Thing(name, None, box, True),))
+
+
+def primer(rng: random.Random, icons: Icons, *, ease: float) -> Scene:
+    """Show one icon to a beginner.
+
+    At first it fills a picture of `PRIMER_PX` exactly, upright and on one colour, so that each
+    patch shows the same part of it every time; as ease falls, it strays, shrinks and turns.
+
+    Args:
+        rng: draws it.
+        icons: to choose from.
+        ease: 1 for a beginner; at 0, icons differ as much as in `lone`.
+    """
+    hard = 1.0 - ease
+    name = rng.choice(icons.names)
+    width, height = (round(PRIMER_PX * (1 + hard * rng.uniform(-0.1, 0.6))) for _ in range(2))
+    is_plain = rng.random() < ease
+    image = blank(rng, None, width, height)
+    if is_plain:
+        image = Image.new("RGB", (width, height), _base(rng))
+    side_px = min(width, height) * (1 - hard * rng.uniform(0, 0.5))
+    x, y = (
+        extent / 2 + hard * (_somewhere(rng, extent, side_px) - extent / 2) for extent in image.size
+    )
+    drawn = icons.draw(rng, name)
+    box = canvas.paste(
+        image,
+        drawn if is_plain else canvas.tint(rng, drawn),
+        centre=(x, y),
+        side_px=side_px,
+        angle=hard * _angle(rng, name),
+        stretch=1 + hard * rng.uniform(-0.15, 0.18),
+        flip=name not in UPRIGHT and rng.random() < 0.5 * hard,
+    )
     pixels = np.asarray(image) if is_plain else canvas.wear(rng, image)
     return Scene(pixels, (Thing(name, None, box, True),))
 

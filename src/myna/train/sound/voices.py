@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from myna.train.examples import Example, Sound, Spoken
+from myna.train.examples import Example, Samples, Sound, Spoken
 from myna.train.sound import espeak, flite, hibari_voice
 from myna.train.sound.utterance import NotSpoken, Utterance, stretched
 
@@ -49,10 +49,19 @@ def say(text: str, rng: random.Random, *, weights: dict[str, float] = WEIGHTS) -
         return _say("espeak", text, rng)
 
 
+def spoken_live(text: str, rng: random.Random) -> Samples:
+    """Let some voice speak a text while others wait for it: mostly the fastest one.
+
+    Raises:
+        NotSpoken: no synthesizer reads the text word by word.
+    """
+    return say(text, rng, weights=LIVE).samples
+
+
 def voiced(example: Example, rng: random.Random) -> Example:
     """Turn what is still to be said into sound."""
     parts = tuple(
-        Sound(say(part.text, rng, weights=LIVE).samples) if isinstance(part, Spoken) else part
+        Sound(spoken_live(part.text, rng)) if isinstance(part, Spoken) else part
         for part in example.question
     )
     return replace(example, question=parts)

@@ -42,17 +42,18 @@ from myna.train.pictures.rule import PICTURE_RULE
 
 STAGE = "eyes"
 SEED = 3
-BATCH = 32
+BATCH = 48
 MAX_THINGS = 9
 DEEPSTACK_WEIGHT = 0.3
 NUM_PATCH_SAMPLES = 400  # of which the principal components are taken
 MOVING_SHARE = 8  # one component of so many is of the difference between two frames
 FAINTEST = 1e-3  # variance below which a component is noise
-PLAIN_STEPS = 6_000  # in which plain icons become rare
-PRIMER_SIDES_PX = (50, 72)
-GLANCE_SIDES_PX = (60, 128)
+EASY_STEPS = 4_000  # in which primers become harder and rare
+GLANCE_SHARE = 0.8  # of lone icons
+GLANCE_SIDES_PX = (56, 112)
+PICTURE_SIDES_PX = (scenes.MIN_SIDE_PX, scenes.MAX_SIDE_PX)
 GLANCE_RULE = replace(PICTURE_RULE, min_px=4 * PICTURE_RULE.factor**2)
-SCHEDULE = Schedule(steps=20_000, rate=1e-3, warmup=150)
+SCHEDULE = Schedule(steps=11_000, rate=1e-3, warmup=150)
 CLASSES = {  # of each kind of label
     "thing": len(THINGS),
     "hue": len(HUES),
@@ -116,27 +117,33 @@ class Gallery:
     def at(self, step: int, size: int | None = None) -> list[Sample]:
         """Draw the batch of a step, those of one size next to one another."""
         rng = random.Random(f"{self.seed} {step}")
-        plain = max(0.0, 1.0 - step / PLAIN_STEPS)
-        samples = [self.draw(rng, plain=plain) for _ in range(size or BATCH)]
+        ease = max(0.0, 1.0 - step / EASY_STEPS)
+        samples = [self.draw(rng, ease=ease) for _ in range(size or BATCH)]
         return sorted(samples, key=lambda sample: sample.cut.grid[1:])
 
-    def draw(self, rng: random.Random, *, plain: float = 0.0) -> Sample:
-        """Draw one picture of any kind, of icons so large a share as if in a picture book."""
-        kind = rng.random()
-        if (
-            kind < 0.42
-        ):  # small and therefore quick: most of what there is to know is in a few tokens
-            scene = scenes.lone(rng, self.icons, sides_px=GLANCE_SIDES_PX, grounds=self.grounds)
-            return self.scene(scene, GLANCE_RULE)
+    def draw(self, rng: random.Random, *, ease: float = 0.0) -> Sample:
+        """Draw one picture of any kind, of icons so large a share as if in a picture book.
+
+        Glances are small and therefore quick: most of what there is to know is in a few tokens.
+
+        Args:
+            rng: draws it.
+            ease: the share of primers among icons and lines, and how easy they are.
+        """
+        kind, is_primer = rng.random(), rng.random() < ease
+        if kind < 0.5 and is_primer:
+            return self.scene(scenes.primer(rng, self.icons, ease=ease), GLANCE_RULE)
         if kind < 0.5:
-            scene = scenes.lone(rng, self.icons, grounds=self.grounds)
-            return self.scene(scene, PICTURE_RULE)
-        if kind < 0.67:
+            is_glance = rng.random() < GLANCE_SHARE
+            sides_px = GLANCE_SIDES_PX if is_glance else PICTURE_SIDES_PX
+            scene = scenes.lone(rng, self.icons, sides_px=sides_px, grounds=self.grounds)
+            return self.scene(scene, GLANCE_RULE if is_glance else PICTURE_RULE)
+        if kind < 0.65:
             planned = scenes.plan(rng, self.icons, rng.randint(1, MAX_THINGS))
             return self.scene(scenes.scene(rng, self.icons, planned), PICTURE_RULE)
+        if kind < 0.9 and is_primer:
+            return self.line(lines.primer(rng, self.fonts, ease=ease), GLANCE_RULE)
         if kind < 0.9:
-            if rng.random() < plain:
-                return self.line(lines.primer(rng, self.fonts), GLANCE_RULE)
             rule = GLANCE_RULE if rng.random() < 0.5 else PICTURE_RULE
             return self.line(lines.line(rng, self.fonts), rule)
         return self.step_of_clip(rng)

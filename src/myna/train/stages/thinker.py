@@ -1,6 +1,6 @@
 """Stage: the thinker learns all tasks, mixed, on what the encoders hear and see.
 
-At first the encoders stay as their own stages left them; then they learn on. The token embedding is
+The encoders stay as their own stages left them, so only the decoder is kept. The token embedding is
 never trained (see `train.start`), so that the talker can be trained at the same time.
 """
 
@@ -26,6 +26,7 @@ from myna.train.loop import Losses, Schedule, Trainer, load_weights
 from myna.train.pictures.asking import open_studio
 from myna.train.pictures.rule import PICTURE_RULE
 from myna.train.rectangle import Rectangle
+from myna.train.sound.voices import spoken_live
 from myna.train.start import materialise
 from myna.train.workshop import folder
 
@@ -34,8 +35,7 @@ NAME = "thinker"
 SEED = 0
 SIZE = 32  # examples of a batch
 BATCHES_TOGETHER = 8  # are sorted by length, so that little is padded
-SCHEDULE = Schedule(steps=24_000, rate=1e-3, warmup=300)
-FROZEN_STEPS = 4_000  # the encoders stay as they are so long
+SCHEDULE = Schedule(steps=5_000, rate=1e-3, warmup=200)
 TOLD_EVERY = 100  # steps between lines of shares
 
 
@@ -109,19 +109,15 @@ class Mixture:
         return [readings[start : start + self.size] for start in starts]
 
 
-def losses(
-    thinker: Thinker, batch: Rectangles, score: Score | None = None, *, frozen: bool = False
-) -> Losses:
+def losses(thinker: Thinker, batch: Rectangles, score: Score | None = None) -> Losses:
     """Compute the cross entropy of the answers.
 
     Args:
         thinker: hears, sees and writes.
         batch: of examples.
         score: counts right answers, if it is there.
-        frozen: whether the encoders are left as they are.
     """
-    with torch.set_grad_enabled(not frozen):
-        packed = packed_batch(thinker, batch)
+    packed = packed_batch(thinker, batch)
     caches = [Rectangle(len(batch.token_ids)) for _ in thinker.decoder.layers]
     hidden = thinker.decoder(packed, caches)  # (B*T, D)
     labels = batch.labels.flatten()
@@ -142,7 +138,8 @@ def build(config: Config) -> Thinker:
     load_weights(thinker.decoder, folder("text"))
     load_weights(thinker, folder("ears"))
     load_weights(thinker, folder("eyes"))
-    thinker.decoder.embed_tokens.requires_grad_(False)
+    for part in (thinker.decoder.embed_tokens, thinker.audio_tower, thinker.visual):
+        part.requires_grad_(False)
     return thinker
 
 
@@ -156,7 +153,7 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
     tokenizer = open_tokenizer()
     config = Config.from_hf(shapes.config(special_ids(folder("tokenizer"))))
     thinker = build(config)
-    makers = curriculum.makers(open_studio())
+    makers = curriculum.makers(open_studio(say=spoken_live))
     reader = Reader(tokenizer, config, PICTURE_RULE)
     mixture = Mixture(makers, reader, size=SIZE, seed=SEED, pad_id=0)
     score = Score()
@@ -166,6 +163,6 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
     def losses_at(step: int) -> Losses:
         if step % TOLD_EVERY == 0:
             report(score.line())
-        return losses(thinker, mixture.at(step), score, frozen=step < FROZEN_STEPS)
+        return losses(thinker, mixture.at(step), score)
 
     trainer.run(losses_at)
