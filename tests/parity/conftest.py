@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as reference_logging
 
+from closeness import compare, watch
 from myna.layers.cache import PackedBatch
 from myna.layers.decoder import TextDecoder
 from myna.layers.dense_cache import DenseCache
@@ -28,8 +29,6 @@ from myna.models.registry import blueprint_for_folder
 from myna.weights.load import load_weights
 from myna.weights.open import open_checkpoint
 
-RELATIVE_BAR = 1e-4  # of max(1, RMS), in float32
-RMS_RANGE = (0.05, 50.0)
 STAGE = re.compile(
     r"embed_tokens|norm|layers\.\d+"
     r"|layers\.\d+\.(input_layernorm|self_attn|post_attention_layernorm|mlp)"
@@ -105,22 +104,12 @@ def load_ours(folder: Path) -> tuple[TextDecoder, Blueprint]:
 
 def stages(network: nn.Module, run: Callable[[], None]) -> dict[str, Tensor]:
     """Run a network and keep the output of every module that both sides have."""
-    kept: dict[str, Tensor] = {}
-    hooks = []
-    for path, module in network.named_modules():
-        name = path.removeprefix("model.")
-        if STAGE.fullmatch(name):
-
-            def keep(_module: nn.Module, _inputs: object, out: object, name: str = name) -> None:
-                tensor = out[0] if isinstance(out, tuple) else out
-                assert isinstance(tensor, Tensor)
-                kept[name] = tensor.reshape(-1, tensor.shape[-1])
-
-            hooks.append(module.register_forward_hook(keep))
-    run()
-    for hook in hooks:
-        hook.remove()
-    return kept
+    paths = [
+        path for path, _ in network.named_modules() if STAGE.fullmatch(path.removeprefix("model."))
+    ]
+    with watch(network, paths) as kept:
+        run()
+    return {path.removeprefix("model."): tensor for path, tensor in kept.items()}
 
 
 def reference_stages(pair: Pair, token_ids: Tensor) -> dict[str, Tensor]:
@@ -168,16 +157,9 @@ def check_parity(
     vocab_size = pair.ours.vocab_size
     token_ids = torch.randint(vocab_size, (num_tokens,), generator=torch.manual_seed(seed))
     caches = [make_cache() for _ in range(pair.ours.num_layers)]
-    with torch.inference_mode():
-        expected = reference_stages(pair, token_ids)
-        found = our_stages(pair.ours, token_ids, positions, caches)
-    assert found.keys() == expected.keys()
-    for name, wanted in expected.items():
-        rms = float(wanted.pow(2).mean().sqrt())
-        assert RMS_RANGE[0] < rms < RMS_RANGE[1], f"the reference's {name} has RMS {rms}"
-        error = float((found[name].reshape(wanted.shape) - wanted).abs().max())
-        bar = RELATIVE_BAR * max(1.0, rms)
-        assert error <= bar, f"parity fails at {name}: error {error:.2e}, bar {bar:.2e}"
+    expected = reference_stages(pair, token_ids)
+    found = our_stages(pair.ours, token_ids, positions, caches)
+    compare(found, expected)
     return expected
 
 

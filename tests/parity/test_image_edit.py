@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from image_edit_pair import EditPair, compare, load_ours, load_pair, outputs
+from closeness import compare
+from image_edit_pair import EditPair, load_ours, load_pair, outputs
 from myna.layers.norm import RmsNorm
 from myna.layers.rope import Rope, RopeConfig
 from myna.models.qwen_image_edit import modulation, text_encoder, transformer, vae, vision_encoder

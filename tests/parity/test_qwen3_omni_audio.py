@@ -14,13 +14,12 @@ from transformers.models.qwen3_omni_moe.configuration_qwen3_omni_moe import (
     Qwen3OmniMoeAudioEncoderConfig,
 )
 
+from closeness import RELATIVE_BAR, compare, watch
 from myna.models.fields import Fields
 from myna.models.qwen3_omni import audio_encoder
 from myna.models.qwen3_omni.audio_encoder import AudioEncoder
 from myna.models.qwen3_omni.encoder_config import AudioConfig
 
-RELATIVE_BAR = 1e-4  # of max(1, RMS), in float32
-RMS_RANGE = (0.05, 50.0)
 TINY = {
     "d_model": 32,
     "encoder_layers": 2,
@@ -74,24 +73,8 @@ def mels(lengths: tuple[int, ...], seed: int = 0) -> list[Tensor]:
 
 def stages(network: nn.Module, run: Callable[[], Tensor]) -> dict[str, Tensor]:
     """Run a network and keep what every stage puts out, and the end."""
-    kept: dict[str, Tensor] = {}
-    hooks = []
-    for name in STAGES:
-
-        def keep(_module: nn.Module, _inputs: object, out: object, name: str = name) -> None:
-            kept[name] = out[0] if isinstance(out, tuple) else out
-
-        hooks.append(network.get_submodule(name).register_forward_hook(keep))
-    first = network.get_submodule("layers.0")
-    hooks.append(
-        first.register_forward_pre_hook(
-            lambda _module, inputs: kept.__setitem__("embedded", inputs[0])
-        )
-    )
-    with torch.inference_mode():
+    with watch(network, STAGES, first="layers.0") as kept:
         kept["out"] = run()
-    for hook in hooks:
-        hook.remove()
     return kept
 
 
@@ -102,16 +85,6 @@ def reference_stages(reference: nn.Module, clips: list[Tensor]) -> dict[str, Ten
     )
 
 
-def check(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    assert found.keys() == expected.keys()
-    for name, wanted in expected.items():
-        rms = float(wanted.pow(2).mean().sqrt())
-        assert RMS_RANGE[0] < rms < RMS_RANGE[1], f"the reference's {name} has RMS {rms}"
-        error = float((found[name].reshape(wanted.shape) - wanted).abs().max())
-        bar = RELATIVE_BAR * max(1.0, rms)
-        assert error <= bar, f"parity fails at {name}: error {error:.2e}, bar {bar:.2e}"
-
-
 @pytest.fixture(scope="module")
 def tiny() -> tuple[nn.Module, AudioEncoder]:
     return pair(TINY)
@@ -120,7 +93,7 @@ def tiny() -> tuple[nn.Module, AudioEncoder]:
 def test_every_stage_equals_the_reference(tiny) -> None:
     reference, ours = tiny
     clips = mels(CLIPS)
-    check(
+    compare(
         stages(ours, lambda: ours(clips, pad_together=True)),
         reference_stages(reference, clips),
     )
@@ -129,7 +102,7 @@ def test_every_stage_equals_the_reference(tiny) -> None:
 def test_true_widths_equal_the_reference() -> None:
     reference, ours = pair(TRUE_WIDTHS)
     clips = mels((301, 850))
-    check(stages(ours, lambda: ours(clips)), reference_stages(reference, clips))
+    compare(stages(ours, lambda: ours(clips)), reference_stages(reference, clips))
 
 
 @pytest.mark.parametrize("num_frames", LONE_CLIPS)
@@ -137,7 +110,7 @@ def test_a_lone_clip_equals_the_reference(tiny, num_frames: int) -> None:
     reference, ours = tiny
     clips = mels((num_frames,))
     expected = reference_stages(reference, clips)
-    check(stages(ours, lambda: ours(clips)), expected)
+    compare(stages(ours, lambda: ours(clips)), expected)
     assert len(expected["out"]) == ours.config.num_tokens(num_frames)
 
 
@@ -231,10 +204,10 @@ def test_every_mutant_fails(mutant, monkeypatch) -> None:
     reference, ours = pair(TINY)
     clips = mels((250, 707))
     expected = reference_stages(reference, clips)
-    check(stages(ours, lambda: ours(clips)), expected)
+    compare(stages(ours, lambda: ours(clips)), expected)
     mutant(ours, monkeypatch)
     with pytest.raises(AssertionError, match="parity fails"):
-        check(stages(ours, lambda: ours(clips)), expected)
+        compare(stages(ours, lambda: ours(clips)), expected)
 
 
 def test_padding_a_short_clip_is_felt(tiny) -> None:
@@ -242,4 +215,4 @@ def test_padding_a_short_clip_is_felt(tiny) -> None:
     clips = mels((37, 250))
     expected = reference_stages(reference, clips)
     with pytest.raises(AssertionError, match="parity fails"):
-        check(stages(ours, lambda: ours(clips)), expected)
+        compare(stages(ours, lambda: ours(clips)), expected)

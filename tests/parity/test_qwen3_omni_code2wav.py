@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import omni_pair
+from closeness import compare
 from myna.layers.norm import RmsNorm
 from myna.layers.rope import RopeTable
 from myna.models.qwen3_omni import code2wav
@@ -58,7 +59,7 @@ def stages(network: nn.Module, run: Callable[[], Tensor]) -> dict[str, Tensor]:
 
 def check(network: Code2Wav, reference: nn.Module, codes: Tensor) -> None:
     expected = stages(reference, lambda: reference(codes))
-    omni_pair.compare(stages(network, lambda: network.decode(codes)), expected)
+    compare(stages(network, lambda: network.decode(codes)), expected)
 
 
 def test_every_stage_equals_the_reference(pair, ours, codes) -> None:
@@ -76,7 +77,7 @@ def test_true_widths_equal_the_reference() -> None:
     codes = torch.randint(2048, (1, 16, 2), generator=torch.manual_seed(0))
     with torch.inference_mode():
         expected, found = reference(codes), ours.decode(codes)
-    omni_pair.compare({"wave": found}, {"wave": expected})
+    compare({"wave": found}, {"wave": expected})
 
 
 def halve_theta(network: Code2Wav) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import omni_pair
+from closeness import compare
 from media_files import write_image, write_sound, write_video
 from myna.core.messages import AudioPart, ImagePart, Message, Part, TextPart, VideoPart
 from myna.core.progress import silent
@@ -316,7 +317,7 @@ def check(found: Sequence[Spoken], expected: Sequence[Spoken]) -> None:
         assert ours.words == theirs.words, f"parity fails at words of {i}"
         assert ours.codes.numel() > 0, f"parity fails at {i}: silence"
         assert torch.equal(ours.codes, theirs.codes), f"parity fails at codes of {i}"
-        omni_pair.compare({f"wave of {i}": ours.wave}, {f"wave of {i}": theirs.wave})
+        compare({f"wave of {i}": ours.wave}, {f"wave of {i}": theirs.wave})
 
 
 @pytest.mark.parametrize("first", range(0, NUM_SEEDS, NUM_TOGETHER))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import Qwen3OmniMoeConfig, Qwen3OmniMoeForConditionalGeneration
 from transformers.utils import logging as reference_logging
 
+from closeness import compare
 from myna.layers.cache import PackedBatch, Rows
 from myna.layers.dense_cache import DenseCache
 from myna.models.qwen3_omni import inputs
@@ -27,8 +28,6 @@ from myna.weights.load import load_weights
 from myna.weights.open import open_checkpoint
 
 RELEASED = Path(__file__).parents[1] / "models/layouts/qwen3-omni-30b-a3b-thinking.config.json"
-RELATIVE_BAR = 1e-4  # of max(1, RMS), in float32
-RMS_RANGE = (0.05, 50.0)
 NUM_SEEDS = 20
 NUM_NEW_TOKENS = 8
 NUM_TEXT_IDS = 100
@@ -237,12 +236,8 @@ def greedy(ours: Thinker, batch: PackedBatch, ahead: float) -> list[int]:
     return tokens
 
 
-def compare(found: Tensor, wanted: Tensor) -> None:
-    rms = float(wanted.pow(2).mean().sqrt())
-    assert RMS_RANGE[0] < rms < RMS_RANGE[1], f"the reference's logits have RMS {rms}"
-    error = float((found - wanted).abs().max())
-    bar = RELATIVE_BAR * max(1.0, rms)
-    assert error <= bar, f"parity fails at logits: error {error:.2e}, bar {bar:.2e}"
+def check(found: Tensor, wanted: Tensor) -> None:
+    compare({"logits": found}, {"logits": wanted})
 
 
 @pytest.mark.parametrize("seed", range(NUM_SEEDS))
@@ -252,8 +247,8 @@ def test_logits_and_greedy_text_equal_the_reference(pair: Pair, seed: int) -> No
         batch, ahead = prompt.batch(pair.ours)
         said = prompt.arguments(batch.token_ids)
         pair.reference.rope_deltas = None
-        compare(our_logits(pair.ours, batch), pair.reference(**said).logits[0])
-        compare(our_logits(pair.ours, batch, chunk=7), pair.reference(**said).logits[0])
+        check(our_logits(pair.ours, batch), pair.reference(**said).logits[0])
+        check(our_logits(pair.ours, batch, chunk=7), pair.reference(**said).logits[0])
         continued = pair.reference.generate(
             **said, max_new_tokens=NUM_NEW_TOKENS, do_sample=False, eos_token_id=None
         )
@@ -327,6 +322,6 @@ def rich(pair: Pair) -> tuple[PackedBatch, Tensor]:
 def test_every_mutant_fails(pair: Pair, rich: tuple[PackedBatch, Tensor], mutant) -> None:
     batch, expected = rich
     with torch.inference_mode():
-        compare(our_logits(pair.ours, batch), expected)
+        check(our_logits(pair.ours, batch), expected)
         with pytest.raises(AssertionError, match="parity fails"):
-            compare(our_logits(pair.ours, mutant(batch)), expected)
+            check(our_logits(pair.ours, mutant(batch)), expected)

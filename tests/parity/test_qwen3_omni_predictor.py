@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers.generation.logits_process import TopKLogitsWarper, TopPLogitsWarper
 
 import omni_pair
+from closeness import compare
 from myna.layers.norm import RmsNorm
 from myna.layers.rope import RopeTable
 from myna.models.qwen3_omni.code_predictor import (
@@ -82,7 +83,7 @@ def check(pair, network: CodePredictor, *, seed: int = 0) -> None:
     hidden, first = draw(NUM_STREAMS, seed)
     expected_codes, expected = reference_frame(pair, hidden, first)
     codes, found = our_frame(network, hidden, first)
-    omni_pair.compare(
+    compare(
         {f"logits {i}": logits for i, logits in enumerate(found)},
         {f"logits {i}": logits for i, logits in enumerate(expected)},
     )
@@ -102,7 +103,7 @@ def test_every_stage_equals_the_reference(pair, ours) -> None:
         reference.model, NAMES, lambda: reference_frame(pair, hidden, first)
     )
     found = omni_pair.outputs(ours, NAMES, lambda: our_frame(ours, hidden, first))
-    omni_pair.compare(found, expected)
+    compare(found, expected)
 
 
 def test_true_widths_equal_the_reference() -> None:
@@ -116,7 +117,7 @@ def test_true_widths_equal_the_reference() -> None:
         return_dict_in_generate=True,
     )
     codes, logits = our_frame(ours, hidden, first)
-    omni_pair.compare(dict(enumerate(logits)), dict(enumerate(out.logits)))
+    compare(dict(enumerate(logits)), dict(enumerate(out.logits)))
     assert torch.equal(codes, out.sequences)
 
 
@@ -125,7 +126,7 @@ def test_embeddings_of_a_frame_add_up_as_the_reference_adds_them(pair) -> None:
     codes = torch.randint(64, (3, 6), generator=torch.manual_seed(0))
     tables = [reference.model.codec_embedding, *reference.code_predictor.model.codec_embedding]
     expected = sum(table(codes[:, i]) for i, table in enumerate(tables))
-    omni_pair.compare({"frame": talker.embed_frames(codes)}, {"frame": expected})
+    compare({"frame": talker.embed_frames(codes)}, {"frame": expected})
 
 
 def test_draws_follow_the_references_shares() -> None:

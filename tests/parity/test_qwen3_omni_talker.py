@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import omni_pair
+from closeness import compare
 from myna.layers.cache import PackedBatch, Rows
 from myna.layers.dense_cache import DenseCache
 from myna.layers.norm import RmsNorm
@@ -218,13 +219,13 @@ def check(found: Spoken, expected: Spoken) -> None:
         same = torch.equal(getattr(found, name), getattr(expected, name).to(getattr(found, name)))
         assert same, f"parity fails at {name}"
     compared = ("inputs", "trailing", "logits")
-    omni_pair.compare(
+    compare(
         {name: getattr(found, name) for name in compared},
         {name: getattr(expected, name) for name in compared},
     )
     assert found.words == expected.words, "parity fails at words"
     assert torch.equal(found.codes, expected.codes), "parity fails at codes"
-    omni_pair.compare({"wave": found.wave}, {"wave": expected.wave})
+    compare({"wave": found.wave}, {"wave": expected.wave})
 
 
 @pytest.mark.parametrize("seed", range(NUM_SEEDS))
@@ -246,7 +247,7 @@ def test_every_stage_equals_the_reference(pair) -> None:
     )
     caches = [DenseCache() for _ in range(decoder.num_layers)]
     found = omni_pair.outputs(decoder, NAMES, lambda: decoder(replaced(inputs, places), caches))
-    omni_pair.compare(found, expected)
+    compare(found, expected)
 
 
 def test_true_widths_equal_the_reference() -> None:
@@ -268,7 +269,7 @@ def test_true_widths_equal_the_reference() -> None:
 
     expected |= omni_pair.outputs(reference, NAMES, run_reference)
     found |= omni_pair.outputs(ours, NAMES, run_ours)
-    omni_pair.compare(found, expected)
+    compare(found, expected)
 
 
 def halve_theta(speech: Speech) -> None:

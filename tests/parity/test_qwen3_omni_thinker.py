@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import omni_pair
+from closeness import compare
 from myna.layers.cache import PackedBatch, Rows, Tap
 from myna.layers.dense_cache import DenseCache
 from myna.layers.norm import RmsNorm
@@ -102,7 +103,7 @@ def check(pair, decoder: OmniDecoder, change=lambda batch: batch) -> None:
     batch = prompt(32, decoder.vocab_size)
     thinker = pair.reference.thinker
     expected = reference_stages(thinker.model.language_model, thinker.lm_head, batch)
-    omni_pair.compare(our_stages(decoder, change(prompt(32, decoder.vocab_size))), expected)
+    compare(our_stages(decoder, change(prompt(32, decoder.vocab_size))), expected)
 
 
 def test_every_stage_equals_the_reference(pair, ours) -> None:
@@ -115,7 +116,7 @@ def test_true_widths_equal_the_reference() -> None:
     reference, head, ours = omni_pair.decoder_pair("thinker", **changes)
     batch = prompt(2048, 512)
     batch = replace(batch, added=batch.added[:2], taps=())
-    omni_pair.compare(our_stages(ours, batch), reference_stages(reference, head, batch))
+    compare(our_stages(ours, batch), reference_stages(reference, head, batch))
 
 
 def set_rope(decoder: OmniDecoder, pair, **changes: object) -> None:

@@ -14,6 +14,7 @@ from transformers.models.qwen3_omni_moe.configuration_qwen3_omni_moe import (
     Qwen3OmniMoeVisionEncoderConfig,
 )
 
+from closeness import RELATIVE_BAR, compare, watch
 from myna.layers.rope import Rope
 from myna.layers.windows import runs
 from myna.models.fields import Fields
@@ -21,8 +22,6 @@ from myna.models.qwen3_omni import vision_encoder
 from myna.models.qwen3_omni.encoder_config import VisionConfig
 from myna.models.qwen3_omni.vision_encoder import Grid, VisionEncoder
 
-RELATIVE_BAR = 1e-4  # of max(1, RMS), in float32
-RMS_RANGE = (0.05, 50.0)
 TINY = {
     "depth": 4,
     "hidden_size": 48,
@@ -71,21 +70,8 @@ def patches(ours: VisionEncoder, grids: tuple[Grid, ...], seed: int = 0) -> Tens
 
 def stages(network: nn.Module, run: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """Run a network and keep what every stage puts out, and the ends."""
-    kept: dict[str, Tensor] = {}
-
-    def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        return lambda _module, _inputs, out: kept.__setitem__(name, out)
-
-    hooks = [network.get_submodule(name).register_forward_hook(keep(name)) for name in STAGES]
-    hooks.append(
-        network.get_submodule("blocks.0").register_forward_pre_hook(
-            lambda _module, inputs: kept.__setitem__("embedded", inputs[0]),
-        )
-    )
-    with torch.inference_mode():
+    with watch(network, STAGES, first="blocks.0") as kept:
         kept |= run()
-    for hook in hooks:
-        hook.remove()
     return kept
 
 
@@ -109,16 +95,6 @@ def our_stages(ours: VisionEncoder, rows: Tensor, grids: tuple[Grid, ...]) -> di
     return stages(ours, run)
 
 
-def check(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    assert found.keys() == expected.keys()
-    for name, wanted in expected.items():
-        rms = float(wanted.pow(2).mean().sqrt())
-        assert RMS_RANGE[0] < rms < RMS_RANGE[1], f"the reference's {name} has RMS {rms}"
-        error = float((found[name].reshape(wanted.shape) - wanted).abs().max())
-        bar = RELATIVE_BAR * max(1.0, rms)
-        assert error <= bar, f"parity fails at {name}: error {error:.2e}, bar {bar:.2e}"
-
-
 @pytest.fixture(scope="module")
 def tiny() -> tuple[nn.Module, VisionEncoder]:
     return pair(TINY)
@@ -128,7 +104,7 @@ def test_every_stage_equals_the_reference(tiny) -> None:
     reference, ours = tiny
     rows = patches(ours, GRIDS)
     expected = reference_stages(reference, rows, GRIDS)
-    check(our_stages(ours, rows, GRIDS), expected)
+    compare(our_stages(ours, rows, GRIDS), expected)
     assert len(expected["out"]) == sum(ours.config.num_tokens(grid) for grid in GRIDS)
     assert {"deepstack.0", "deepstack.1"} <= expected.keys()
 
@@ -137,14 +113,14 @@ def test_true_widths_equal_the_reference() -> None:
     reference, ours = pair(TRUE_WIDTHS)
     grids: tuple[Grid, ...] = ((1, 8, 6), (2, 4, 4))
     rows = patches(ours, grids)
-    check(our_stages(ours, rows, grids), reference_stages(reference, rows, grids))
+    compare(our_stages(ours, rows, grids), reference_stages(reference, rows, grids))
 
 
 @pytest.mark.parametrize("grid", [(1, 2, 2), (1, 2, 40), (1, 62, 4), (5, 2, 2)])
 def test_odd_shapes_equal_the_reference(tiny, grid: Grid) -> None:
     reference, ours = tiny
     rows = patches(ours, (grid,))
-    check(our_stages(ours, rows, (grid,)), reference_stages(reference, rows, (grid,)))
+    compare(our_stages(ours, rows, (grid,)), reference_stages(reference, rows, (grid,)))
 
 
 def test_a_picture_is_encoded_as_if_it_were_alone(tiny) -> None:
@@ -265,7 +241,7 @@ def test_every_mutant_fails(mutant, monkeypatch) -> None:
     reference, ours = pair(TINY)
     rows = patches(ours, GRIDS)
     expected = reference_stages(reference, rows, GRIDS)
-    check(our_stages(ours, rows, GRIDS), expected)
+    compare(our_stages(ours, rows, GRIDS), expected)
     mutant(ours, monkeypatch)
     with pytest.raises(AssertionError, match="parity fails"):
-        check(our_stages(ours, rows, GRIDS), expected)
+        compare(our_stages(ours, rows, GRIDS), expected)

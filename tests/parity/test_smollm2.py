@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
+from closeness import RELATIVE_BAR
 from myna.layers.cache import PackedBatch
 from myna.layers.decoder import TextDecoder
 from myna.layers.dense_cache import DenseCache
@@ -21,7 +22,6 @@ from myna.weights.gguf import GgufCheckpoint
 from myna.weights.load import load_weights
 
 NUM_TOKENS = 64
-RELATIVE_BAR = 1e-4  # of max(1, RMS)
 PROMPTS = (
     "What is the capital of France?",
     "Write a haiku about the sea.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
+from closeness import watch
 from myna.models.qwen_image_edit.config import TextEncoderConfig, TransformerConfig, VaeConfig
 from myna.models.qwen_image_edit.text_encoder import TextEncoder
 from myna.models.qwen_image_edit.vae import Vae
@@ -26,9 +27,6 @@ from myna.models.qwen_image_edit.weights import (
 )
 from myna.weights.load import load_weights
 from myna.weights.open import open_checkpoint
-
-RELATIVE_BAR = 1e-4  # of max(1, RMS), in float32
-RMS_RANGE = (0.05, 50.0)
 
 
 @dataclass(frozen=True)
@@ -85,28 +83,6 @@ def outputs(
     network: nn.Module, names: Iterable[str], run: Callable[[], Tensor]
 ) -> dict[str, Tensor]:
     """Run a network and keep what the named modules, and the whole, put out."""
-    kept: dict[str, Tensor] = {}
-    hooks = []
-    for name in names:
-
-        def keep(_module: nn.Module, _inputs: object, out: object, name: str = name) -> None:
-            kept[name] = out[0] if isinstance(out, tuple) else out
-
-        hooks.append(network.get_submodule(name).register_forward_hook(keep))
-    with torch.inference_mode():
+    with watch(network, names) as kept:
         kept["out"] = run()
-    for hook in hooks:
-        hook.remove()
     return kept
-
-
-def compare(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Fail where the two are further apart than the bar, or where the reference is silent."""
-    assert found.keys() == expected.keys()
-    for name, wanted in expected.items():
-        rms = float(wanted.pow(2).mean().sqrt())
-        assert RMS_RANGE[0] < rms < RMS_RANGE[1], f"the reference's {name} has RMS {rms}"
-        assert found[name].numel() == wanted.numel(), f"parity fails at {name}: another shape"
-        error = float((found[name].reshape(wanted.shape) - wanted).abs().max())
-        bar = RELATIVE_BAR * max(1.0, rms)
-        assert error <= bar, f"parity fails at {name}: error {error:.2e}, bar {bar:.2e}"

@@ -24,6 +24,7 @@ from transformers.models.qwen3_omni_moe.configuration_qwen3_omni_moe import (
 )
 from transformers.utils import logging as reference_logging
 
+from closeness import watch
 from myna.models.fields import Fields
 from myna.models.qwen3_omni.code2wav import Code2Wav
 from myna.models.qwen3_omni.code_predictor import CodePredictor
@@ -40,8 +41,6 @@ from myna.weights.open import open_checkpoint
 
 LAYOUTS = Path(__file__).parents[1] / "models/layouts"
 RELEASED = LAYOUTS / "qwen3-omni-30b-a3b-instruct.config.json"
-RELATIVE_BAR = 1e-4  # of max(1, RMS), in float32
-RMS_RANGE = (0.05, 50.0)
 TRANSPOSED = re.compile(r".*(upsample\.\d+\.0|block\.1)\.conv\.weight")
 # What a residual unit of code2wav adds is kept small, or the network is chaotic: the rounding of
 # float32 would grow a hundred thousandfold from its first unit to its last.
@@ -125,34 +124,10 @@ def load(folder: Path) -> tuple[Config, Thinker, Speech]:
 
 
 def outputs(network: nn.Module, names: Iterable[str], run: Callable[[], None]) -> dict[str, Tensor]:
-    """Run a network and keep what the named modules put out, without an axis of one request."""
-    kept: dict[str, Tensor] = {}
-    hooks = []
-    for name in names:
-
-        def keep(_module: nn.Module, _inputs: object, out: object, name: str = name) -> None:
-            tensor = out[0] if isinstance(out, tuple) else out
-            assert isinstance(tensor, Tensor), name
-            kept[name] = tensor
-
-        hooks.append(network.get_submodule(name).register_forward_hook(keep))
-    with torch.inference_mode():
+    """Run a network and keep what the named modules put out."""
+    with watch(network, names) as kept:
         run()
-    for hook in hooks:
-        hook.remove()
     return kept
-
-
-def compare(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Fail where the two are further apart than the bar, or where the reference is silent."""
-    assert found.keys() == expected.keys()
-    for name, wanted in expected.items():
-        rms = float(wanted.pow(2).mean().sqrt())
-        assert RMS_RANGE[0] < rms < RMS_RANGE[1], f"the reference's {name} has RMS {rms}"
-        assert found[name].numel() == wanted.numel(), f"parity fails at {name}: another shape"
-        error = float((found[name].reshape(wanted.shape) - wanted).abs().max())
-        bar = RELATIVE_BAR * max(1.0, rms)
-        assert error <= bar, f"parity fails at {name}: error {error:.2e}, bar {bar:.2e}"
 
 
 def released_config() -> dict[str, dict[str, object]]:
