@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,17 +44,34 @@ def test_it_learns_and_draws_a_curve(tmp_path: Path) -> None:
     assert row["loss"] < 1.5
 
 
-def test_an_interrupted_run_ends_where_a_whole_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("turned", [None, "weight"])
+def test_an_interrupted_run_ends_where_a_whole_one_does(tmp_path: Path, turned: str | None) -> None:
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
-    whole = train(make_network(), tmp_path / "whole", SCHEDULE)
-    often = Schedule(**{**vars(SCHEDULE), "save_every_s": 0.0})
+    schedule = replace(SCHEDULE, turned=turned)
+    whole = train(make_network(), tmp_path / "whole", schedule)
+    often = replace(schedule, save_every_s=0.0)
     with pytest.raises(KeyboardInterrupt):
         train(make_network(), tmp_path / "parts", often, stop_after=23)
     resumed = train(make_network(), tmp_path / "parts", often)
     assert resumed.step == 60
     for name, value in whole.masters.items():
         assert torch.equal(value, resumed.masters[name])
+
+
+def test_turned_matrices_are_trained_by_muon_even_in_stacks(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Module()
+    network.stack = nn.Parameter(torch.randn(1, 6, 4))
+    network.vector = nn.Parameter(torch.zeros(4))
+    trainer = Trainer(network, tmp_path, replace(SCHEDULE, turned=""), dtype=torch.float32)
+    _, muon = trainer.optimizers
+    assert [leaf.shape for leaf in muon.param_groups[0]["params"]] == [(6, 4)]
+    before = trainer.masters["stack"].clone()
+    (network.stack.sum() + network.vector.sum()).backward()
+    trainer._update()
+    assert not torch.equal(trainer.masters["stack"], before)
+    assert torch.equal(network.stack, trainer.masters["stack"])
 
 
 def test_a_batch_without_a_finite_gradient_is_left_out(tmp_path: Path) -> None:

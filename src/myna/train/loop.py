@@ -1,5 +1,5 @@
-"""The loop that all stages share: bfloat16 weights with float32 masters, AdamW, a learning-rate
-curve, checkpoints to go on from, a line of progress.
+"""The loop that all stages share: bfloat16 weights with float32 masters, AdamW (and Muon for some
+matrices), a learning-rate curve, checkpoints to go on from, a line of progress.
 
 A batch is a function of the step's number alone, so a run that was interrupted and one that was not
 see the same data.
@@ -20,6 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 STATE = "state.safetensors"
+MUON_RATE = 0.02  # at the height of the curve
+MUON_DECAY = 0.01
+KEPT_STATE = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
 Losses = Mapping[str, Tensor]  # the first is minimised; all are reported
 Refine = Callable[[str, Tensor], Tensor]  # (name, master) -> what the network computes with
 
@@ -34,6 +37,8 @@ class Schedule:
         warmup: steps until the rate is reached.
         decay: of matrices; vectors do not decay.
         clip: the largest norm of all gradients together.
+        turned: matrices whose names begin so are trained by Muon, which makes the directions of an
+            update equally long; it learns in fewer steps, each of which costs more.
         save_every_s: seconds between checkpoints.
         minutes: stop this sitting after so long; None runs to the end.
     """
@@ -43,6 +48,7 @@ class Schedule:
     warmup: int = 200
     decay: float = 0.05
     clip: float = 1.0
+    turned: str | None = None
     save_every_s: float = 120.0
     minutes: float | None = None
 
@@ -87,15 +93,12 @@ class Trainer:
         self.masters = {name: p.detach().float().clone() for name, p in named.items()}
         network.to(dtype)
         self.working = {name: p for name, p in network.named_parameters() if name in named}
-        matrices = [m for m in self.masters.values() if m.dim() > 1]
-        vectors = [m for m in self.masters.values() if m.dim() <= 1]
-        groups = [
-            {"params": matrices, "weight_decay": schedule.decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(
-            groups, lr=schedule.rate, betas=(0.9, 0.98), eps=1e-8, fused=True
-        )
+        # What the optimizers hold: the masters, or matrices that are views of them.
+        self.leaves = {
+            name: master.flatten(0, -2) if self._is_turned(name) else master
+            for name, master in self.masters.items()
+        }
+        self.optimizers = self._optimizers()
         self._resume()
         self._publish()
 
@@ -136,9 +139,10 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint; the old one stays whole until the new one is."""
         state = {f"master.{name}": value for name, value in self.masters.items()}
-        for name, master in self.masters.items():
-            for key, value in self.optimizer.state.get(master, {}).items():
-                state[f"{key}.{name}"] = torch.as_tensor(value)
+        for name, leaf in self.leaves.items():
+            for optimizer in self.optimizers:
+                for key, value in optimizer.state.get(leaf, {}).items():
+                    state[f"{key}.{name}"] = torch.as_tensor(value)
         path = self.folder / STATE
         part = path.with_suffix(".part")
         save_file(state, part, {"step": str(self.step), "seconds": str(self.seconds)})
@@ -151,23 +155,52 @@ class Trainer:
         with safe_open(path, framework="pt") as file:
             kept = file.metadata()
             self.step, self.seconds = int(kept["step"]), float(kept["seconds"])
+            names = {id(leaf): name for name, leaf in self.leaves.items()}
+            there = set(file.keys())
             for name, master in self.masters.items():
                 master.copy_(file.get_tensor(f"master.{name}"))
-                self.optimizer.state[master] = {
-                    key: file.get_tensor(f"{key}.{name}")
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                    if f"{key}.{name}" in file.keys()  # noqa: SIM118 - it is no mapping
-                }
+            for optimizer in self.optimizers:
+                for leaf in (leaf for group in optimizer.param_groups for leaf in group["params"]):
+                    keys = {key: f"{key}.{names[id(leaf)]}" for key in KEPT_STATE}
+                    optimizer.state[leaf] = {
+                        key: file.get_tensor(kept) for key, kept in keys.items() if kept in there
+                    }
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        """Give those of the schedule; each group remembers its highest rate."""
+        schedule = self.schedule
+        by_muon = [leaf for name, leaf in self.leaves.items() if self._is_turned(name)]
+        others = [leaf for name, leaf in self.leaves.items() if not self._is_turned(name)]
+        groups = [
+            {"params": [leaf for leaf in others if leaf.dim() > 1], "weight_decay": schedule.decay},
+            {"params": [leaf for leaf in others if leaf.dim() <= 1], "weight_decay": 0.0},
+        ]
+        optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(groups, lr=schedule.rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
+        ]
+        if by_muon:
+            optimizers.append(torch.optim.Muon(by_muon, lr=MUON_RATE, weight_decay=MUON_DECAY))
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["highest_lr"] = group["lr"]
+        return optimizers
+
+    def _is_turned(self, name: str) -> bool:
+        turned = self.schedule.turned
+        return turned is not None and name.startswith(turned) and self.masters[name].dim() > 1
 
     def _update(self) -> None:
         for name, parameter in self.working.items():
-            self.masters[name].grad = None if parameter.grad is None else parameter.grad.float()
+            leaf, grad = self.leaves[name], parameter.grad
+            leaf.grad = None if grad is None else grad.float().view_as(leaf)
             parameter.grad = None
-        norm = nn.utils.clip_grad_norm_(list(self.masters.values()), self.schedule.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.rate_at(self.step)
-        if torch.isfinite(norm):  # one bad batch is left out rather than learnt from
-            self.optimizer.step()
+        norm = nn.utils.clip_grad_norm_(list(self.leaves.values()), self.schedule.clip)
+        share = self.schedule.rate_at(self.step) / self.schedule.rate
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = share * group["highest_lr"]
+            if torch.isfinite(norm):  # one bad batch is left out rather than learnt from
+                optimizer.step()
         self._publish()
 
     @torch.no_grad()

@@ -48,12 +48,12 @@ DEEPSTACK_WEIGHT = 0.3
 NUM_PATCH_SAMPLES = 400  # of which the principal components are taken
 MOVING_SHARE = 8  # one component of so many is of the difference between two frames
 FAINTEST = 1e-3  # variance below which a component is noise
-EASY_STEPS = 4_000  # in which primers become harder and rare
+EASY_STEPS, HARDENING_STEPS = 1_500, 5_000  # primers alone; then they become harder and rare
 GLANCE_SHARE = 0.8  # of lone icons
 GLANCE_SIDES_PX = (56, 112)
 PICTURE_SIDES_PX = (scenes.MIN_SIDE_PX, scenes.MAX_SIDE_PX)
 GLANCE_RULE = replace(PICTURE_RULE, min_px=4 * PICTURE_RULE.factor**2)
-SCHEDULE = Schedule(steps=11_000, rate=1e-3, warmup=150)
+SCHEDULE = Schedule(steps=11_000, rate=1e-3, warmup=150, turned="visual.blocks.")
 CLASSES = {  # of each kind of label
     "thing": len(THINGS),
     "hue": len(HUES),
@@ -117,7 +117,7 @@ class Gallery:
     def at(self, step: int, size: int | None = None) -> list[Sample]:
         """Draw the batch of a step, those of one size next to one another."""
         rng = random.Random(f"{self.seed} {step}")
-        ease = max(0.0, 1.0 - step / EASY_STEPS)
+        ease = min(1.0, max(0.0, 1.0 - (step - EASY_STEPS) / HARDENING_STEPS))
         samples = [self.draw(rng, ease=ease) for _ in range(size or BATCH)]
         return sorted(samples, key=lambda sample: sample.cut.grid[1:])
 
@@ -131,14 +131,14 @@ class Gallery:
             ease: the share of primers among icons and lines, and how easy they are.
         """
         kind, is_primer = rng.random(), rng.random() < ease
-        if kind < 0.5 and is_primer:
+        if kind < 0.55 and is_primer:
             return self.scene(scenes.primer(rng, self.icons, ease=ease), GLANCE_RULE)
-        if kind < 0.5:
+        if kind < 0.55:
             is_glance = rng.random() < GLANCE_SHARE
             sides_px = GLANCE_SIDES_PX if is_glance else PICTURE_SIDES_PX
             scene = scenes.lone(rng, self.icons, sides_px=sides_px, grounds=self.grounds)
             return self.scene(scene, GLANCE_RULE if is_glance else PICTURE_RULE)
-        if kind < 0.65:
+        if kind < 0.68:
             planned = scenes.plan(rng, self.icons, rng.randint(1, MAX_THINGS))
             return self.scene(scenes.scene(rng, self.icons, planned), PICTURE_RULE)
         if kind < 0.9 and is_primer:
@@ -238,9 +238,11 @@ def look(
 def losses(eyes: Eyes, samples: Sequence[Sample]) -> Losses:
     """Compute the weighted cross entropy of all labels, and shares of right ones."""
     (first, *deeper), labels = look(eyes, samples)
-    total = _cross_entropy(first, labels)
+    counts = [sample.cut.num_tokens for sample in samples]
+    shares = torch.cat([torch.full((count,), 1 / count) for count in counts])
+    total = _cross_entropy(first, labels, shares)
     for logits in deeper:
-        total = total + DEEPSTACK_WEIGHT * _cross_entropy(logits, labels)
+        total = total + DEEPSTACK_WEIGHT * _cross_entropy(logits, labels, shares)
     right = {f"{kind} right": _right(first[kind], labels[kind]) for kind in CLASSES}
     return {"loss": total, **{name: share for name, share in right.items() if share is not None}}
 
@@ -265,13 +267,16 @@ def _token_grid(cut: Patches) -> tuple[int, int]:
     return rows // PICTURE_RULE.merge, columns // PICTURE_RULE.merge
 
 
-def _cross_entropy(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
+def _cross_entropy(logits: dict[str, Tensor], labels: dict[str, Tensor], shares: Tensor) -> Tensor:
+    """Weigh a picture's tokens by `shares` (N,), so that a small picture counts as much."""
     total = torch.zeros(())
     for kind, weight in WEIGHTS.items():
-        wanted = labels[kind].flatten()
-        if (wanted != UNSCORED).any():
-            given = logits[kind].flatten(0, -2)
-            total = total + weight * functional.cross_entropy(given, wanted)
+        wanted = labels[kind]
+        scored = wanted != UNSCORED
+        if scored.any():
+            spread = shares if wanted.dim() == 1 else shares[:, None].expand_as(wanted)
+            each = functional.cross_entropy(logits[kind][scored], wanted[scored], reduction="none")
+            total = total + weight * (each * spread[scored]).sum() / spread[scored].sum()
     return total
 
 

@@ -35,7 +35,7 @@ NAME = "thinker"
 SEED = 0
 SIZE = 32  # examples of a batch
 BATCHES_TOGETHER = 8  # are sorted by length, so that little is padded
-SCHEDULE = Schedule(steps=5_000, rate=1e-3, warmup=200)
+SCHEDULE = Schedule(steps=5_000, rate=1e-3, warmup=100, turned="decoder.layers.")
 TOLD_EVERY = 100  # steps between lines of shares
 
 
