@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from myna.core.errors import BadCheckpoint, InvalidRequest, MynaError, Unavailable, Unsupported
 from myna.core.progress import silent
@@ -31,7 +31,7 @@ from myna.weights.open import open_checkpoint
 from myna.weights.quantize import folder as folder_module
 from myna.weights.quantize.encode import encode_rows
 from myna.weights.quantize.folder import DESCRIPTION, quantize_folder
-from myna.weights.quantize.scheme import Bits
+from myna.weights.quantize.scheme import Bits, Exempt
 from myna.weights.safetensors_files import SafetensorsCheckpoint
 
 EMBEDDING = "model.embed_tokens.weight"
@@ -174,6 +174,27 @@ def test_what_speaks_is_loaded_too(tmp_path: Path, keep_packed: bool) -> None:
     head = speech.talker.decoder.lm_head
     assert head is not None
     assert isinstance(head.weight, PackedWeight) is keep_packed
+
+
+def test_a_convolution_in_blocks_gets_its_axes_back(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    conv, odd = torch.randn(8, 16, 4), torch.randn(8, 3, 7)
+    save_file({"conv.weight": conv, "odd.weight": odd}, source / "model.safetensors")
+    rule = Exempt("*", "Q8_0", "sound", has_convolutions=True)
+    quantize_folder(source, tmp_path / "out", bits=5, progress=silent, exempt=(rule,))
+    module = nn.ModuleDict({"conv": nn.Conv1d(16, 8, 4, bias=False)})
+    module["odd"] = nn.Conv1d(3, 8, 7, bias=False)
+    for keep_packed in (False, True):
+        loaded = module.to("meta")
+        checkpoint = open_checkpoint(tmp_path / "out")
+        assert checkpoint.tensors["conv.weight"].shape == (8, 64)
+        load_weights(loaded, checkpoint, (), dtype=torch.float32, keep_packed=keep_packed)
+        found = loaded.get_parameter("conv.weight")
+        assert torch.equal(
+            found, decode_rows("Q8_0", encode_rows("Q8_0", conv.flatten(1))).view(8, 16, 4)
+        )
+        assert torch.equal(loaded.get_parameter("odd.weight"), odd)
 
 
 def test_one_file_needs_no_index(tmp_path: Path) -> None:

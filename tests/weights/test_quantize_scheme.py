@@ -14,7 +14,7 @@ from myna.models.qwen_image_edit.weights import EditTransformer
 from myna.models.tiny_image_edit import TRANSFORMER, released_tensors
 from myna.models.tiny_omni import tiny_omni_config
 from myna.weights.checkpoint import TensorInfo
-from myna.weights.quantize.scheme import EXEMPT, KINDS, Bits, choose
+from myna.weights.quantize.scheme import EXEMPT, KINDS, Bits, Exempt, choose
 
 
 def info(*shape: int, dtype: str = "BF16") -> TensorInfo:
@@ -67,8 +67,17 @@ def test_what_has_no_whole_blocks_is_kept() -> None:
 @pytest.mark.parametrize("bits", KINDS)
 def test_every_format_can_be_made_and_read(bits: Bits) -> None:
     kinds = {KINDS[bits], *(exempt.kind for exempt in EXEMPT)} - {None}
-    assert kinds <= TILED_KINDS.keys()
     assert kinds <= FORMATS.keys()
+    assert kinds <= TILED_KINDS.keys() | {"Q5_0"}
+
+
+def test_a_convolution_is_kept_unless_a_rule_is_meant_for_it() -> None:
+    name, shape = "code2wav.decoder.0.conv.weight", info(64, 48, 2)
+    for has_convolutions, kind in ((False, None), (True, "Q8_0")):
+        rule = Exempt("code2wav.*", "Q8_0", "sound", has_convolutions)
+        assert choose(name, shape, 4, exempt=(rule,)).kind == kind
+    assert choose(name, info(64, 3, 7), 4, exempt=(rule,)).kind is None  # of 21 columns
+    assert choose("model.layers.0.mlp.up_proj.weight", info(64, 64), 5, exempt=()).kind == "Q5_0"
 
 
 def test_every_exemption_is_of_something() -> None:

@@ -1,4 +1,4 @@
-"""The scale of each block of 4-bit steps that makes the error least.
+"""The scale of each block of 4-bit or 5-bit steps that makes the error least.
 
 A block's largest value need not land on the last step: over a range of places where it may land,
 the values are rounded to steps, the best scale for these steps follows by least squares, and the
@@ -12,6 +12,8 @@ Axis letter of this file: P blocks.
 """
 
 from __future__ import annotations
+
+from math import copysign
 
 import torch
 from torch import Tensor
@@ -52,8 +54,10 @@ def block_scales(values: Tensor, importance: Tensor | None = None) -> Tensor:
     return scales
 
 
-def block_scales_twin(values: Tensor, importance: Tensor | None = None) -> Tensor:
-    """Compute the same with torch's own operations."""
+def block_scales_twin(
+    values: Tensor, importance: Tensor | None = None, *, min_step: int = MIN_STEP
+) -> Tensor:
+    """Compute the same with torch's own operations; also for steps from another `min_step` on."""
     weights = torch.ones(1, BLOCK_VALUES)
     if importance is not None:
         rows = importance.view(-1, BLOCK_VALUES)
@@ -62,7 +66,8 @@ def block_scales_twin(values: Tensor, importance: Tensor | None = None) -> Tenso
     best = torch.zeros_like(largest)
     most = torch.full_like(largest, -1.0)
     for landing in LANDINGS:
-        steps = steps_of(values, largest / landing)
+        scale = largest / (landing + copysign(MIN_STEP - min_step, landing))
+        steps = steps_of(values, scale, min_step, -min_step - 1)
         dot = (weights * values * steps).sum(1, keepdim=True)
         square = (weights * steps.square()).sum(1, keepdim=True)
         gain = torch.where(square > 0, dot * dot / square, 0.0)  # by how much it lowers the error

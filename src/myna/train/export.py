@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
@@ -21,9 +20,7 @@ from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import Speech
 from myna.text import tokenizer_files
 from myna.train import shapes
-from myna.train.loop import STATE, load_weights
 from myna.train.start import materialise
-from myna.train.workshop import folder as workshop
 from myna.weights.quantize.scheme import Bits, Exempt
 
 # One shard for each part, so that a part that is trained anew leaves the others' files alone.
@@ -48,7 +45,6 @@ EXEMPT = (
     Exempt("code2wav.upsample.*", "Q8_0", "makes sound, where errors are heard", True),
     Exempt("code2wav.decoder.*", "Q8_0", "makes sound, where errors are heard", True),
 )
-PARTS = (("decoder", "text"), ("", "ears"), ("", "eyes"))  # (module of the thinker, its stage)
 
 
 def build(config: Config, *, seed: int = 0) -> tuple[Thinker, Speech]:
@@ -58,31 +54,6 @@ def build(config: Config, *, seed: int = 0) -> tuple[Thinker, Speech]:
         thinker, speech = Thinker(config.thinker), Speech(config.speech)
     materialise(thinker, seed=seed)
     materialise(speech, seed=seed)
-    return thinker, speech
-
-
-def gather(config: Config, *, report: Callable[[str], None]) -> tuple[Thinker, Speech]:
-    """Put what the stages learnt into both networks.
-
-    What the stage of the thinker did not train, or all of it where that has not run, is as the
-    stages of its parts left it.
-
-    Args:
-        config: of nano.
-        report: is told how far each stage had come.
-
-    Raises:
-        FileNotFoundError: a stage that a part needs has not run.
-    """
-    thinker, speech = build(config)
-    for module, stage in PARTS:
-        load_weights(thinker.get_submodule(module), workshop(stage))
-    if (workshop("thinker") / STATE).is_file():
-        load_weights(thinker, workshop("thinker"))
-    else:
-        report("the stage 'thinker' has not run: its parts are taken as they are")
-    load_weights(speech, workshop("talker"))
-    load_weights(speech.code2wav, workshop("code2wav"))
     return thinker, speech
 
 

@@ -48,7 +48,7 @@ class Schedule:
     warmup: int = 200
     decay: float = 0.05
     clip: float = 1.0
-    turned: str | None = None
+    turned: str | tuple[str, ...] | None = None
     save_every_s: float = 120.0
     minutes: float | None = None
 

@@ -133,7 +133,8 @@ class _DenseBuilder:
         if isinstance(weight, Tensor):
             slot.copy_(weight)
         else:
-            dequantize_into(weight.to(self._device), slot)
+            # The blocks of a convolution stand for flat rows.
+            dequantize_into(weight.to(self._device), slot.view(weight.shape))
 
     def result(self) -> Tensor:
         """Give the whole."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -106,7 +107,9 @@ def make_plan(module: nn.Module, checkpoint: Checkpoint, rules: Sequence[Rule]) 
         matching.add(name, place(name, rules))
     tied = _tied(targets, matching.assemblies)
     shapes = {
-        name: _shape_after(checkpoint.tensors[name], found)
+        name: _unfolded(_shape_after(checkpoint.tensors[name], found), found, targets[found.name])
+        if checkpoint.tensors[name].is_packed
+        else _shape_after(checkpoint.tensors[name], found)
         for name, found in matching.places.items()
     }
     faults = [
@@ -217,6 +220,16 @@ def _shape_after(info: TensorInfo, found: Place) -> tuple[int, ...] | None:
     except (RuntimeError, ValueError, IndexError):
         return None
     return tuple(weight.shape)
+
+
+def _unfolded(
+    shape: tuple[int, ...] | None, found: Place, target: Tensor
+) -> tuple[int, ...] | None:
+    """Give a convolution its axes back: of blocks, a file knows rows and columns only."""
+    if found.parts or found.expert is not None or target.dim() < 3:
+        return shape
+    is_flat = shape == (target.shape[0], prod(target.shape[1:]))
+    return tuple(target.shape) if is_flat else shape
 
 
 def _assembled(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +24,7 @@ from myna.kernels.blocks import FORMATS, decode_rows
 from myna.kernels.tiles import TILE_ROWS
 from myna.weights.checkpoint import TensorInfo
 from myna.weights.quantize.encode import encode_rows
-from myna.weights.quantize.scheme import Bits, Choice, choose
+from myna.weights.quantize.scheme import EXEMPT, Bits, Choice, Exempt, choose, flat_shape
 from myna.weights.report import some_names
 from myna.weights.safetensors_files import INDEX, SafetensorsCheckpoint, has_safetensors
 from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
@@ -64,6 +64,7 @@ def quantize_folder(
     progress: Progress,
     table_bits: Bits = 8,
     importance: Mapping[str, Tensor] | None = None,
+    exempt: Sequence[Exempt] = EXEMPT,
 ) -> QuantizeReport:
     """Write a folder's model anew, its large matrices in blocks of few bits.
 
@@ -75,6 +76,7 @@ def quantize_folder(
         table_bits: of embeddings and heads.
         importance: by tensor, (columns,) float32: what an error in each column weighs; a tensor
             without any weighs all alike.
+        exempt: which tensors get another format than most, or none.
 
     Raises:
         InvalidRequest: something is at the target already.
@@ -88,7 +90,8 @@ def quantize_folder(
         if path.exists() or path.is_symlink():
             raise InvalidRequest(f"{path} is there already; delete it or name another folder")
     choices = {
-        name: choose(name, info, bits, table_bits) for name, info in checkpoint.tensors.items()
+        name: choose(name, info, bits, table_bits, exempt)
+        for name, info in checkpoint.tensors.items()
     }
     job = _Job(checkpoint, choices, progress, importance or {})
     try:
@@ -159,7 +162,7 @@ class _Job:
             _write(file, tensor)
             return
         squares = self._squares.setdefault(choice.kind, [0.0, 0.0])
-        for slab in _slabs(tensor):
+        for slab in _slabs(tensor.flatten(1)):
             values = slab.float()
             blocks = encode_rows(choice.kind, values, self._importance.get(name))
             decoded = decode_rows(choice.kind, blocks)
@@ -201,7 +204,9 @@ def _check_room(folder: Path, num_bytes: int) -> None:
 
 def _after(info: TensorInfo, choice: Choice) -> TensorInfo:
     """Describe a tensor as it will be."""
-    return TensorInfo(choice.kind or info.dtype, info.shape, info.file)
+    if choice.kind is None:
+        return TensorInfo(info.dtype, info.shape, info.file)
+    return TensorInfo(choice.kind, flat_shape(info.shape), info.file)
 
 
 def _header(infos: Mapping[str, TensorInfo], choices: Mapping[str, Choice]) -> bytes:

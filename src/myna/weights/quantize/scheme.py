@@ -5,9 +5,10 @@ Not here: how blocks are made (encode) and written (folder).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from math import prod
 from types import MappingProxyType
 from typing import Literal
 
@@ -15,8 +16,8 @@ from myna.kernels.blocks import FORMATS
 from myna.kernels.tiles import TILE_ROWS, TILED_KINDS
 from myna.weights.checkpoint import TensorInfo
 
-Bits = Literal[4, 8]
-KINDS: Mapping[Bits, str] = MappingProxyType({4: "Q4_0", 8: "Q8_0"})
+Bits = Literal[4, 5, 8]
+KINDS: Mapping[Bits, str] = MappingProxyType({4: "Q4_0", 5: "Q5_0", 8: "Q8_0"})
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -28,11 +29,13 @@ class Exempt:
         pattern: of whole names; `*` stands for any text.
         kind: the block format instead; None keeps the matrix as it is.
         reason: why.
+        has_convolutions: whether it is meant for tensors of more than two axes as well.
     """
 
     pattern: str
     kind: str | None
     reason: str
+    has_convolutions: bool = False
 
 
 EXEMPT: tuple[Exempt, ...] = (
@@ -68,7 +71,18 @@ class Choice:
     reason: str
 
 
-def choose(name: str, info: TensorInfo, bits: Bits, table_bits: Bits = 8) -> Choice:
+def flat_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Give the rows and columns that blocks are made of: those of a convolution are flat."""
+    return (shape[0], prod(shape[1:])) if len(shape) > 2 else tuple(shape)
+
+
+def choose(
+    name: str,
+    info: TensorInfo,
+    bits: Bits,
+    table_bits: Bits = 8,
+    exempt: Sequence[Exempt] = EXEMPT,
+) -> Choice:
     """Choose the format of a tensor.
 
     Args:
@@ -76,18 +90,21 @@ def choose(name: str, info: TensorInfo, bits: Bits, table_bits: Bits = 8) -> Cho
         info: what it is.
         bits: of most matrices.
         table_bits: of what tokens are read and chosen by: in a small model, a large part of it.
+        exempt: what is treated with more care; the first that matches counts.
     """
-    if len(info.shape) != 2 or info.dtype not in FLOATS or not info.num_values:
-        return Choice(None, "no matrix of floats: small, or a convolution")
+    shape = flat_shape(info.shape)
     usual = Exempt("*", KINDS[bits], f"{bits} bits were asked for")
-    found = next((item for item in EXEMPT if fnmatchcase(name, item.pattern)), usual)
+    found = next((item for item in exempt if fnmatchcase(name, item.pattern)), usual)
+    is_matrix = len(shape) == 2 and (len(info.shape) == 2 or found.has_convolutions)
+    if not is_matrix or info.dtype not in FLOATS or not info.num_values:
+        return Choice(None, "no matrix of floats: small, or a convolution")
     kind, reason = found.kind, found.reason
     if table_bits == 4 and any(fnmatchcase(name, pattern) for pattern in TABLES):
         kind, reason = KINDS[4], "4 bits were asked for, of tables as well"
     if kind is None:
         return Choice(None, reason)
     block = FORMATS[kind].num_values
-    if info.shape[-1] % block:
+    if shape[1] % block:
         return Choice(None, f"its rows are not made of whole blocks of {block}")
-    is_tiled = info.shape[0] % TILE_ROWS == 0
-    return Choice(TILED_KINDS[kind] if is_tiled else kind, reason)
+    is_tiled = shape[0] % TILE_ROWS == 0 and len(info.shape) == 2
+    return Choice(TILED_KINDS.get(kind, kind) if is_tiled else kind, reason)
