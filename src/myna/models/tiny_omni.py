@@ -2,6 +2,7 @@
 
 Sizes that media and codes share with the world are the released ones: mel bins, patches, samples a
 frame. All else is small. Answers are nonsense, and speech is noise that ends after some seconds.
+The sections of its configuration are public: models of other sizes are written as changes to them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -23,6 +25,11 @@ from myna.models.tiny_tokenizer import WORDS, added_token, vocabulary, write_voc
 
 SHARD_BYTES = 262_144  # so that even a tiny checkpoint has several shards
 ROLES = ("system", "user", "assistant")
+NAMED_TOKENS = (
+    *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
+    *("<|image_pad|>", "<|video_pad|>", "<|audio_start|>", "<|audio_end|>", "<|audio_pad|>"),
+    *("<tts_pad>", "<tts_text_bos>", "<tts_text_eod>", *ROLES),
+)  # what a configuration names by number
 MARKERS = ("<tool_call>", "</tool_call>", "<think>", "</think>")  # text to the tokenizer, not marks
 SPECIAL_TOKENS = (
     *("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
@@ -63,28 +70,27 @@ CHAT_TEMPLATE = """\
 {%- endif %}
 """
 
-_ROPE: Json = {
-    "rope_theta": 1_000_000,
-    "rope_scaling": {"interleaved": True, "mrope_section": [4, 2, 2], "rope_type": "default"},
-}
-_DECODER: Json = {
+DECODER: Json = {
     "attention_bias": False,
     "decoder_sparse_step": 1,
     "head_dim": 16,
     "hidden_act": "silu",
-    "hidden_size": 32,
     "max_position_embeddings": 8192,
     "mlp_only_layers": [],
-    "moe_intermediate_size": 16,
     "norm_topk_prob": True,
-    "num_attention_heads": 4,
     "num_experts": 8,
     "num_experts_per_tok": 2,
-    "num_key_value_heads": 2,
     "rms_norm_eps": 1e-6,
-    **_ROPE,
+    "rope_theta": 1_000_000,
+    "rope_scaling": {"interleaved": True, "mrope_section": [4, 2, 2], "rope_type": "default"},
 }
-_AUDIO: Json = {
+_WIDTHS: Json = {
+    "hidden_size": 32,
+    "moe_intermediate_size": 16,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+AUDIO: Json = {
     "activation_function": "gelu",
     "conv_chunksize": 500,
     "d_model": 32,
@@ -100,7 +106,7 @@ _AUDIO: Json = {
     "output_dim": 32,
     "scale_embedding": False,
 }
-_VISION: Json = {
+VISION: Json = {
     "deepstack_visual_indexes": [0, 1, 2],
     "depth": 3,
     "hidden_act": "gelu_pytorch_tanh",
@@ -114,7 +120,7 @@ _VISION: Json = {
     "spatial_merge_size": 2,
     "temporal_patch_size": 2,
 }
-_CODE_PREDICTOR: Json = {
+CODE_PREDICTOR: Json = {
     "attention_bias": False,
     "head_dim": 16,
     "hidden_act": "silu",
@@ -129,7 +135,7 @@ _CODE_PREDICTOR: Json = {
     "rope_theta": 1_000_000,
     "vocab_size": CODEBOOK_SIZE,
 }
-_CODE2WAV: Json = {
+CODE2WAV: Json = {
     "codebook_size": CODEBOOK_SIZE,
     "decoder_dim": 32,
     "hidden_act": "silu",
@@ -147,21 +153,7 @@ _CODE2WAV: Json = {
     "upsample_rates": [8, 5, 4, 3],
     "upsampling_ratios": [2, 2],
 }
-# Places of the codes that are no sound, above the codebook; as far up as in the released model.
-_CODEC: Json = {
-    "codec_pad_id": CODEBOOK_SIZE + 100,
-    "codec_bos_id": CODEBOOK_SIZE + 101,
-    "codec_eos_token_id": CODEBOOK_SIZE + 102,
-    "codec_nothink_id": CODEBOOK_SIZE + 107,
-    "codec_think_bos_id": CODEBOOK_SIZE + 108,
-    "codec_think_eos_id": CODEBOOK_SIZE + 109,
-    "speaker_id": {
-        "chelsie": CODEBOOK_SIZE + 253,
-        "ethan": CODEBOOK_SIZE + 254,
-        "aiden": CODEBOOK_SIZE + 255,
-    },
-}
-_PREPROCESSOR: Json = {
+PREPROCESSOR: Json = {
     "dither": 0.0,
     "feature_extractor_type": "WhisperFeatureExtractor",
     "feature_size": 128,
@@ -185,6 +177,16 @@ _PREPROCESSOR: Json = {
 }
 
 
+@dataclass(frozen=True)
+class SpeechSections:
+    """Hold the sections of what speaks, and its voices' names."""
+
+    talker: Json
+    code_predictor: Json
+    code2wav: Json
+    voices: tuple[str, ...]
+
+
 def write_tiny_omni(
     folder: Path, *, seed: int = 0, dtype: str = "float32", has_speech: bool = True
 ) -> Path:
@@ -200,7 +202,7 @@ def write_tiny_omni(
         The folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    config = tiny_omni_config(has_speech=has_speech)
+    config = tiny_omni_config(has_speech=has_speech, dtype=dtype)
     ids = token_ids()
     generation = {
         "do_sample": True,
@@ -223,9 +225,9 @@ def write_tiny_omni(
         draw=draw,
     )
     write_vocabulary(folder, vocab, merges, added)
-    write_json(folder / "config.json", {**config, "dtype": dtype})
+    write_json(folder / "config.json", config)
     write_json(folder / "generation_config.json", generation)
-    write_json(folder / "preprocessor_config.json", _PREPROCESSOR)
+    write_json(folder / "preprocessor_config.json", PREPROCESSOR)
     write_json(folder / "chat_template.json", {"chat_template": CHAT_TEMPLATE})
     return folder
 
@@ -236,9 +238,52 @@ def token_ids() -> dict[str, int]:
     return vocab | {token: len(vocab) + i for i, token in enumerate(SPECIAL_TOKENS)}
 
 
-def tiny_omni_config(*, has_speech: bool = True) -> dict[str, object]:
+def tiny_omni_config(*, has_speech: bool = True, dtype: str = "float32") -> dict[str, object]:
     """Make the config.json of a tiny checkpoint."""
     ids = token_ids()
+    vocab_size = -(-len(ids) // 32) * 32  # padded, as released vocabularies are
+    text = {"intermediate_size": 16, "num_hidden_layers": 5, "vocab_size": vocab_size}
+    talker = {
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "shared_expert_intermediate_size": 24,
+        "vocab_size": CODEBOOK_SIZE + NUM_CONTROLS,
+    }
+    speech = SpeechSections(
+        talker={**DECODER, **_WIDTHS, **talker},
+        code_predictor=CODE_PREDICTOR,
+        code2wav=CODE2WAV,
+        voices=("chelsie", "ethan", "aiden"),
+    )
+    return omni_config(
+        ids,
+        audio=AUDIO,
+        text={**DECODER, **_WIDTHS, **text},
+        vision=VISION,
+        speech=speech if has_speech else None,
+        dtype=dtype,
+    )
+
+
+def omni_config(
+    ids: Mapping[str, int],
+    *,
+    audio: Json,
+    text: Json,
+    vision: Json,
+    speech: SpeechSections | None,
+    dtype: str,
+) -> dict[str, object]:
+    """Make a config.json in the released form of its sections.
+
+    Args:
+        ids: the number of each of `NAMED_TOKENS`.
+        audio: the audio encoder.
+        text: the thinker's decoder.
+        vision: the vision encoder.
+        speech: what speaks; None if it only writes.
+        dtype: of the weights.
+    """
     media = {
         "audio_end_token_id": ids["<|audio_end|>"],
         "audio_start_token_id": ids["<|audio_start|>"],
@@ -249,18 +294,19 @@ def tiny_omni_config(*, has_speech: bool = True) -> dict[str, object]:
         "video_token_id": ids["<|video_pad|>"],
         "vision_start_token_id": ids["<|vision_start|>"],
     }
-    vocab_size = -(-len(ids) // 32) * 32  # padded, as released vocabularies are
-    text = {**_DECODER, "intermediate_size": 16, "num_hidden_layers": 5, "vocab_size": vocab_size}
-    config: dict[str, object] = {
+    sections = {
         "architectures": ["Qwen3OmniMoeForConditionalGeneration"],
-        "enable_audio_output": has_speech,
+        "code2wav_config": speech and speech.code2wav,
+        "dtype": dtype,
+        "enable_audio_output": speech is not None,
         "im_end_token_id": ids["<|im_end|>"],
         "im_start_token_id": ids["<|im_start|>"],
         "model_type": "qwen3_omni_moe",
+        "talker_config": speech and _talker(speech, text["hidden_size"], media),
         "thinker_config": {
-            "audio_config": _AUDIO,
+            "audio_config": audio,
             "text_config": text,
-            "vision_config": _VISION,
+            "vision_config": vision,
             "vision_end_token_id": ids["<|vision_end|>"],
             **media,
         },
@@ -269,28 +315,30 @@ def tiny_omni_config(*, has_speech: bool = True) -> dict[str, object]:
         "tts_pad_token_id": ids["<tts_pad>"],
         **{f"{role}_token_id": ids[role] for role in ROLES},
     }
-    if has_speech:
-        config["code2wav_config"] = _CODE2WAV
-        config["talker_config"] = _talker(media)
-    return config
+    return {name: section for name, section in sections.items() if section is not None}
 
 
-def _talker(media: Mapping[str, object]) -> dict[str, object]:
-    text = {
-        **_DECODER,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "shared_expert_intermediate_size": 24,
-        "vocab_size": CODEBOOK_SIZE + NUM_CONTROLS,
-    }
+def _talker(speech: SpeechSections, thinker_width: object, media: Json) -> Json:
+    """Write the talker's section.
+
+    Codes that are no sound have places above the codebook, as far up as in the released model.
+    """
+    size = speech.code2wav["codebook_size"]
+    assert isinstance(size, int)
     return {
         "accept_hidden_layer": 4,
-        "code_predictor_config": _CODE_PREDICTOR,
-        "num_code_groups": NUM_CODEBOOKS,
+        "code_predictor_config": speech.code_predictor,
+        "num_code_groups": speech.code_predictor["num_code_groups"],
         "spatial_merge_size": 2,
-        "text_config": text,
-        "thinker_hidden_size": 32,
-        **_CODEC,
+        "text_config": speech.talker,
+        "thinker_hidden_size": thinker_width,
+        "codec_pad_id": size + 100,
+        "codec_bos_id": size + 101,
+        "codec_eos_token_id": size + 102,
+        "codec_nothink_id": size + 107,
+        "codec_think_bos_id": size + 108,
+        "codec_think_eos_id": size + 109,
+        "speaker_id": {voice: size + 253 + i for i, voice in enumerate(speech.voices)},
         **media,
     }
 
