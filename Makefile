@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 PORT ?= 8000
-MODEL ?= smollm2-135m
+# What `make run` serves: a name of `myna list`; without one, the model in the box.
+MODEL ?=
 # A requirement or a wheel file, and an index to find it in; see `make setup`.
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
@@ -31,9 +32,9 @@ PYTEST = $(TEST_ENV) $(BIN)/python -m pytest $(ARGS)
 .DELETE_ON_ERROR:
 .PHONY: run setup test fmt lint types layers sizes unit parity golden docs reference bench bars web web-test wheel clean help
 
-run: .venv/.run  ## Set up, fetch a small model and serve it on 127.0.0.1 (PORT=8000 MODEL=smollm2-135m)
+run: .venv/.run  ## Set up and serve the model in the box on 127.0.0.1 (PORT=8000, MODEL=smollm2-135m for free chat)
 	@test -f $(WEB_PAGE) || $(MAKE) --no-print-directory web || echo "the web app could not be built: a plain page is served instead; try \`make web\`" >&2
-	@$(BIN)/myna pull $(MODEL)
+	@test -z "$(MODEL)" || $(BIN)/myna pull $(MODEL)
 	@$(BIN)/myna serve $(MODEL) --port $(PORT)
 
 setup: .venv/.test $(TEST_MODEL)  ## Prepare .venv with the test packages (TORCH=wheel-or-requirement TORCH_INDEX=address)

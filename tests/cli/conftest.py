@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from myna import embedded
 from myna.cli.main import run
 
 Myna = Callable[..., tuple[int, str, str]]
@@ -14,12 +15,13 @@ Myna = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep every test away from the user's models and settings."""
+    """Keep every test away from the user's models and settings, and the box empty."""
     home = tmp_path / "home"
     for name in ("MYNA_API_KEY", "MYNA_MODEL", "MYNA_HUB_ENDPOINT", "MYNA_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MYNA_HOME", str(home))
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(embedded, "folder", lambda: None)
     return home
 
 

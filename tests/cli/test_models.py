@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from myna import embedded
 from myna.cli import fetching
 from myna.core.errors import NotFound
 from myna.core.settings import read_settings
@@ -152,3 +153,12 @@ def test_version_of_what_is_not_installed(myna: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("myna.cli.commands.version._installed_version", lambda _: None)
     assert "not installed" in myna("version")[1]
     assert json.loads(myna("version", "--json")[1])["torch"] is None
+
+
+def test_the_model_in_the_box_need_not_be_fetched(
+    myna: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "folder", lambda: tmp_path)
+    code, _, err = myna("pull", "nano")
+    assert code == 0
+    assert err == f"nano comes with Myna: {tmp_path}\n"

@@ -6,19 +6,29 @@ from pathlib import Path
 
 import pytest
 
+from myna import embedded
 from myna.core.errors import InvalidRequest
-from myna.core.settings import read_settings
+from myna.core.settings import Settings, read_settings
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
     settings = read_settings({})
     assert settings.home == Path("~/.cache/myna").expanduser()
     assert settings.models_dir == settings.home / "models"
-    assert settings.default_model == "smollm2-135m"
     assert settings.api_keys == ()
     assert settings.hub_endpoint is None
     assert not settings.is_offline
     assert settings.has_color
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [(None, "smollm2-135m"), (Path("/package/nano"), "nano")]
+)
+def test_the_usual_model_is_the_one_in_the_box_if_it_is_there(
+    folder: Path | None, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "folder", lambda: folder)
+    assert read_settings({}).default_model == Settings(home=Path("/")).default_model == name
 
 
 def test_every_variable_is_read() -> None:

@@ -10,7 +10,7 @@ import typer
 from myna.cli.console import note, progress_bars, size_text
 from myna.core.errors import InvalidRequest, NotFound
 from myna.core.settings import Settings
-from myna.hub.cache import find, look_up
+from myna.hub.cache import BOX, find, look_up
 from myna.hub.catalogue import catalogue
 from myna.hub.pull import Plan, Source, plan_pull, pull
 
@@ -26,6 +26,9 @@ def fetch_model(
         InvalidRequest: the licence must be agreed to, and was not.
     """
     here = look_up(name, settings.models_dir)
+    if here is not None and here.source == BOX:
+        note(f"{name} comes with Myna: {here.path}")
+        return here.path
     if here is not None and here.source is None:
         note(f"{name} is yours already: {here.path}")
         return here.path

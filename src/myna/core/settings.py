@@ -12,12 +12,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from myna import embedded
 from myna.core.errors import InvalidRequest
 
-DEFAULT_MODEL = "smollm2-135m"
+FETCHED_MODEL = "smollm2-135m"  # the default of a copy that has no model in the box
 NAMES = {
     "MYNA_HOME": "folder for models and records (default: myna in the user's cache folder)",
-    "MYNA_MODEL": f"the model of commands that are given none (default: {DEFAULT_MODEL})",
+    "MYNA_MODEL": (
+        f"the model of commands that are given none (default: {embedded.NAME}, "
+        f"or {FETCHED_MODEL} in a copy of Myna without it)"
+    ),
     "MYNA_API_KEY": "key, or keys with commas between, that clients must present",
     "MYNA_HUB_ENDPOINT": "address of the model hub, or of a mirror with the hub's layout",
     "MYNA_MIRROR_ENDPOINT": "address of a mirror with ModelScope's layout",
@@ -26,11 +30,16 @@ NAMES = {
 TEST_PREFIXES = ("MYNA_TEST_", "MYNA_REQUIRE")
 
 
+def usual_model() -> str:
+    """Name the model in the box; of a copy that has none, a small one that is fetched."""
+    return FETCHED_MODEL if embedded.folder() is None else embedded.NAME
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Hold what the environment asks for; `has_color` says whether output may be coloured."""
 
     home: Path
-    default_model: str = DEFAULT_MODEL
+    default_model: str = msgspec.field(default_factory=usual_model)
     api_keys: tuple[str, ...] = ()
     hub_endpoint: str | None = None
     mirror_endpoint: str | None = None
@@ -57,7 +66,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             )
     return Settings(
         home=_home(environment),
-        default_model=environment.get("MYNA_MODEL") or DEFAULT_MODEL,
+        default_model=environment.get("MYNA_MODEL") or usual_model(),
         api_keys=_keys(environment),
         hub_endpoint=_address(environment, "MYNA_HUB_ENDPOINT"),
         mirror_endpoint=_address(environment, "MYNA_MIRROR_ENDPOINT"),
