@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from myna.train.nano_config import nano_config
 from myna.train.shapes import SOUND_CHUNK_FRAMES
 from myna.train.sound.events import KIND_IDS, Event, pitch_id
 from myna.train.sound.frames import OTHER, centres, event_targets, segments, targets
 from myna.train.sound.phones import PHONE_IDS
 from myna.train.sound.utterance import Span
-from myna.train.stages.ears import audio_config
 
 WORDS = (Span("cat", 0.2, 0.5), Span("cat", 0.5, 0.8), Span("zyx", 0.9, 1.1))
 PHONES = (Span("sil", 0.0, 0.2), Span("k", 0.2, 0.24), Span("ae", 0.24, 1.2))
@@ -22,7 +22,7 @@ def test_frames_begin_anew_with_every_chunk() -> None:
 
 
 def test_a_frame_counts_as_many_as_the_encoder_makes() -> None:
-    config = audio_config().thinker.audio
+    config = nano_config().thinker.audio
     assert config.chunk_frames == SOUND_CHUNK_FRAMES
     for length in (3, 100, 101, 799, 800, 801):
         assert len(centres(length)) == config.num_tokens(length)

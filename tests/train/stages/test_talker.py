@@ -4,11 +4,12 @@ import torch
 from fake_voice import quickly, silent
 from myna.train.export import build
 from myna.train.language.tokenizer import open_tokenizer
+from myna.train.nano_config import nano_config
 from myna.train.stages import codec, speech_data, talker
 
 
 def test_the_embedding_is_the_thinkers() -> None:
-    config = talker.whole_config()
+    config = nano_config()
     thinker, _ = build(config)
     words = talker.fresh(config).words
     assert not words.requires_grad
@@ -22,9 +23,7 @@ def test_a_step_teaches_talker_and_predictor(monkeypatch: pytest.MonkeyPatch) ->
     lines: list[str] = []
     talker.run(minutes=None, report=lines.append)
     assert lines[-1].startswith("step 1/1  loss ")
-    school = talker.School(
-        *codec.coded_shards(), open_tokenizer(), talker.whole_config(), held_out=1
-    )
+    school = talker.School(*codec.coded_shards(), open_tokenizer(), nano_config(), held_out=1)
     sheet, media, chosen = school.lesson(5)
     again, _, _ = school.lesson(5)
     torch.testing.assert_close(sheet.text, again.text)
@@ -37,7 +36,7 @@ def test_all_of_the_talker_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(talker, "MEDIUM_SHARE", 1.0)
     speech_data.run(minutes=None, report=silent)
     codec.run(minutes=None, report=silent)
-    config = talker.whole_config()
+    config = nano_config()
     school = talker.School(*codec.coded_shards(), open_tokenizer(), config, held_out=1)
     pupil = talker.fresh(config)
     sheet, media, chosen = school.lesson(0)

@@ -8,8 +8,9 @@ from myna.models.qwen3_omni.talker import find_turns, talker_prompt
 from myna.speech.protocols import Rules
 from myna.speech.voice import Voice, VoiceRequest
 from myna.train.batches import UNSCORED
+from myna.train.nano_config import nano_config
 from myna.train.shapes import NUM_CODEBOOKS
-from myna.train.stages.talker import fresh, whole_config
+from myna.train.stages.talker import fresh
 from myna.train.voice.lessons import (
     Saying,
     Sheet,
@@ -31,7 +32,7 @@ IDS = TurnIds(opening=(1, 2, 3), closing=(4, 5), sound=(6, 7), picture=(8, 9))
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    return whole_config()
+    return nano_config()
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import torch
 from myna.layers.rope import Rope
 from myna.models.qwen3_omni.code_predictor import CodePredictor
 from myna.train.batches import UNSCORED
+from myna.train.nano_config import speech_config
 from myna.train.rectangle import Rectangle
 from myna.train.shapes import CODEBOOK_SIZE, NUM_CODEBOOKS
 from myna.train.start import materialise
-from myna.train.voice.config import speech_config
 from myna.train.voice.pupil import Watched, score_others, strayed
 
 

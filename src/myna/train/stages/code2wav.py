@@ -18,11 +18,11 @@ from myna.layers.linear import Linear
 from myna.models.qwen3_omni.code2wav import Code2Wav
 from myna.models.qwen3_omni.speech_config import Code2WavConfig
 from myna.train.loop import Losses, Schedule, Trainer
+from myna.train.nano_config import speech_config
 from myna.train.shapes import FRAME_SAMPLES, NUM_CODEBOOKS
 from myna.train.stages.codec import coded_shards, trained_codec
 from myna.train.start import materialise
 from myna.train.voice.codec import MEAN, MELS_PER_FRAME, SPREAD, Codec
-from myna.train.voice.config import speech_config
 from myna.train.voice.shards import Cuts
 from myna.train.voice.spectral import NUM_MELS, distance, log_mel
 from myna.train.workshop import folder

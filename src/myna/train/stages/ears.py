@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -19,9 +18,9 @@ from torch.nn import functional
 
 from myna.layers.linear import Linear
 from myna.models.qwen3_omni.audio_encoder import MAX_TIMESCALE, AudioEncoder, Layer
-from myna.models.qwen3_omni.config import Config
-from myna.train import shapes, start, workshop
+from myna.train import start, workshop
 from myna.train.loop import Losses, Schedule, Trainer
+from myna.train.nano_config import nano_config
 from myna.train.sound.events import KINDS, NUM_PITCHES
 from myna.train.sound.frames import NUM_PHONE_SLOTS, NUM_WORD_SLOTS, OTHER, QUIET, segments
 from myna.train.sound.lessons import Lesson, Lessons, event_lesson
@@ -96,21 +95,10 @@ def word_ids(words: tuple[str, ...]) -> dict[str, int]:
     return {word: OTHER + 1 + i for i, word in enumerate(words)}
 
 
-@cache
-def audio_config() -> Config:
-    """Read nano's configuration; the numbers of special tokens do not matter here."""
-    names = (
-        "<|audio_end|> <|audio_start|> <|audio_pad|> <|image_pad|> <|video_pad|> <|vision_start|> "
-        "<|vision_end|> <|im_end|> <|im_start|> <tts_text_bos> <tts_text_eod> <tts_pad> system "
-        "user assistant"
-    )
-    return Config.from_hf(shapes.config({name: i for i, name in enumerate(names.split())}))
-
-
 def fresh(num_words: int) -> Ears:
     """Make an encoder with heads that has learnt nothing."""
     with torch.device("meta"):
-        ears = Ears(AudioEncoder(audio_config().thinker.audio), num_words)
+        ears = Ears(AudioEncoder(nano_config().thinker.audio), num_words)
     start.materialise(ears, seed=SEED)
     return ears
 

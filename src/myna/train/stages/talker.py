@@ -17,8 +17,9 @@ from myna.models.qwen3_omni.talker import Talker
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.text.tokenizer import Tokenizer
 from myna.train import shapes
-from myna.train.language.tokenizer import open_tokenizer, token_ids
+from myna.train.language.tokenizer import open_tokenizer
 from myna.train.loop import Losses, Schedule, Trainer
+from myna.train.nano_config import nano_config
 from myna.train.stages.codec import coded_shards
 from myna.train.start import materialise
 from myna.train.voice.lessons import (
@@ -46,7 +47,7 @@ THINKER_SEED = 0  # of the embedding that thinker and talker share
 def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
     """Train talker and code predictor; codec and tokenizer must be there."""
     torch.manual_seed(SEED)
-    config = whole_config()
+    config = nano_config()
     school = School(*coded_shards(), open_tokenizer(), config, held_out=1)
     pupil = fresh(config)
     schedule = replace(SCHEDULE, minutes=minutes)
@@ -57,11 +58,6 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
         return pupil.losses(lessons, media, chosen=chosen)
 
     trainer.run(losses_at)
-
-
-def whole_config() -> Config:
-    """Describe nano, its tokens numbered as its tokenizer does."""
-    return Config.from_hf(shapes.config(token_ids()))
 
 
 def fresh(config: Config) -> Pupil:

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from myna.layers.cache import PackedBatch
-from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.decoder import OmniDecoder
 from myna.text.tokenizer import Tokenizer
-from myna.train import copying, shapes
+from myna.train import copying
 from myna.train.language import declining, mix
 from myna.train.language.skills import Skill, ask_typed
-from myna.train.language.tokenizer import open_tokenizer, token_ids
+from myna.train.language.tokenizer import open_tokenizer
 from myna.train.loop import Losses, Schedule, Trainer
+from myna.train.nano_config import nano_config
 from myna.train.rectangle import Rectangle
 from myna.train.start import materialise
 from myna.train.workshop import folder
@@ -135,7 +135,7 @@ def shares(decoder: OmniDecoder, batches: Sequence[Conversations]) -> dict[str, 
 
 def build(*, seed: int = SEED) -> OmniDecoder:
     """Make the decoder with first weights, the embedding being that of the whole thinker."""
-    config = Config.from_hf(shapes.config(token_ids())).thinker.text
+    config = nano_config().thinker.text
     with torch.device("meta"):
         decoder = OmniDecoder(config)
     # Weights are drawn by name, and this is the decoder's name in the thinker.
