@@ -5,6 +5,8 @@ Tests put it to the model in the box, so that a change that makes it worse is se
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,6 +15,11 @@ from myna.core.messages import Message
 from myna.core.service import Service
 from myna.evals.asking import ask
 from myna.evals.rows import ROWS
+
+ALL = "all"
+# Room for the rounding of other machines: by it a row may lose one answer and a half, all together
+# three in a hundred.
+LOST, LOST_OF_ALL = 1.5, 0.03
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +48,25 @@ def credit(item: Item, found: str) -> float:
 
 
 async def examine(service: Service, items: tuple[Item, ...]) -> dict[str, float]:
-    """Put the questions to a service, and give the mean credit of each row."""
+    """Put the questions to a service; give the mean credit of each row, and of all under `ALL`."""
     earned: dict[str, list[float]] = {}
     for item in items:
         reply = await ask(service, item.question)
         found = "" if reply.has_failed else reply.text
-        earned.setdefault(item.row, []).append(credit(item, found))
-    return {row: sum(values) / len(values) for row, values in earned.items()}
+        for name in (item.row, ALL):
+            earned.setdefault(name, []).append(credit(item, found))
+    return {name: sum(values) / len(values) for name, values in earned.items()}
+
+
+def floors(found: Mapping[str, float], items: Sequence[Item]) -> dict[str, float]:
+    """Give the credit under which a row, or all of them, must not fall on any machine.
+
+    Args:
+        found: mean credits, as `examine` gives them.
+        items: the questions.
+    """
+    counts = Counter(item.row for item in items)
+    return {
+        name: max(0.0, round(value - (LOST / counts[name] if name != ALL else LOST_OF_ALL), 3))
+        for name, value in found.items()
+    }
