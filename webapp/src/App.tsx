@@ -2,7 +2,7 @@
 
 import { Suspense, lazy, useEffect, useState } from "react";
 import { IconButton } from "./parts/Button";
-import { CallIcon, ModelsIcon, PlusIcon, SettingsIcon, SidebarIcon, TalkIcon, ThemeIcon } from "./parts/icons";
+import { CallIcon, ModelsIcon, PictureIcon, PlusIcon, SettingsIcon, SidebarIcon, TalkIcon, ThemeIcon } from "./parts/icons";
 import { SCREENS, go, useScreen, type Screen } from "./shell/screens";
 import { Talk } from "./talk/Talk";
 import { toggleTheme } from "./theme";
@@ -11,6 +11,9 @@ import { useWords } from "./words";
 
 const CallScreen = lazy(() => import("./call/Call").then((m) => ({ default: m.CallScreen })));
 const ModelsScreen = lazy(() => import("./models/Models").then((m) => ({ default: m.ModelsScreen })));
+const PictureScreen = lazy(() =>
+  import("./picture/Picture").then((m) => ({ default: m.PictureScreen })),
+);
 const SettingsScreen = lazy(() =>
   import("./settings/Settings").then((m) => ({ default: m.SettingsScreen })),
 );
@@ -20,10 +23,17 @@ const Palette = lazy(() => import("./shell/Palette"));
 const VIEWS: Record<Screen, () => React.ReactNode> = {
   talk: Talk,
   call: () => <CallScreen />,
+  picture: () => <PictureScreen />,
   models: () => <ModelsScreen />,
   settings: () => <SettingsScreen />,
 };
-const ICONS = { talk: TalkIcon, call: CallIcon, models: ModelsIcon, settings: SettingsIcon };
+const ICONS = {
+  talk: TalkIcon,
+  call: CallIcon,
+  picture: PictureIcon,
+  models: ModelsIcon,
+  settings: SettingsIcon,
+};
 
 export function App() {
   const words = useWords();

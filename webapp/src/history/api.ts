@@ -1,6 +1,7 @@
 /** Conversations that the server keeps, and the files in them. */
 
 import { request } from "../wire/api";
+import { dataUrl } from "../wire/bytes";
 
 export interface Conversation {
   id: string;
@@ -80,15 +81,6 @@ export function fileOf(hash: string): Promise<string> {
     files.set(hash, found);
   }
   return found;
-}
-
-export function dataUrl(file: Blob): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result as string);
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(file);
-  });
 }
 
 async function json<Answer>(path: string, method = "GET", body?: object): Promise<Answer> {

@@ -1,6 +1,7 @@
 /** Keeps the open conversation on the server, turn by turn, in the order in which they come. */
 
 import type { Part } from "../wire/api";
+import { blobOf } from "../wire/bytes";
 import type { Turn } from "../thread/tree";
 import { textOf } from "../thread/tree";
 import * as api from "./api";
@@ -100,11 +101,4 @@ function mediumOf(part: Exclude<Part, { type: "text" }>) {
       return { kind: "audio", url } as const;
     }
   }
-}
-
-/** Read a data URL. */
-export function blobOf(url: string): Blob {
-  const [head = "", data = ""] = url.split(",", 2);
-  const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
-  return new Blob([bytes], { type: head.slice(5).split(";")[0] ?? "" });
 }

@@ -139,7 +139,6 @@ function Download({ title, onEnd, onProblem }: DownloadProps) {
         aria-label={`${words("download")} ${title.key}`}
         max={job.total_size_bytes || 1}
         value={job.downloaded_bytes}
-        className="accent-accent"
       />
       <Action
         name={words("stopDownload")}

@@ -2,7 +2,7 @@
 
 import { useSyncExternalStore } from "react";
 
-export const SCREENS = ["talk", "call", "models", "settings"] as const;
+export const SCREENS = ["talk", "call", "picture", "models", "settings"] as const;
 export type Screen = (typeof SCREENS)[number];
 
 export function screenOf(hash: string): Screen {

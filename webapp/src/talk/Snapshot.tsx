@@ -3,9 +3,9 @@
 import { useEffect, useRef, useState } from "react";
 import { openCamera } from "../call/camera";
 import type { Camera } from "../call/session";
-import { blobOf } from "../history/keeper";
 import { IconButton } from "../parts/Button";
 import { CameraIcon, CloseIcon } from "../parts/icons";
+import { blobOf } from "../wire/bytes";
 import { useWords } from "../words";
 
 interface Props {

@@ -1,11 +1,14 @@
 /** One turn of the thread: what was asked or answered, and what can be done with it. */
 
 import { Suspense, lazy, memo, useState } from "react";
+import { urlOf } from "../history/open";
 import { IconButton } from "../parts/Button";
 import { Media } from "../parts/Media";
-import { AgainIcon, CopyIcon, EditIcon, LeftIcon, RightIcon, SpeakerIcon, StopIcon } from "../parts/icons";
+import { AgainIcon, BrushIcon, CopyIcon, EditIcon, LeftIcon, RightIcon, SpeakerIcon, StopIcon } from "../parts/icons";
+import { go } from "../shell/screens";
 import { useThread } from "../thread/store";
 import { siblings, textOf, type Turn } from "../thread/tree";
+import { blobOf } from "../wire/bytes";
 import { useWords } from "../words";
 import { Replay } from "./Replay";
 
@@ -68,11 +71,30 @@ function Question({ turn }: { turn: Turn }) {
       </div>
       <div className="flex justify-end">
         <Branches turn={turn} />
+        <ChangePicture turn={turn} />
         <IconButton name={words("edit")} onClick={() => setDraft(textOf(turn))}>
           <EditIcon />
         </IconButton>
       </div>
     </article>
+  );
+}
+
+/** Take the first picture of a question to the picture screen. */
+function ChangePicture({ turn }: { turn: Turn }) {
+  const words = useWords();
+  const picture = turn.parts.find((part) => part.type === "image_url");
+  if (!picture) return null;
+  const change = async () => {
+    const file = blobOf(await urlOf(picture.image_url.url));
+    const { useStudio } = await import("../picture/studio");
+    await useStudio.getState().begin(file, textOf(turn) || words("picture"));
+    go("picture");
+  };
+  return (
+    <IconButton name={words("changePicture")} onClick={() => void change()}>
+      <BrushIcon />
+    </IconButton>
   );
 }
 

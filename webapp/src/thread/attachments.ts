@@ -1,6 +1,7 @@
 /** Files that go with a question, as the wire carries them. */
 
 import type { Part } from "../wire/api";
+import { dataUrl } from "../wire/bytes";
 
 export const MAX_BYTES = 48 * 1024 * 1024;
 
@@ -42,13 +43,4 @@ export function partOf({ kind, url }: Attachment): Part {
 export function formatOf(url: string): string {
   const subtype = /^data:audio\/(?:x-)?(\w+)/.exec(url)?.[1] ?? "wav";
   return { mpeg: "mp3", wave: "wav", mp4: "m4a" }[subtype] ?? subtype;
-}
-
-function dataUrl(file: Blob): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result as string);
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(file);
-  });
 }

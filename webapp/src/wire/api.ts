@@ -1,11 +1,13 @@
 /** The server as this app uses it: OpenAI's routes, on the origin that served the page. */
 
+import { samplesOf } from "./bytes";
 import { events } from "./sse";
 
 export interface Model {
   id: string;
   modalities?: { input: string[]; output: string[] };
   voices?: string[];
+  capabilities?: string[];
 }
 
 export type Part =
@@ -163,11 +165,6 @@ export function* deltasOf(chunk: Chunk): Generator<Delta> {
     if (finish_reason) yield { kind: "end", reason: finish_reason };
   }
   if (chunk.usage) yield { kind: "usage", usage: chunk.usage };
-}
-
-function samplesOf(base64: string): Int16Array {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  return new Int16Array(bytes.buffer, 0, bytes.length >> 1);
 }
 
 async function messageOf(response: Response): Promise<string> {

@@ -1,5 +1,7 @@
 /** A voice call over OpenAI's realtime protocol. */
 
+import { base64Of, samplesOf } from "./bytes";
+
 export const RATE_HZ = 24_000;
 
 export type CallEvent =
@@ -104,16 +106,4 @@ export function read(event: ServerEvent): CallEvent | null {
     default:
       return null;
   }
-}
-
-export function base64Of(frame: Int16Array): string {
-  const bytes = new Uint8Array(frame.buffer, frame.byteOffset, frame.byteLength);
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return btoa(text);
-}
-
-export function samplesOf(base64: string): Int16Array {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  return new Int16Array(bytes.buffer, 0, bytes.length >> 1);
 }
