@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from myna.core.calls import MAX_UNREAD_BYTES
 from myna.core.echo import EchoService
 from myna.core.errors import RemoteError
 from myna.core.events import Event, Failed, Finished, TextDelta
+from myna.core.frames import Channel, Command, Reply
 from myna.core.messages import text_message
 from myna.core.remote import ProcessService, Supervision
 from myna.core.requests import ChatInput, Request, RequestId
@@ -414,14 +416,32 @@ async def test_closing_between_start_and_connection_leaves_no_process(
         started.append(await spawn(*args, **options))
         return started[-1]
 
-    async def hang(_sock: object) -> None:
+    async def connect(sock: socket.socket) -> Channel[Reply, Command]:
         arrived.set()
-        await asyncio.Event().wait()
+        await asyncio.sleep(0.05)
+        return await frames.to_worker(sock)
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", note)
-    monkeypatch.setattr("myna.core.remote.to_worker", hang)
+    monkeypatch.setattr("myna.core.remote.to_worker", connect)
     service = ProcessService(echo())
     await service.start()
     await arrived.wait()
     await service.close()
     assert started[0].returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("num_steps", range(6))
+async def test_closing_while_a_stuck_worker_is_put_away_waits_for_its_end(num_steps: int) -> None:
+    num_fds, num_tasks = num_open_fds(), len(asyncio.all_tasks())
+    service = ProcessService(odd("speechless"), supervision=Supervision(stale_s=0.1, hang_s=0.2))
+    await service.start()
+    await service.wait_ready()
+    pid = service.pid or 0
+    while service.pid == pid:
+        await asyncio.sleep(0)
+    for _ in range(num_steps):
+        await asyncio.sleep(0)
+    await asyncio.gather(service.close(), service.close())
+    assert not Path(f"/proc/{pid}").exists()
+    assert num_open_fds() == num_fds
+    assert len(asyncio.all_tasks()) == num_tasks

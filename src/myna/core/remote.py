@@ -97,6 +97,7 @@ class ProcessService:
         self._channel: Channel[Reply, Command] | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
+        self._closing = asyncio.Event()
         self._deaths: deque[float] = deque()
         self._models: tuple[ModelCard, ...] = ()
         self._health = Health(ready=False)
@@ -189,9 +190,11 @@ class ProcessService:
             self._load_error = closing
             self._settled.set()
         self._calls.fail_all(closing)
+        # The supervisor is asked to end, not cancelled: that could break into the clean-up after a
+        # worker that has just died, and leave its process.
+        self._closing.set()
         if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.gather(self._supervisor, return_exceptions=True)
+            await asyncio.wait({self._supervisor})
 
     async def _ask(self, command: Callable[[int], Command]) -> Replied:
         """Send what `command` makes of a call's number, and wait for the one answer to it."""
@@ -217,12 +220,14 @@ class ProcessService:
     async def _supervise(self) -> None:
         """Run workers, one after another, until one cannot load or too many have died."""
         rules = self._supervision
-        while True:
+        while not self._closing.is_set():
             try:
                 how = await self._run_worker()
             except OSError as error:
                 how = f"the engine process could not be started ({error})"
                 self._load_error = Unavailable(how).info()
+            if self._closing.is_set():
+                return
             if self._load_error is None and not self._settled.is_set():
                 self._load_error = EngineDied(f"{how} while the model was loading").info()
             if self._load_error is not None:
@@ -244,7 +249,8 @@ class ProcessService:
             log.error("event=engine_died reason=%r restart_in_s=%g", how, delay_s)
             self._reason = f"{how} and is being restarted"
             self._retry_after_s = delay_s + 1
-            await asyncio.sleep(delay_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), delay_s)
 
     def _stay_down(self, error: ErrorInfo) -> None:
         """Give up for good; every later request hears why."""
@@ -260,17 +266,22 @@ class ProcessService:
         exiting = asyncio.create_task(process.wait())
         listening = asyncio.create_task(self._listen(channel))
         hanging = asyncio.create_task(self._watch_silence())
-        grace_s = self._supervision.close_s
+        closing = asyncio.create_task(self._closing.wait())
+        grace_s = 0.0
         try:
-            await asyncio.wait({exiting, listening, hanging}, return_when=asyncio.FIRST_COMPLETED)
-            # Either the process or its socket ends first; what the other still has to say counts.
-            await asyncio.wait({exiting, listening}, timeout=LAST_WORDS_S)
-            grace_s = 0.0
+            await asyncio.wait(
+                {exiting, listening, hanging, closing}, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not closing.done():
+                # Either the process or its socket ends first; what the other has to say counts.
+                await asyncio.wait({exiting, listening}, timeout=LAST_WORDS_S)
+            elif self._channel is not None:  # A worker that still loads has nothing to finish.
+                grace_s = self._supervision.close_s
         finally:
             self._channel = None
             self.pid = None
-            hanging.cancel()
-            listening.cancel()
+            for task in (closing, hanging, listening):
+                task.cancel()
             verdicts = await asyncio.gather(listening, hanging, return_exceptions=True)
             await channel.close()
             await _end(process, exiting, grace_s=grace_s)
@@ -303,7 +314,7 @@ class ProcessService:
             theirs.close()
         try:
             return process, await to_worker(ours)
-        except BaseException:  # closed in this very moment: nobody else knows of the process yet
+        except BaseException:  # nobody else knows of the process yet
             ours.close()
             await _end(process, asyncio.create_task(process.wait()), grace_s=0.0)
             raise
