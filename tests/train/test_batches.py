@@ -10,14 +10,14 @@ import torch
 
 from myna.core.messages import AudioPart, ImagePart, Message, TextPart, VideoPart
 from myna.media.patches import PatchRule
-from myna.models.qwen3_omni.config import Config
 from myna.text import template_files
 from myna.text.chat_template import ChatTemplate
 from myna.train import shapes
 from myna.train.batches import UNSCORED, Reader, stack
 from myna.train.examples import Clip, Example, Picture, Sound, Spoken
-from myna.train.export import build, special_ids
+from myna.train.export import build
 from myna.train.language.tokenizer import open_tokenizer
+from myna.train.nano_config import nano_config
 from myna.train.stages.thinker import Mixture, Score, losses
 from myna.train.workshop import folder
 
@@ -38,7 +38,7 @@ TYPED = Example("answer", ("two plus two",), "two plus two is four")
 @pytest.fixture
 def reader() -> Reader:
     tokenizer = open_tokenizer()
-    config = Config.from_hf(shapes.config(special_ids(folder("tokenizer"))))
+    config = nano_config()
     return Reader(tokenizer, config, RULE)
 
 
@@ -79,7 +79,7 @@ def test_only_the_answer_is_scored(reader: Reader) -> None:
 
 
 def test_a_batch_is_read_as_each_example_alone(reader: Reader) -> None:
-    config = Config.from_hf(shapes.config(special_ids(folder("tokenizer"))))
+    config = nano_config()
     thinker, _ = build(config)
     with torch.no_grad():
         both = losses(thinker, stack([reader.read(TYPED), reader.read(ASKED)], pad_id=0))["loss"]
@@ -92,7 +92,7 @@ def test_a_batch_is_read_as_each_example_alone(reader: Reader) -> None:
 
 
 def test_every_part_gets_gradients(reader: Reader) -> None:
-    config = Config.from_hf(shapes.config(special_ids(folder("tokenizer"))))
+    config = nano_config()
     thinker, _ = build(config)
     batch = stack([reader.read(ASKED), reader.read(TYPED)], pad_id=0)
     losses(thinker, batch)["loss"].backward()
