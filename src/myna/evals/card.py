@@ -17,7 +17,7 @@ from myna.train.pictures.icons import STYLES
 from myna.train.pictures.names import NAMES
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-CURVE_POINTS = 24
+LINE_POINTS, CURVE_POINTS = 24, 80  # of a curve in a line of text, and drawn
 
 
 class StageLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +29,7 @@ class StageLog(msgspec.Struct, frozen=True, kw_only=True):
         steps: taken.
         hours: of one thread.
         curve: mean losses, from the first to the last.
+        flop: floating-point operations of all steps, if they were counted.
     """
 
     name: str
@@ -36,6 +37,7 @@ class StageLog(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     hours: float
     curve: tuple[float, ...]
+    flop: float | None = None
 
 
 class TrainingLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,12 +48,18 @@ class TrainingLog(msgspec.Struct, frozen=True, kw_only=True):
         num_parameters: of all its networks.
         size_bytes: of its files, in few bits.
         stages: that count steps, in order.
+        spoken_hours: of the voice that it imitates.
+        heard_hours: of the voices that it learnt to hear.
+        changed: what rounding to few bits changed, in sentences.
     """
 
     machine: str
     num_parameters: int
     size_bytes: int
     stages: tuple[StageLog, ...]
+    spoken_hours: float = 0.0
+    heard_hours: float = 0.0
+    changed: tuple[str, ...] = ()
 
 
 MEASURED = (
@@ -60,10 +68,15 @@ MEASURED = (
 )
 LIMITS = (
     "It was taught a closed domain in English. It does not chat, knows no facts of the world, "
-    "writes no code, speaks no other language, and names no photographs. Asked for any of these it "
+    "writes no code, and names no photographs. Asked for any of these it "
     f'should answer "{DECLINE}", or that it was only taught English, or simple pictures. '
-    "Handwriting, crowds, music and real rooms are outside what it heard and saw."
+    "It understands and speaks no other language: French, German or Chinese, typed or spoken, it "
+    "can only decline. It has one voice. Real people's voices are not among those that it learnt "
+    "from: synthetic ones are, so expect more errors than the table says. Handwriting, crowds, "
+    "music and real rooms are outside what it heard and saw. Words beyond its thousand come as "
+    "letters. For free talk take a larger model; `myna pull smollm2-135m` fetches a small one."
 )
+CURVES = "curves.svg"
 ANEW = "`myna train nano` shows the stages; `myna train nano --stage NAME` runs one anew."
 
 
@@ -80,9 +93,12 @@ def card(report: Report, training: TrainingLog) -> str:
         LIMITS,
         "## What it was made of",
         _sources(),
+        "## Few bits",
+        _few_bits(training),
         "## What it cost",
-        f"Trained on {training.machine}, from nothing but the packages above.",
+        _cost(training),
         _stages(training.stages),
+        f"![learning curves]({CURVES})",
         ANEW,
     )
     return "\n\n".join(parts) + "\n"
@@ -97,7 +113,7 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(BLOCKS[round((value - low) / spread * (len(BLOCKS) - 1))] for value in values)
 
 
-def thinned(values: Sequence[float], count: int = CURVE_POINTS) -> tuple[float, ...]:
+def thinned(values: Sequence[float], count: int = LINE_POINTS) -> tuple[float, ...]:
     """Average a curve down to a few points."""
     if len(values) <= count:
         return tuple(values)
@@ -150,13 +166,39 @@ def _sources() -> str:
     return "\n".join(lines)
 
 
+def _few_bits(training: TrainingLog) -> str:
+    """Tell how the weights are kept, and what that changed."""
+    kept = (
+        "Most weights have five bits, those that decide much have eight, in blocks of 32 with a "
+        "scale each (Q5_0 and Q8_0); `quantization.json` counts them. All figures above are of "
+        "these files."
+    )
+    return "\n".join((kept, *("- " + line for line in training.changed)))
+
+
+def _cost(training: TrainingLog) -> str:
+    """Sum up hours, data and operations."""
+    hours = sum(stage.hours for stage in training.stages)
+    flop = sum(stage.flop or 0.0 for stage in training.stages)
+    told = (
+        f"Trained on {training.machine}, from nothing but the packages above: {hours:.1f} hours "
+        f"of one thread, on {training.heard_hours:.0f} hours of speech to hear, "
+        f"{training.spoken_hours:.0f} hours of the voice to imitate, and pictures, clips and "
+        "questions that are drawn while it trains."
+    )
+    counted = "" if not flop else f" Counted floating-point operations: {flop:.1e}."
+    return told + counted
+
+
 def _stages(stages: Sequence[StageLog]) -> str:
     lines = [
-        "| stage | what it learns | steps | hours | loss | curve |",
-        "|---|---|---|---|---|---|",
+        "| stage | what it learns | steps | hours | FLOP | loss | curve |",
+        "|---|---|---|---|---|---|---|",
     ]
     for stage in stages:
         last = f"{stage.curve[-1]:.3g}" if stage.curve else "-"
-        cells = (stage.name, stage.purpose, f"{stage.steps}", f"{stage.hours:.1f}", last)
-        lines.append(f"| {' | '.join(cells)} | {sparkline(stage.curve)} |")
+        flop = "-" if stage.flop is None else f"{stage.flop:.1e}"
+        cells = (stage.name, stage.purpose, f"{stage.steps}", f"{stage.hours:.1f}", flop, last)
+        line = sparkline(thinned(stage.curve))
+        lines.append(f"| {' | '.join(cells)} | {line} |")
     return "\n".join(lines)

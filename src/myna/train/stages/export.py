@@ -1,6 +1,7 @@
 """Stage `export`: write the model in the released form, in few bits, and tell what that changed.
 
 `whole` and `nano` in the stage's folder are the model before and after; both load like any other.
+`harm.txt` tells what rounding changed.
 Not here: which weights get how many bits (train.export), what the model can do (evals).
 """
 
@@ -41,6 +42,7 @@ from myna.weights.rules import Rule
 
 NAME = "export"
 WHOLE, NANO = "whole", "nano"  # folders
+HARM = "harm.txt"
 MAX_BYTES = 15_000_000  # of all files: 16 MB less the tour, the card and what it is made of
 SEED = 97  # of questions that no stage draws
 BATCHES = 4
@@ -69,8 +71,13 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
         report(f"{kind}: {found.num_tensors[kind]} tensors, rounded by {100 * error:.2f} %")
     report(f"{nano}: {check_size(nano) / 1e6:.2f} MB")
     exact, rounded = load(whole, config), load(nano, config)
-    report(str(thinker_harm(exact[0], rounded[0], questions(config))))
-    report(voice_harm(exact, rounded, config))
+    harms = (
+        str(thinker_harm(exact[0], rounded[0], questions(config))),
+        voice_harm(exact, rounded, config),
+    )
+    (folder(NAME) / HARM).write_text("\n".join(harms) + "\n")
+    for line in harms:
+        report(line)
 
 
 def gather(config: Config, *, report: Callable[[str], None]) -> tuple[Thinker, Speech]:
