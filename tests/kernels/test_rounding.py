@@ -34,7 +34,7 @@ def product(x: Tensor, kind: str, rows: Tensor, bias: Tensor | None = None) -> T
     return out
 
 
-@pytest.mark.parametrize("kind", ["Q4_0_R16", "Q8_0_R16"])
+@pytest.mark.parametrize("kind", ["Q4_0_R16", "Q6_0_R16", "Q8_0_R16"])
 @pytest.mark.parametrize("num_rows", [1, 2, 3, 7, 8, 9, 64])
 @pytest.mark.parametrize("num_threads", [1, 4], indirect=True)
 def test_tiles_multiply_as_the_twin_does(kind: str, num_rows: int, num_threads: int) -> None:
@@ -56,7 +56,7 @@ def test_rows_of_a_file_multiply_as_the_twin_does(kind: str, num_rows: int, heig
     assert (error <= BF16_RTOL * twin.abs() + SUM_RTOL * twin.abs().max()).all()
 
 
-@pytest.mark.parametrize("kind", ["Q4_0_R16", "Q8_0_R16", "Q4_0", "Q8_0"])
+@pytest.mark.parametrize("kind", ["Q4_0_R16", "Q6_0_R16", "Q8_0_R16", "Q4_0", "Q8_0"])
 def test_the_integers_are_exact(kind: str) -> None:
     # All scales are powers of two and sums are small, so that float32 holds every number exactly;
     # steps are the largest there are.
@@ -73,7 +73,7 @@ def test_the_integers_are_exact(kind: str) -> None:
     assert torch.equal(product(x, kind, rows), wanted)
 
 
-@pytest.mark.parametrize("kind", ["Q4_0_R16", "Q8_0_R16", "Q4_0", "Q8_0"])
+@pytest.mark.parametrize("kind", ["Q4_0_R16", "Q6_0_R16", "Q8_0_R16", "Q4_0", "Q8_0"])
 def test_a_row_does_not_depend_on_the_rows_beside_it(kind: str) -> None:
     rows, x = draw_rows(ROW_KINDS.get(kind, kind), 32, 128), normal(19, 128).bfloat16()
     alone = torch.cat([product(row[None], kind, rows) for row in x])

@@ -15,8 +15,7 @@ from closeness import compare
 from myna.layers.norm import RmsNorm
 from myna.layers.rope import RopeTable
 from myna.models.qwen3_omni.code_predictor import (
-    TOP_K,
-    TOP_P,
+    NUCLEUS,
     CodePredictor,
     FrameCache,
     choose,
@@ -132,7 +131,7 @@ def test_embeddings_of_a_frame_add_up_as_the_reference_adds_them(pair) -> None:
 def test_draws_follow_the_references_shares() -> None:
     """Sweep the points, and count how many fall to each code."""
     scores = torch.randn(1, 300, generator=torch.manual_seed(0)) * 2
-    kept = TopPLogitsWarper(TOP_P)(None, TopKLogitsWarper(TOP_K)(None, scores))
+    kept = TopPLogitsWarper(NUCLEUS.top_p)(None, TopKLogitsWarper(NUCLEUS.top_k)(None, scores))
     expected = kept.softmax(-1)[0]
     points = torch.arange(NUM_POINTS) / NUM_POINTS
     found = choose(scores.expand(NUM_POINTS, -1), points).bincount(minlength=300) / NUM_POINTS

@@ -61,7 +61,7 @@ class Heard:
     def wave(self) -> Tensor:
         return torch.cat(self.pieces)
 
-    def on_sound(self, samples: Tensor) -> None:
+    def on_sound(self, samples: Tensor, realtime_factor: float | None) -> None:
         self.pieces.append(samples)
 
     def on_end(self, num_frames: int) -> None:
@@ -79,7 +79,7 @@ def listen(speaker: Speaker, heard: dict[str, Heard], *, max_steps: int = 1000) 
         for output in speaker.step():
             one = heard.setdefault(output.id, Heard())
             if output.samples is not None:
-                one.on_sound(output.samples)
+                one.on_sound(output.samples, output.realtime_factor)
             if output.num_frames is not None:
                 one.on_end(output.num_frames)
             if output.error is not None:

@@ -11,7 +11,7 @@ from transformers import (
     TopKLogitsWarper,
 )
 
-from myna.speech.codes import STALLED_FRAMES, choose, is_stalled
+from myna.speech.codes import STALLED_FRAMES, choose, draw_points, is_stalled
 
 NUM_CODES = 200
 
@@ -55,3 +55,15 @@ def test_circles_are_noticed_after_a_while():
         assert not is_stalled(codes[1:])
     assert not is_stalled([i % 5 for i in range(500)])
     assert not is_stalled([1] * 100 + [2])
+
+
+def test_points_are_fractions_that_hang_on_seed_and_frame_alone() -> None:
+    points = draw_points(2**62 + 1, 7, 16)
+    assert torch.equal(points, draw_points(2**62 + 1, 7, 16))
+    assert points[:3].tolist() == draw_points(2**62 + 1, 7, 3).tolist()
+    assert not torch.equal(points, draw_points(1, 7, 16))
+    assert not torch.equal(points, draw_points(2**62 + 1, 8, 16))
+    many = torch.cat([draw_points(0, frame, 64) for frame in range(200)])
+    assert 0 <= float(many.min()) < float(many.max()) < 1
+    assert abs(float(many.mean()) - 0.5) < 0.01
+    assert bool((many * 2**24 == (many * 2**24).round()).all())

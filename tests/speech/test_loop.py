@@ -21,7 +21,7 @@ class Waiting:
         self.done = threading.Event()
         self.fails = fails
 
-    def on_sound(self, samples) -> None:
+    def on_sound(self, samples, realtime_factor) -> None:
         if self.fails:
             raise RuntimeError("nobody listens")
         self.pieces.append(samples)

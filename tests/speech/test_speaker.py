@@ -62,10 +62,10 @@ def obvious_codes(parts, request, text: list[int], limit: int) -> list[list[int]
         first = speech_codes.choose(logits, seen=seen, suppressed=suppressed, points=None)
         if int(first) == rules.end_code:
             break
-        frame = torch.cat((first[:, None], talker.predict(hidden, first, None)), 1)
+        frame, vector = talker.complete(hidden, first, None)
         frames.append(frame[0].tolist())
         token = queue.pop(0) if queue else rules.pad_token
-        inputs.append(talker.embed_frames(frame)[0] + talker.read(torch.tensor([token]))[0])
+        inputs.append(vector[0] + talker.read(torch.tensor([token]))[0])
     return frames
 
 

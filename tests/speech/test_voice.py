@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from myna.speech.cache import VoiceCache
+from myna.speech.cache import CachePool, VoiceCache
 from myna.speech.voice import Voice
 
 
 def make_voice(parts) -> Voice:
-    return Voice(parts.request("a"), VoiceCache(parts.talker.decoder), object(), parts.rules)
+    return Voice(
+        parts.request("a"), VoiceCache(CachePool(parts.talker.decoder)), object(), parts.rules
+    )
 
 
 def speak(voice: Voice) -> None:

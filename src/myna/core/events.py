@@ -102,11 +102,15 @@ class AudioDelta(msgspec.Struct, frozen=True, kw_only=True, tag="audio"):
     Attributes:
         pcm: mono samples, 16-bit signed little-endian.
         rate_hz: samples a second.
+        realtime_factor: seconds that a second of sound takes to make, lately, where that is known.
+            Above 1, speech is slower than it is heard: a player that holds back a share of
+            1 - 1 / factor of what is to come plays it without gaps.
     """
 
     index: int
     pcm: bytes
     rate_hz: int
+    realtime_factor: float | None = None
 
 
 class EditProgress(msgspec.Struct, frozen=True, kw_only=True, tag="edit_progress"):

@@ -1,11 +1,12 @@
 """Block formats of GGUF: how a few bytes spell a few weights, decoded with plain tensor operations.
 
-Two of them come in tiles of sixteen rows as well, which is Myna's own order of the same blocks.
+Three of them come in tiles of sixteen rows as well, which is Myna's own order of the same blocks.
+GGUF has no `Q6_0`, 6 bits with one scale for 32 weights: its own 6 bits come in blocks of 256.
 
 Not here: that order (tiles), which tensor has which format (weights.gguf), products (packed).
-Source: the byte layouts of ggml's `ggml-common.h`; products are taken in float32 in the order of
-    the `gguf` package's
-`quants.py`, so that the values are equal to the bit.
+Source: the byte layouts of ggml's `ggml-common.h`, of `Q6_0` that of ik_llama.cpp; products are
+    taken in float32 in the order of the `gguf` package's `quants.py`, so that the values are equal
+    to the bit.
 
 Axis letter of this file: P blocks.
 """
@@ -119,6 +120,13 @@ def _q5_1(blocks: Tensor) -> Tensor:
     return _half(blocks, 0) * quants.float() + _half(blocks, 2)
 
 
+def _q6_0(blocks: Tensor) -> Tensor:
+    high = _fields(blocks[:, None, 2:10], 4).flatten(1)  # (P, 16), of both halves
+    upper = torch.cat(((high & 3) << 4, (high & 12) << 2), dim=1)  # (P, 32)
+    quants = (_nibbles(blocks, 10) | upper).view(torch.int8) - 32
+    return _half(blocks, 0) * quants.float()
+
+
 def _q8_0(blocks: Tensor) -> Tensor:
     return _half(blocks, 0) * blocks[:, 2:].view(torch.int8).float()
 
@@ -191,7 +199,9 @@ FORMATS: Mapping[str, BlockFormat] = MappingProxyType(
             BlockFormat("Q5_0", 32, 22, _q5_0, (0,)),
             BlockFormat("Q5_1", 32, 24, _q5_1, (0, 2)),
             BlockFormat("Q8_0", 32, 34, _q8_0, (0,)),
+            BlockFormat("Q6_0", 32, 26, _q6_0, (0,)),
             BlockFormat("Q4_0_R16", 32, 18, _q4_0, (0,)),
+            BlockFormat("Q6_0_R16", 32, 26, _q6_0, (0,)),
             BlockFormat("Q8_0_R16", 32, 34, _q8_0, (0,)),
             BlockFormat("Q2_K", 256, 84, _q2_k, (80, 82)),
             BlockFormat("Q3_K", 256, 110, _q3_k, (108,)),

@@ -31,6 +31,8 @@ FORMATS = MappingProxyType(
         "F32": (11, 32, 128),
         "Q4_0_R16": (12, 32, 18),
         "Q8_0_R16": (13, 32, 34),
+        "Q6_0": (14, 32, 26),
+        "Q6_0_R16": (15, 32, 26),
     }
 )
 DECODED = frozenset(FORMATS) - {"BF16", "F32"}

@@ -22,7 +22,7 @@ import myna.kernels
 from myna.kernels import structs
 
 LIBRARY = "libmyna_kernels.so"
-INTERFACE_VERSION = 3
+INTERFACE_VERSION = 4
 # The library's own names of element types.
 DTYPES = MappingProxyType({torch.float32: 0, torch.bfloat16: 1})
 POINTER, SIZE, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
@@ -48,6 +48,8 @@ class Native:
         feed_forward_scratch: the bytes that it works in.
         decode_stack: see stack.py.
         decode_stack_scratch: the bytes that it works in, by threads.
+        depth_decode: see depth.py.
+        depth_decode_scratch: the bytes that it works in, by threads.
     """
 
     level: int
@@ -62,6 +64,8 @@ class Native:
     feed_forward_scratch: Callable[..., int]
     decode_stack: Callable[..., None]
     decode_stack_scratch: Callable[..., int]
+    depth_decode: Callable[..., None]
+    depth_decode_scratch: Callable[..., int]
     decode: Callable[..., None]
     block_scales: Callable[..., None]
 
@@ -127,6 +131,8 @@ def load_library(path: Path) -> Native | None:
         feed_forward_scratch=_sized(library, "feed_forward_scratch", INT, POINTER),
         decode_stack=_function(library, "decode_stack", POINTER),
         decode_stack_scratch=_sized(library, "decode_stack_scratch", INT, INT, POINTER),
+        depth_decode=_function(library, "depth_decode", POINTER),
+        depth_decode_scratch=_sized(library, "depth_decode_scratch", INT, INT, POINTER),
         decode=_function(library, "decode", POINTER, POINTER, SIZE, SIZE, INT, INT),
         block_scales=_function(library, "block_scales", *[POINTER] * 3, SIZE, SIZE),
     )

@@ -86,6 +86,11 @@ class DecodeStack:
     """Run blocks whose addresses were taken once; the weights must stay where they are.
 
     Made by `bind`.
+
+    Attributes:
+        call: all that every step has in common.
+        dtype: of activations.
+        kept: what the addresses point into.
     """
 
     def __init__(
@@ -97,9 +102,9 @@ class DecodeStack:
         kept: Sequence[object],
     ) -> None:
         self._table = table
-        self._call = call
-        self._dtype = dtype
-        self._kept = kept
+        self.call = call
+        self.dtype = dtype
+        self.kept = kept
 
     def run(self, x: Tensor, cos: Tensor, sin: Tensor, pages: Pages) -> Tensor | None:
         """Send one token of each request through all blocks; their keys and values are stored.
@@ -115,9 +120,9 @@ class DecodeStack:
         Returns:
             (B, D) float32, the residual stream; `None` where the kernel cannot serve.
         """
-        kernels, call = native(), self._call
+        kernels, call = native(), self.call
         keys = pages.keys[0]
-        if kernels is None or not 0 < len(x) <= MAX_REQUESTS or x.dtype is not self._dtype:
+        if kernels is None or not 0 < len(x) <= MAX_REQUESTS or x.dtype is not self.dtype:
             return None
         if keys.dtype not in DTYPES or not all(map(is_plain, (x, keys, pages.block_tables))):
             return None

@@ -1,6 +1,6 @@
 """The structs that the larger kernels take, laid out as native/kernels.h does.
 
-Not here: what fills them (experts, stack).
+Not here: what fills them (experts, stack, depth).
 """
 
 from __future__ import annotations
@@ -97,5 +97,23 @@ class DecodeStack(ctypes.Structure):
     )
 
 
+class DepthDecode(ctypes.Structure):
+    """What `depth_decode` is to do."""
+
+    _fields_ = (
+        ("step", DecodeStack),
+        ("tables", _POINTER),
+        ("heads", _POINTER),
+        ("norm", _POINTER),
+        ("points", _POINTER),
+        ("codes", _POINTER),
+        ("sums", _POINTER),
+        ("num_codes", _SIZE),
+        ("top_k", _SIZE),
+        ("top_p", _FLOAT),
+        ("temperature", _FLOAT),
+    )
+
+
 # In the order in which the library tells their sizes.
-ALL = (Matrix, Network, FeedForward, Block, DecodeStack)
+ALL = (Matrix, Network, FeedForward, Block, DecodeStack, DepthDecode)

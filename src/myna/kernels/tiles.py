@@ -2,7 +2,8 @@
 
 A tile takes as many bytes as its rows would row by row. First come the scales, (blocks, 16) in half
 precision, then the steps, four columns of each row at a time: (blocks, fours, 16, 4). Of 4-bit
-steps, a byte holds one of a block's first half below one of its second half, as in Q4_0.
+steps, a byte holds one of a block's first half below one of its second half, as in Q4_0; of 6-bit
+steps, two more vectors hold the high bits and come first.
 
 Not here: what the blocks of a row spell (blocks), products (packed).
 
@@ -21,7 +22,9 @@ TILE_ROWS = 16
 SCALE_BYTES = 2
 LANE_BYTES = 4
 # Of each tiled format, the format of its rows.
-ROW_KINDS: Mapping[str, str] = MappingProxyType({"Q4_0_R16": "Q4_0", "Q8_0_R16": "Q8_0"})
+ROW_KINDS: Mapping[str, str] = MappingProxyType(
+    {"Q4_0_R16": "Q4_0", "Q6_0_R16": "Q6_0", "Q8_0_R16": "Q8_0"}
+)
 TILED_KINDS: Mapping[str, str] = MappingProxyType({row: tiled for tiled, row in ROW_KINDS.items()})
 
 

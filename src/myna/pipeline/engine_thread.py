@@ -18,6 +18,7 @@ from myna.core.requests import RequestId
 from myna.engine.engine import Engine
 from myna.engine.sequence import Account, EngineRequest, StepOutput
 from myna.engine.stats import EngineStats
+from myna.speech.turns import Turns
 
 log = logging.getLogger("myna.engine")
 
@@ -48,10 +49,16 @@ class Listener(Protocol):
 
 
 class EngineThread:
-    """Run an engine until closed. All methods may be called from any thread."""
+    """Run an engine until closed. All methods may be called from any thread.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: belongs to the thread from now on.
+        turns: shared with those who compute on the same cores.
+    """
+
+    def __init__(self, engine: Engine, turns: Turns | None = None) -> None:
         self._engine = engine
+        self._turns = turns or Turns()
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._listeners: dict[RequestId, Listener] = {}
         self._is_closed = False
@@ -94,7 +101,8 @@ class EngineThread:
     def _run(self) -> None:
         while self._obey():
             try:
-                outputs = self._engine.step()
+                with self._turns.text():
+                    outputs = self._engine.step()
             except Exception:  # the boundary of the engine: nobody may be left waiting
                 log.exception("event=step_failed open=%d", len(self._listeners))
                 self._fail_all(InternalError("the engine failed; the server's log has the cause"))

@@ -102,7 +102,7 @@ class LazySpeech:
             dtype=self._dtype,
             keep_packed=self._keep_packed,
         )
-        speech.talker.decoder.fuse()
+        speech.talker.fuse()
         log.info("event=speech_loaded %s", report.summary())
         return speech.eval()
 

@@ -34,6 +34,7 @@ from myna.pipeline.load import LoadedModel
 from myna.pipeline.media_prompt import MediaPart, MediaPrompt, MediaReader, media_of
 from myna.pipeline.speaking import Speaking, Spoken
 from myna.pipeline.thinking import ThinkingGuard, ThinkingTokens
+from myna.speech.turns import Turns
 from myna.text.chat_template import THINK_CLOSE, THINK_OPEN, ends_in_thinking
 from myna.text.reasoning import drop_old_reasoning
 from myna.text.tokenizer import Tokenizer
@@ -88,9 +89,14 @@ class _Prompt:
 
 
 class Preparer:
-    """Prepare requests for one model; safe from any thread."""
+    """Prepare requests for one model; safe from any thread.
 
-    def __init__(self, model: LoadedModel) -> None:
+    Args:
+        model: whose requests they are.
+        turns: by which its speech and its text share the cores.
+    """
+
+    def __init__(self, model: LoadedModel, turns: Turns | None = None) -> None:
         self._model = model
         tokenizer = model.tokenizer
         num_usable = model.engine_config.num_valid_tokens or tokenizer.vocab_size
@@ -108,7 +114,7 @@ class Preparer:
         self._reader: MediaReader | None = None
         self._speaking: Speaking | None = None
         if model.omni is not None:
-            self._speaking = Speaking(model.omni)
+            self._speaking = Speaking(model.omni, turns or Turns())
             self._reader = MediaReader(model.omni, context=model.engine_config.max_total_tokens)
 
     def prepare(self, request: Request) -> Prepared:

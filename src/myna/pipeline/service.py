@@ -24,6 +24,7 @@ from myna.pipeline.engine_thread import EngineThread
 from myna.pipeline.load import LoadedModel, LoadOptions, load_model
 from myna.pipeline.prepare import Prepared, PreparedText, Preparer
 from myna.pipeline.speaking import SpokenTrack
+from myna.speech.turns import Turns
 
 log = logging.getLogger("myna.service")
 
@@ -35,8 +36,9 @@ class LocalService:
 
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
-        self._preparer = Preparer(model)
-        self._thread = EngineThread(Engine(model.decoder, model.engine_config))
+        turns = Turns()
+        self._preparer = Preparer(model, turns)
+        self._thread = EngineThread(Engine(model.decoder, model.engine_config), turns)
 
     async def models(self) -> tuple[ModelCard, ...]:
         """List the one model."""

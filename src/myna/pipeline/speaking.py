@@ -45,6 +45,7 @@ from myna.pipeline.omni import Omni
 from myna.speech.loop import SpeechLoop
 from myna.speech.protocols import Beginning, CodeDecoder, Rules
 from myna.speech.speaker import Speaker
+from myna.speech.turns import Turns
 from myna.speech.voice import VoiceRequest
 
 RATE_HZ = 24_000  # of code2wav's samples; config.json has no key for it
@@ -86,14 +87,12 @@ class TalkerVoice:
         out: Tensor = self._talker.text_projection(vectors)
         return out
 
-    def predict(self, hidden: Tensor, first: Tensor, points: Tensor | None) -> Tensor:
+    def complete(
+        self, hidden: Tensor, first: Tensor, points: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Choose the other codes of frames; see `speech.protocols.Talker`."""
-        out: Tensor = self._talker.code_predictor(hidden, self._talker.embed(first), points)
-        return out
-
-    def embed_frames(self, codes: Tensor) -> Tensor:
-        """Make vectors of whole frames: (B, Q) int64 -> (B, D)."""
-        return self._talker.embed_frames(codes)
+        frames = self._talker.complete(hidden, first, points)
+        return frames.codes, frames.vectors
 
 
 class CodeVocoder:
@@ -120,8 +119,9 @@ class Speaking:
     Safe from any thread.
     """
 
-    def __init__(self, omni: Omni) -> None:
+    def __init__(self, omni: Omni, turns: Turns) -> None:
         self._omni = omni
+        self._turns = turns
         self._lock = threading.Lock()
         self._loop: SpeechLoop | None = None
 
@@ -206,7 +206,8 @@ class Speaking:
         with self._lock:
             if self._loop is None:
                 rules = speech_rules(_speech_config(self._omni.config))
-                self._loop = SpeechLoop(Speaker(talker, CodeVocoder(speech), rules))
+                speaker = Speaker(talker, CodeVocoder(speech), rules)
+                self._loop = SpeechLoop(speaker, self._turns)
             return self._loop
 
     def _voice(self, request: Request) -> str:
@@ -283,9 +284,11 @@ class SpokenTrack:
             self._finished = finished
         self._end_if_done()
 
-    def on_sound(self, samples: Tensor) -> None:
+    def on_sound(self, samples: Tensor, realtime_factor: float | None) -> None:
         """Send a piece of sound."""
-        self._deliver([AudioDelta(index=0, pcm=encode_pcm16(samples.numpy()), rate_hz=RATE_HZ)])
+        pcm = encode_pcm16(samples.numpy())
+        factor = None if realtime_factor is None else round(realtime_factor, 3)
+        self._deliver([AudioDelta(index=0, pcm=pcm, rate_hz=RATE_HZ, realtime_factor=factor)])
 
     def on_end(self, num_frames: int) -> None:
         """Learn that all is said."""

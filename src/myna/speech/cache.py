@@ -1,4 +1,7 @@
-"""Keys and values of voices, each growing by itself, attended to together.
+"""Keys and values of voices, in blocks of one pool, attended to together.
+
+Voices take blocks as they grow and give them back when they end, so that a step of all voices reads
+one piece of memory a layer, as the compiled decode step wants it.
 
 Not here: which rows of a step belong to whom (speaker).
 """
@@ -6,91 +9,165 @@ Not here: which rows of a step belong to whom (speaker).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import nan
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from myna.layers.cache import LayerCache
+from myna.kernels.attention import paged_attention
+from myna.layers.cache import LayerCache, LayerPages
 from myna.speech.protocols import CodeDecoder
 
-FIRST_CAPACITY = 256
+BLOCK_TOKENS = 64
+FIRST_BLOCKS = 16
+
+
+class CachePool:
+    """Hold the blocks of all voices; it grows when none is left.
+
+    Attributes:
+        store: (L, 2, num_blocks, BLOCK_TOKENS, G, K), keys and values of each layer.
+    """
+
+    def __init__(self, decoder: CodeDecoder) -> None:
+        heads = (decoder.num_kv_heads, decoder.head_width)
+        shape = (decoder.num_layers, 2, 0, BLOCK_TOKENS, *heads)
+        self.store = torch.empty(shape, dtype=decoder.dtype)
+        self._free: list[int] = []
+
+    @property
+    def num_blocks(self) -> int:
+        """Count the blocks, taken or not."""
+        return self.store.shape[2]
+
+    @property
+    def num_free(self) -> int:
+        """Count the blocks that nobody has."""
+        return len(self._free)
+
+    def take(self) -> int:
+        """Hand out a block; what is not yet written in it is not a number."""
+        if not self._free:
+            before, more = self.num_blocks, max(FIRST_BLOCKS, self.num_blocks)
+            self.store = functional.pad(self.store, (0, 0) * 3 + (0, more), value=nan)
+            self._free = list(range(before, before + more))
+        block = self._free.pop(0)
+        self.store[:, :, block] = nan
+        return block
+
+    def give_back(self, blocks: Sequence[int]) -> None:
+        """Take blocks back."""
+        self._free += blocks
 
 
 class VoiceCache:
-    """Keep one voice's keys and values of all layers.
+    """Keep one voice's place in the pool.
 
     What a step writes counts only once `length` is raised, so a failed step can be made again.
 
     Attributes:
+        pool: where the blocks are.
+        blocks: its own, in order.
         length: positions that count.
     """
 
-    def __init__(self, decoder: CodeDecoder) -> None:
-        shape = (decoder.num_layers, 2, decoder.num_kv_heads, 0, decoder.head_width)
-        self._store = torch.empty(shape, dtype=decoder.dtype)  # (L, 2, G, S, K)
+    def __init__(self, pool: CachePool) -> None:
+        self.pool = pool
+        self.blocks: list[int] = []
         self.length = 0
 
-    @property
-    def num_bytes(self) -> int:
-        """Count the bytes that it takes."""
-        return self._store.nbytes
-
     def reserve(self, num_more: int) -> None:
-        """Make room for more positions; what is not yet written is not a number."""
-        wanted, capacity = self.length + num_more, self._store.shape[3]
-        if wanted <= capacity:
-            return
-        more = max(FIRST_CAPACITY, wanted, 2 * capacity) - capacity
-        self._store = functional.pad(self._store, (0, 0, 0, more), value=nan)
+        """Make room for more positions."""
+        while len(self.blocks) * BLOCK_TOKENS < self.length + num_more:
+            self.blocks.append(self.pool.take())
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Write T new positions, and let each see its past and itself: (T, H, K) -> (T, H, K)."""
-        stop = self.length + len(k)
-        keys, values = self._store[layer]
-        keys[:, self.length : stop] = k.transpose(0, 1)
-        values[:, self.length : stop] = v.transpose(0, 1)
-        assert len(q) == 1 or self.length == 0, "several positions come at the beginning only"
-        out = functional.scaled_dot_product_attention(
-            q.transpose(0, 1)[None],  # (1, H, T, K)
-            keys[None, :, :stop],
-            values[None, :, :stop],
-            is_causal=len(q) > 1,
-            enable_gqa=True,
-        )
-        return out[0].transpose(0, 1)
+    def release(self) -> None:
+        """Give all back."""
+        self.pool.give_back(self.blocks)
+        self.blocks, self.length = [], 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Say where the new positions of a step go, for all layers.
+
+    Attributes:
+        slots: (N,) int64, of each new position, counted through all blocks.
+        sizes: new positions of each voice.
+        block_tables: (B, table_width) int32.
+        lengths: (B,) int32, the new positions included.
+    """
+
+    slots: Tensor
+    sizes: Sequence[int]
+    block_tables: Tensor
+    lengths: Tensor
 
 
 class _Layer:
-    """Attend in one layer, for one step; satisfies `LayerCache`."""
+    """Attend in one layer, for one step; satisfies `PagedCache`."""
 
-    def __init__(self, layer: int, caches: Sequence[VoiceCache], sizes: list[int]) -> None:
-        self._layer = layer
-        self._caches = caches
-        self._sizes = sizes
+    def __init__(self, keys: Tensor, values: Tensor, step: Step) -> None:
+        self._keys = keys  # (num_blocks, BLOCK_TOKENS, G, K)
+        self._values = values
+        self._step = step
+
+    @property
+    def pages(self) -> LayerPages | None:
+        """See `PagedCache`."""
+        step = self._step
+        if max(step.sizes) > 1:
+            return None
+        return LayerPages(self._keys, self._values, step.block_tables, step.lengths)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `LayerCache`."""
-        parts = zip(*(torch.split(x, self._sizes) for x in (q, k, v)), strict=True)
-        return torch.cat(
-            [
-                cache.attend(self._layer, *qkv)
-                for cache, qkv in zip(self._caches, parts, strict=True)
-            ]
+        step = self._step
+        self._keys.flatten(0, 1)[step.slots] = k
+        self._values.flatten(0, 1)[step.slots] = v
+        if max(step.sizes) > 1:
+            parts = zip(*(x.split(list(step.sizes)) for x in (q, k, v)), strict=True)
+            return torch.cat([_attend_beginning(*qkv) for qkv in parts])
+        return paged_attention(
+            q,
+            self._keys,
+            self._values,
+            block_tables=step.block_tables,
+            lengths=step.lengths,
+            scale=q.shape[-1] ** -0.5,
         )
 
 
-def joined(
-    caches: Sequence[VoiceCache], sizes: Sequence[int], *, num_layers: int
-) -> list[LayerCache]:
+def _attend_beginning(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Let each of a voice's first positions see those before it: (T, H, K) -> (T, H, K)."""
+    q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))  # (1, H or G, T, K)
+    out = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    return out[0].transpose(0, 1)
+
+
+def joined(caches: Sequence[VoiceCache], sizes: Sequence[int]) -> list[LayerCache]:
     """Make what the layers attend through in a step.
 
     Args:
-        caches: of the voices, in packing order; room is made in them.
+        caches: of the voices, in packing order, all of one pool; room is made in them. Either all
+            of them are empty, or all bring one position.
         sizes: new positions of each.
-        num_layers: of the decoder.
     """
+    is_beginning = max(sizes) > 1
     for cache, size in zip(caches, sizes, strict=True):
+        assert not (is_beginning and cache.length), "several positions come at the beginning only"
         cache.reserve(size)
-    return [_Layer(layer, caches, list(sizes)) for layer in range(num_layers)]
+    width = max(len(cache.blocks) for cache in caches)
+    table = torch.zeros(len(caches), width, dtype=torch.int32)
+    slots: list[int] = []
+    for row, cache, size in zip(table, caches, sizes, strict=True):
+        row[: len(cache.blocks)] = torch.tensor(cache.blocks, dtype=torch.int32)
+        slots += [
+            cache.blocks[at // BLOCK_TOKENS] * BLOCK_TOKENS + at % BLOCK_TOKENS
+            for at in range(cache.length, cache.length + size)
+        ]
+    lengths = [cache.length + size for cache, size in zip(caches, sizes, strict=True)]
+    step = Step(torch.tensor(slots), sizes, table, torch.tensor(lengths, dtype=torch.int32))
+    return [_Layer(keys, values, step) for keys, values in caches[0].pool.store]

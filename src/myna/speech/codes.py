@@ -7,6 +7,8 @@ Differs: draws come from numbers given, so that a voice sounds the same whoever 
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from collections.abc import Sequence
 from math import inf
 
@@ -21,6 +23,18 @@ REPETITION_PENALTY = 1.05
 # The longest passage that is taken for going in circles, and for how long it must do so.
 MAX_PERIOD = 4
 STALLED_FRAMES = 75
+
+
+def draw_points(seed: int, frame: int, num_points: int) -> Tensor:
+    """Give the numbers by which a frame's codes are drawn: (num_points,) float32 from [0, 1).
+
+    They are a hash of seed and frame, not a generator's next output: a frame that is computed
+    again, by whatever kernel and beside whatever voices, gets the same ones. Each is 24 bits of a
+    32-bit word of SHAKE-256, little-endian, as a fraction.
+    """
+    digest = hashlib.shake_256(f"{seed}/{frame}".encode()).digest(4 * num_points)
+    words = struct.unpack(f"<{num_points}I", digest)
+    return torch.tensor([word >> 8 for word in words]) * 2.0**-24
 
 
 def choose(logits: Tensor, *, seen: Tensor, suppressed: Tensor, points: Tensor | None) -> Tensor:

@@ -14,6 +14,7 @@ from myna.core.errors import InternalError, MynaError, Unavailable
 from myna.core.requests import RequestId
 from myna.speech.protocols import Listener
 from myna.speech.speaker import Speaker, VoiceOutput
+from myna.speech.turns import Turns
 from myna.speech.voice import VoiceRequest
 
 log = logging.getLogger("myna.speech")
@@ -23,10 +24,16 @@ JOIN_S = 30.0
 
 
 class SpeechLoop:
-    """Let a speaker speak until closed. All methods may be called from any thread."""
+    """Let a speaker speak until closed. All methods may be called from any thread.
 
-    def __init__(self, speaker: Speaker) -> None:
+    Args:
+        speaker: belongs to the loop from now on.
+        turns: shared with those who compute on the same cores.
+    """
+
+    def __init__(self, speaker: Speaker, turns: Turns | None = None) -> None:
         self._speaker = speaker
+        self._turns = turns or Turns()
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._listeners: dict[RequestId, Listener] = {}
         self._is_closed = False
@@ -64,7 +71,8 @@ class SpeechLoop:
     def _run(self) -> None:
         while self._obey():
             try:
-                outputs = self._speaker.step()
+                with self._turns.speech(self._speaker.lead_s):
+                    outputs = self._speaker.step()
             except Exception:  # the boundary of the speaker: nobody may be left waiting
                 log.exception("event=step_failed open=%d", len(self._listeners))
                 self._fail_all(InternalError("speech failed; the server's log has the cause"))
@@ -103,7 +111,7 @@ class SpeechLoop:
             return
         try:
             if output.samples is not None and len(output.samples) > 0:
-                listener.on_sound(output.samples)
+                listener.on_sound(output.samples, output.realtime_factor)
             if output.num_frames is not None:
                 self._drop(output.id)
                 listener.on_end(output.num_frames)

@@ -57,7 +57,9 @@ class Talker(Protocol):
         """Make vectors of text: (n,) int64 -> (n, D)."""
         ...
 
-    def predict(self, hidden: Tensor, first: Tensor, points: Tensor | None) -> Tensor:
+    def complete(
+        self, hidden: Tensor, first: Tensor, points: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Choose the other codes of frames.
 
         Args:
@@ -66,12 +68,8 @@ class Talker(Protocol):
             points: (B, Q-1) from [0, 1), one for each draw; None takes the likeliest codes.
 
         Returns:
-            (B, Q-1) int64.
+            (B, Q) int64, whole frames, and (B, D), what the decoder reads of them.
         """
-        ...
-
-    def embed_frames(self, codes: Tensor) -> Tensor:
-        """Make vectors of whole frames: (B, Q) int64 -> (B, D)."""
         ...
 
 
@@ -136,8 +134,8 @@ class Beginning:
 class Listener(Protocol):
     """Receive one voice's sound, on the thread that speaks."""
 
-    def on_sound(self, samples: Tensor) -> None:
-        """Take the next samples, (W,) float32."""
+    def on_sound(self, samples: Tensor, realtime_factor: float | None) -> None:
+        """Take the next samples, (W,) float32, and how long a second of them takes, lately."""
         ...
 
     def on_end(self, num_frames: int) -> None:

@@ -17,12 +17,15 @@ from torch import Tensor
 from myna.core.errors import DeadlineExceeded, InternalError, MynaError
 from myna.core.requests import RequestId
 from myna.layers.cache import PackedBatch, Rows, join
-from myna.speech.cache import VoiceCache, joined
+from myna.speech.cache import CachePool, VoiceCache, joined
 from myna.speech.codes import choose
 from myna.speech.protocols import Rules, Talker, Vocoder
 from myna.speech.voice import Voice, VoiceRequest
 
 log = logging.getLogger("myna.speech")
+
+# So many tokens make one fused step; more voices take turns.
+MAX_TOGETHER = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +34,15 @@ class VoiceOutput:
 
     Attributes:
         samples: (W,) float32.
+        realtime_factor: beside samples, the seconds that a second of sound takes, lately; `None`
+            before that can be told.
         num_frames: set when all is said.
         error: set when the voice failed.
     """
 
     id: RequestId
     samples: Tensor | None = None
+    realtime_factor: float | None = None
     num_frames: int | None = None
     error: MynaError | None = None
 
@@ -52,6 +58,7 @@ class Speaker:
         self._vocoder = vocoder
         self._rules = rules
         self._voices: dict[RequestId, Voice] = {}
+        self._pool = CachePool(talker.decoder)
 
     @property
     def num_voices(self) -> int:
@@ -60,26 +67,37 @@ class Speaker:
 
     def add(self, request: VoiceRequest) -> None:
         """Begin a voice, which waits for text."""
-        cache = VoiceCache(self._talker.decoder)
+        cache = VoiceCache(self._pool)
         self._voices[request.id] = Voice(request, cache, self._vocoder.fresh(), self._rules)
 
     def say(self, request_id: RequestId, token_ids: list[int]) -> None:
         """Give a voice more text; unknown ids are ignored."""
         if request_id in self._voices:
             self._voices[request_id].say(token_ids)
+            self._start_clock(request_id)
 
     def end_text(self, request_id: RequestId) -> None:
         """Tell a voice that no text follows; unknown ids are ignored."""
         if request_id in self._voices:
             self._voices[request_id].end_text()
+            self._start_clock(request_id)
 
     def cancel(self, request_id: RequestId) -> None:
         """Forget a voice; unknown ids are ignored."""
-        self._voices.pop(request_id, None)
+        voice = self._voices.pop(request_id, None)
+        if voice is not None:
+            voice.cache.release()
 
     def has_work(self) -> bool:
         """Tell whether any voice can go on."""
         return any(voice.is_ready for voice in self._voices.values())
+
+    @property
+    def lead_s(self) -> float:
+        """Give the sound that the worst off of those who can be told more has ahead."""
+        now_s = time.monotonic()
+        ready = [voice.pace.lead_s(now_s) for voice in self._voices.values() if voice.is_ready]
+        return min(ready, default=0.0)
 
     @torch.inference_mode()
     def step(self) -> list[VoiceOutput]:
@@ -88,9 +106,8 @@ class Speaker:
         late = [voice for voice in ready if _is_late(voice)]
         outputs = [self._fail(voice, _too_late(voice)) for voice in late]
         speaking = [voice for voice in ready if voice not in late and not voice.is_mute]
-        for is_sampled in (True, False):  # drawn voices and others choose differently
-            alike = [voice for voice in speaking if voice.is_sampled is is_sampled]
-            outputs += self._guarded(self._advance, alike)
+        for group in _groups(speaking):
+            outputs += self._guarded(self._advance, group)
         while groups := self._due(speaking):
             for group in groups:
                 outputs += self._guarded(self._sound, group)
@@ -112,15 +129,14 @@ class Speaker:
         """Choose a frame for each voice; none is changed before all is computed."""
         batch, sizes = self._batch(voices)
         decoder = self._talker.decoder
-        caches = joined([voice.cache for voice in voices], sizes, num_layers=decoder.num_layers)
+        caches = joined([voice.cache for voice in voices], sizes)
         hidden = decoder.forward(batch, caches)  # (N, D)
         last = hidden[torch.tensor(sizes).cumsum(0) - 1]  # (B, D)
         drawn = [points for voice in voices if (points := voice.points()) is not None]
         points = torch.stack(drawn) if drawn else None  # (B, Q)
         first = self._first_codes(decoder.logits(last), voices, points)  # (B,)
-        others = self._talker.predict(last, first, None if points is None else points[:, 1:])
-        frames = torch.cat((first[:, None], others), 1)  # (B, Q)
-        vectors = self._talker.embed_frames(frames)  # (B, D)
+        rest = None if points is None else points[:, 1:]
+        frames, vectors = self._talker.complete(last, first, rest)  # (B, Q), (B, D)
         for voice, size, codes, vector in zip(voices, sizes, frames, vectors, strict=True):
             voice.commit(size)
             if int(codes[0]) == self._rules.end_code:
@@ -128,6 +144,7 @@ class Speaker:
             else:
                 voice.add_frame(codes, vector)
                 self._check(voice)
+                voice.pace.take_frame(time.monotonic(), goes_on=voice.is_ready)
         return []
 
     def _batch(self, voices: Sequence[Voice]) -> tuple[PackedBatch, list[int]]:
@@ -193,16 +210,38 @@ class Speaker:
         outputs = []
         for voice, wave, state in zip(voices, waves.float(), states, strict=True):
             voice.take_piece(codes.shape[-1], state)
-            outputs.append(VoiceOutput(id=voice.request.id, samples=wave))
+            voice.pace.take_sound(codes.shape[-1], time.monotonic())
+            factor = voice.pace.realtime_factor
+            outputs.append(VoiceOutput(id=voice.request.id, samples=wave, realtime_factor=factor))
         return outputs
 
+    def _start_clock(self, request_id: RequestId) -> None:
+        voice = self._voices[request_id]
+        if voice.is_ready:
+            voice.pace.go(time.monotonic())
+
     def _end(self, voice: Voice) -> VoiceOutput:
-        del self._voices[voice.request.id]
+        self.cancel(voice.request.id)
         return VoiceOutput(id=voice.request.id, num_frames=voice.num_frames)
 
     def _fail(self, voice: Voice, error: MynaError) -> VoiceOutput:
-        self._voices.pop(voice.request.id, None)
+        self.cancel(voice.request.id)
         return VoiceOutput(id=voice.request.id, error=error)
+
+
+def _groups(voices: Sequence[Voice]) -> list[Sequence[Voice]]:
+    """Gather the voices that step together.
+
+    Drawn voices and others choose differently, and those that begin read many positions at once.
+    """
+    groups: dict[tuple[bool, bool], list[Voice]] = {}
+    for voice in voices:
+        groups.setdefault((voice.is_sampled, voice.cache.length > 0), []).append(voice)
+    return [
+        group[start : start + MAX_TOGETHER]
+        for group in groups.values()
+        for start in range(0, len(group), MAX_TOGETHER)
+    ]
 
 
 def _is_late(voice: Voice) -> bool:

@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from myna.core.requests import RequestId
 from myna.speech.cache import VoiceCache
-from myna.speech.codes import is_stalled
+from myna.speech.codes import draw_points, is_stalled
+from myna.speech.pace import Pace
 from myna.speech.protocols import Beginning, Rules
 
 # Frames of each of the first pieces that become sound; later ones are as long as the last.
@@ -51,6 +51,7 @@ class Voice:
         unheard: (Q,) codes of frames that are not sound yet.
         frame: (D,) vector of the last frame.
         is_over: no frame follows.
+        pace: how fast it speaks.
     """
 
     def __init__(
@@ -63,16 +64,13 @@ class Voice:
         self.unheard: list[Tensor] = []
         self.frame: Tensor | None = None
         self.is_over = False
+        self.pace = Pace(rules.frame_s)
         self._rules = rules
         self._text: deque[int] = deque()
         self._num_text = 0
         self._is_text_complete = False
         self._num_pieces = 0
         self._beginning: Beginning | None = None
-        self._generator: torch.Generator | None = None
-        if request.seed is not None:
-            self._generator = torch.Generator().manual_seed(request.seed)
-        self._points: Tensor | None = None
 
     @property
     def num_frames(self) -> int:
@@ -92,7 +90,7 @@ class Voice:
     @property
     def is_sampled(self) -> bool:
         """Tell whether codes are drawn."""
-        return self._generator is not None
+        return self.request.seed is not None
 
     def say(self, token_ids: list[int]) -> None:
         """Add text."""
@@ -125,15 +123,14 @@ class Voice:
         return self.cache.length + self._beginning.advance
 
     def points(self) -> Tensor | None:
-        """Give (Q,) numbers for the next frame's draws; they stay until it is committed."""
-        if self._points is None and self._generator is not None:
-            self._points = torch.rand(self._rules.num_codebooks, generator=self._generator)
-        return self._points
+        """Give (Q,) numbers for the next frame's draws."""
+        if self.request.seed is None:
+            return None
+        return draw_points(self.request.seed, self.num_frames, self._rules.num_codebooks)
 
     def commit(self, num_positions: int) -> None:
         """Take over a step: so many positions were read, and one text token with them."""
         self.cache.length += num_positions
-        self._points = None
         if self._text:
             self._text.popleft()
 

@@ -2,6 +2,7 @@
 //
 // This file is compiled without contraction: d * q + m stays a product and a sum, each rounded.
 #include "formats.h"
+#include "products.h"
 
 namespace myna {
 namespace {
@@ -26,31 +27,51 @@ void decode(const Decode& a, int num_threads) {
   }
 }
 
-// Tiled formats: a thread takes a tile at a time, and gathers each row's blocks.
+// Gather one row of a tile, block by block, and write it out.
+template <class Format, class T>
+void decode_tiled_row(const uint8_t* tile, int64_t row_blocks, int64_t row, T* to) {
+  constexpr int64_t kSteps = Format::kBytes - 2;
+  const uint8_t* steps = tile + row_blocks * kTileRows * 2;
+  for (int64_t b = 0; b < row_blocks; b++) {
+    uint8_t block[Format::kBytes];
+    memcpy(block, tile + (b * kTileRows + row) * 2, 2);
+    for (int64_t i = 0; i < kSteps; i += 4)
+      memcpy(block + 2 + i, steps + (b * kSteps + i) * kTileRows + row * 4, 4);
+    Format::each(block, [&](int, Floats first, Floats second) MYNA_ALWAYS_INLINE {
+      store(to + b * Format::kValues, first);
+      store(to + b * Format::kValues + kLanes, second);
+    });
+  }
+}
+
+// Tiled formats: a thread takes a tile at a time.
 template <class Format, class T>
 void decode_tiles(const Decode& a, int num_threads) {
-  constexpr int64_t kSteps = Format::kBytes - 2;
   const int64_t tile_bytes = a.row_blocks * kTileRows * Format::kBytes;
   const int64_t num_tiles = a.num_blocks / (a.row_blocks * kTileRows);
   if (num_threads > num_tiles) num_threads = int(num_tiles);
 #pragma omp parallel for schedule(dynamic) num_threads(num_threads) if (num_threads > 1)
-  for (int64_t t = 0; t < num_tiles; t++) {
-    const uint8_t* scales = a.blocks + t * tile_bytes;
-    const uint8_t* steps = scales + a.row_blocks * kTileRows * 2;
-    for (int64_t row = 0; row < kTileRows; row++) {
-      T* to = static_cast<T*>(a.out) + (t * kTileRows + row) * a.row_blocks * Format::kValues;
-      for (int64_t b = 0; b < a.row_blocks; b++) {
-        uint8_t block[Format::kBytes];
-        memcpy(block, scales + (b * kTileRows + row) * 2, 2);
-        for (int64_t i = 0; i < kSteps; i += 4)
-          memcpy(block + 2 + i, steps + (b * kSteps + i) * kTileRows + row * 4, 4);
-        Format::each(block, [&](int, Floats first, Floats second) MYNA_ALWAYS_INLINE {
-          store(to + b * Format::kValues, first);
-          store(to + b * Format::kValues + kLanes, second);
-        });
-      }
-    }
-  }
+  for (int64_t t = 0; t < num_tiles; t++)
+    for (int64_t row = 0; row < kTileRows; row++)
+      decode_tiled_row<Format>(a.blocks + t * tile_bytes, a.row_blocks, row,
+                               static_cast<T*>(a.out) + (t * kTileRows + row) * a.row_blocks * Format::kValues);
+}
+
+template <class Format>
+void plain_row(const Matrix& w, int64_t row, float* out) {
+  const uint8_t* block = w.data + row * (w.columns / Format::kValues) * Format::kBytes;
+  for (int64_t k = 0; k < w.columns; k += Format::kValues, block += Format::kBytes)
+    Format::each(block, [&](int pair, Floats first, Floats second) MYNA_ALWAYS_INLINE {
+      store(out + k + pair * 2 * kLanes, first);
+      store(out + k + pair * 2 * kLanes + kLanes, second);
+    });
+}
+
+template <class Format>
+void tiled_row(const Matrix& w, int64_t row, float* out) {
+  const int64_t row_blocks = w.columns / Format::kValues;
+  const uint8_t* tile = w.data + row / kTileRows * kTileRows * row_blocks * Format::kBytes;
+  decode_tiled_row<Format>(tile, row_blocks, row % kTileRows, out);
 }
 
 }  // namespace
@@ -63,7 +84,17 @@ void MYNA_AT_LEVEL(decode)(const Decode& a, int num_threads) {
 #define MYNA_USE(Format) \
   a.dtype == Dtype::bfloat16 ? decode_tiles<Format, Bfloat16>(a, num_threads) : decode_tiles<Format, float>(a, num_threads)
   if (a.format == kTiledQ4) return MYNA_USE(Q4_0);
+  if (a.format == kTiledQ6) return MYNA_USE(Q6_0);
   if (a.format == kTiledQ8) return MYNA_USE(Q8_0);
+}
+
+void MYNA_AT_LEVEL(decode_row)(const Matrix& w, int64_t row, float* out) {
+#define MYNA_USE(Format) plain_row<Format>(w, row, out)
+  MYNA_WITH_FORMAT(w.format, MYNA_USE)
+#undef MYNA_USE
+  if (w.format == kTiledQ4) return tiled_row<Q4_0>(w, row, out);
+  if (w.format == kTiledQ6) return tiled_row<Q6_0>(w, row, out);
+  if (w.format == kTiledQ8) return tiled_row<Q8_0>(w, row, out);
 }
 
 }  // namespace myna

@@ -26,7 +26,9 @@ namespace {
   void feed_forward_##level(const FeedForward&, int);       \
   int64_t feed_forward_scratch_##level(const FeedForward&); \
   void decode_stack_##level(const DecodeStack&, int);       \
-  int64_t decode_stack_scratch_##level(const DecodeStack&, int);
+  int64_t decode_stack_scratch_##level(const DecodeStack&, int); \
+  void depth_decode_##level(const DepthDecode&, int);       \
+  int64_t depth_decode_scratch_##level(const DepthDecode&, int);
 }  // namespace
 
 MYNA_DECLARE(baseline)
@@ -61,6 +63,8 @@ struct Level {
   int64_t (*feed_forward_scratch)(const FeedForward&);
   void (*decode_stack)(const DecodeStack&, int num_threads);
   int64_t (*decode_stack_scratch)(const DecodeStack&, int num_threads);
+  void (*depth_decode)(const DepthDecode&, int num_threads);
+  int64_t (*depth_decode_scratch)(const DepthDecode&, int num_threads);
 };
 
 #define MYNA_ROW(level) \
@@ -73,7 +77,9 @@ struct Level {
    feed_forward_##level,                                                                   \
    feed_forward_scratch_##level,                                                           \
    decode_stack_##level,                                                                   \
-   decode_stack_scratch_##level}
+   decode_stack_scratch_##level,                                                           \
+   depth_decode_##level,                                                                   \
+   depth_decode_scratch_##level}
 const Level kLevels[] = {
     MYNA_ROW(baseline),
 #if defined(__x86_64__)
@@ -115,7 +121,7 @@ bool can_run(const char* name) {
 using namespace myna;
 
 // Changes whenever a function below changes its arguments.
-MYNA_EXPORT int myna_interface_version() { return 3; }
+MYNA_EXPORT int myna_interface_version() { return 4; }
 
 MYNA_EXPORT int myna_num_levels() { return kNumLevels; }
 
@@ -170,7 +176,8 @@ MYNA_EXPORT void myna_block_scales(int level, int num_threads, const void* value
 
 // The arguments of these come as the structs of kernels.h, which the Python side lays out alike; this tells their sizes.
 MYNA_EXPORT int64_t myna_struct_bytes(int which) {
-  const int64_t sizes[] = {sizeof(Matrix), sizeof(Network), sizeof(FeedForward), sizeof(Block), sizeof(DecodeStack)};
+  const int64_t sizes[] = {sizeof(Matrix), sizeof(Network), sizeof(FeedForward), sizeof(Block), sizeof(DecodeStack),
+                           sizeof(DepthDecode)};
   return sizes[which];
 }
 
@@ -188,4 +195,12 @@ MYNA_EXPORT int64_t myna_decode_stack_scratch(int level, int num_threads, const 
 
 MYNA_EXPORT void myna_decode_stack(int level, int num_threads, const void* arguments) {
   kLevels[level].decode_stack(*static_cast<const DecodeStack*>(arguments), num_threads);
+}
+
+MYNA_EXPORT int64_t myna_depth_decode_scratch(int level, int num_threads, const void* arguments) {
+  return kLevels[level].depth_decode_scratch(*static_cast<const DepthDecode*>(arguments), num_threads);
+}
+
+MYNA_EXPORT void myna_depth_decode(int level, int num_threads, const void* arguments) {
+  kLevels[level].depth_decode(*static_cast<const DepthDecode*>(arguments), num_threads);
 }

@@ -1,9 +1,9 @@
-// GGUF's block formats, decoded thirty-two values at a time.
+// GGUF's block formats and one of our own, decoded thirty-two values at a time.
 //
 // Each format says how many values and bytes its block has, and hands the block's values to a function, in order, as
 // pairs of vectors of sixteen. Products are taken in float32 in the order of the `gguf` package, so that a file compiled without
 // contraction of products and sums gives values equal to the bit.
-// Source: the byte layouts of ggml's `ggml-common.h`.
+// Source: the byte layouts of ggml's `ggml-common.h`; Q6_0 is that of ik_llama.cpp.
 #pragma once
 #include "vectors.h"
 
@@ -81,6 +81,22 @@ struct Q5_1 {
     const Ints low = nibbles(block + 8, 0) | fifth_bits(block + 4, 0);
     const Ints high = nibbles(block + 8, 1) | fifth_bits(block + 4, 16);
     use(0, d * floats(low) + m, d * floats(high) + m);
+  }
+};
+
+// Not GGUF's: four low bits as in Q4_0, and before them the two high ones of four weights in a byte.
+struct Q6_0 {
+  static constexpr int kValues = 32, kBytes = 26;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const float d = half(block);
+    uint8_t twice[16];
+    memcpy(twice, block + 2, 8);
+    memcpy(twice + 8, block + 2, 8);
+    const Ints shifts = {0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4};
+    const Ints pairs = bytes(twice) >> shifts;  // of the first half's and the second half's high bits
+    const Ints low = nibbles(block + 10, 0) | (pairs & 3) << 4, high = nibbles(block + 10, 1) | (pairs & 12) << 2;
+    use(0, d * floats(low - 32), d * floats(high - 32));
   }
 };
 
@@ -209,6 +225,7 @@ struct Plain {
     case 9: return USE(Q6_K);         \
     case kBfloat16: return USE(Plain<Bfloat16>); \
     case kFloat32: return USE(Plain<float>);     \
+    case kQ6: return USE(Q6_0);       \
   }
 
 }  // namespace

@@ -21,7 +21,7 @@ constexpr int kSurplus = 0;
 #endif
 
 #if defined(__AVX2__)
-// Eight lanes, weights of at most 15.
+// Eight lanes, weights from 0 to 63: 16 bits hold two products.
 inline __m256i dot_small(__m256i total, __m256i w, __m256i x) {
 #if defined(__AVX512VNNI__)
   return _mm256_dpbusd_epi32(total, w, x);

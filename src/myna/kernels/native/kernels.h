@@ -17,8 +17,10 @@ enum class Dtype : int32_t { float32 = 0, bfloat16 = 1 };
 
 // Formats of matrices beside GGUF's, which formats.h counts from 0 to 9.
 constexpr int64_t kBfloat16 = 10, kFloat32 = 11;
-// Sixteen rows of Q4_0 or Q8_0 together: first the scales, then the steps, four columns of each row at a time.
+// Sixteen rows of Q4_0, Q6_0 or Q8_0 together: first the scales, then the steps, four columns of each row at a time.
 constexpr int64_t kTiledQ4 = 12, kTiledQ8 = 13;
+// Blocks of 32 weights of 6 bits, row by row and in tiles.
+constexpr int64_t kQ6 = 14, kTiledQ6 = 15;
 constexpr int64_t kTileRows = 16;
 
 struct Matrix {
@@ -114,6 +116,23 @@ struct DecodeStack {
   int64_t max_experts;
   float eps, scale;
   Dtype cache_dtype;
+};
+
+constexpr int64_t kMaxRanked = 128;  // the most codes that a draw looks at
+
+// Codes of a frame, one after another, of each of B streams.
+struct DepthDecode {
+  DecodeStack step;      // its x: (2, B, D), what all streams read first, then what they read next; overwritten.
+                         // cos and sin: (num_codes + 1, K), of positions. tables and lengths are not read.
+  const Matrix* tables;  // (num_codes,), the embeddings of each codebook's codes: (V, D)
+  const Matrix* heads;   // (num_codes,), what scores them: (V, D)
+  const float* norm;     // (D,), before the heads
+  const float* points;   // (B, num_codes) from [0, 1), one for each draw; null takes the likeliest codes
+  int64_t* codes;        // (B, num_codes), written
+  float* sums;           // (B, D), written: the embeddings of each stream's codes, added up
+  int64_t num_codes;
+  int64_t top_k;         // at most kMaxRanked
+  float top_p, temperature;
 };
 
 struct Decode {

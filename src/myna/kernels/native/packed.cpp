@@ -7,7 +7,7 @@ namespace {
 constexpr int64_t kChunkBytes = 64 << 10;  // weights that a thread takes at a time
 
 inline int64_t bytes_of_tile(const Matrix& w) {
-  return kTileRows * w.columns * (w.format == kTiledQ4 || w.format == 0 ? 18 : 34) / kBlock;
+  return kTileRows * w.columns * block_bytes(w) / kBlock;
 }
 
 // Bring every row of x into the form that the matrix multiplies.

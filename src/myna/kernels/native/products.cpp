@@ -29,34 +29,45 @@ inline void prefetch(const uint8_t* from, int64_t num_bytes) {
   for (int64_t at = 0; at < num_bytes; at += 64) __builtin_prefetch(from + at + kAheadBytes, 0, 0);
 }
 
-// Tiled formats: lane r of a result belongs to row r of the tile.
-template <bool kIsSmall, int kM>
+// The first and the second half of a block of small weights, as bytes four to a lane; `four` counts columns.
+template <int kBits>
+inline Quads small_half(const uint8_t* steps, int four, int half) {
+  const Quads low = load<Quads>(steps + (kBits == 6 ? 2 + four : four) * 64);
+  const Quads bits = half ? (low >> 4) & 15 : low & 15;
+  if (kBits == 4) return bits;
+  const Quads high = load<Quads>(steps + four % 2 * 64);
+  const int shift = four / 2 * 4 + half * 2;
+  return bits | ((shift < 4 ? high << (4 - shift) : high >> (shift - 4)) & 48);
+}
+
+// Tiled formats: lane r of a result belongs to row r of the tile. A block is as many vectors as its weights have bits.
+template <int kBits, int kM>
 void tiled_product(const uint8_t* tile, const Rows& x, Floats* out) {
-  constexpr int kSteps = kIsSmall ? 4 : 8;  // vectors of four columns, or of four and four more, in a block
+  constexpr int kOffset = kBits == 8 ? kSurplus : 1 << (kBits - 1);
   const int64_t num_blocks = x.k / kBlock;
   const uint8_t* scales = tile;
   const uint8_t* steps = tile + num_blocks * kTileRows * 2;
   const uint8_t* record = x.panel;
   Floats totals[kM] = {};
-  for (int64_t b = 0; b < num_blocks; b++, scales += kTileRows * 2, steps += kSteps * 64, record += kM * kRowBytes) {
-    prefetch(steps, kSteps * 64);
+  for (int64_t b = 0; b < num_blocks; b++, scales += kTileRows * 2, steps += kBits * 64, record += kM * kRowBytes) {
+    prefetch(steps, kBits * 64);
     const int8_t* xs = reinterpret_cast<const int8_t*>(record);
     Ints sums[kM];
     for (int m = 0; m < kM; m++) {
       const int32_t total = load<int32_t>(record + kM * (kBlock + 4) + m * 4);
-      sums[m] = Ints{} - (kIsSmall ? 8 : kSurplus) * total;
+      sums[m] = Ints{} - kOffset * total;
     }
 #pragma GCC unroll 8
-    for (int j = 0; j < kSteps; j++) {
-      const Quads w = load<Quads>(steps + j * 64);
-      if (kIsSmall) {
-        const Quads low = w & 15, high = (w >> 4) & 15;
+    for (int j = 0; j < (kBits == 8 ? 8 : 4); j++) {
+      if (kBits < 8) {
+        const Quads low = small_half<kBits>(steps, j, 0), high = small_half<kBits>(steps, j, 1);
 #pragma GCC unroll 8
         for (int m = 0; m < kM; m++) {
           sums[m] = dot_four(sums[m], low, xs + m * kBlock + 4 * j, false);
           sums[m] = dot_four(sums[m], high, xs + m * kBlock + 16 + 4 * j, false);
         }
       } else {
+        const Quads w = load<Quads>(steps + j * 64);
 #pragma GCC unroll 8
         for (int m = 0; m < kM; m++) sums[m] = dot_four(sums[m], w, xs + m * kBlock + 4 * j, true);
       }
@@ -147,13 +158,13 @@ void decoded_product(const uint8_t* rows, int64_t num_rows, const Rows& x, Float
 
 template <int kM>
 void integer_product(const Matrix& w, int64_t tile, const Rows& x, Floats* out) {
-  const int64_t block_bytes = w.format == kTiledQ4 || w.format == 0 ? 18 : 34;
-  const int64_t row_bytes = x.k / kBlock * block_bytes;
+  const int64_t row_bytes = x.k / kBlock * block_bytes(w);
   const uint8_t* rows = w.data + tile * kTileRows * row_bytes;
   const int64_t left = w.rows - tile * kTileRows, num_rows = left < kTileRows ? left : kTileRows;
-  if (w.format == kTiledQ4) return tiled_product<true, kM>(rows, x, out);
-  if (w.format == kTiledQ8) return tiled_product<false, kM>(rows, x, out);
-  if (block_bytes == 18) return rounded_product<true, kM>(rows, row_bytes, num_rows, x, out);
+  if (w.format == kTiledQ4) return tiled_product<4, kM>(rows, x, out);
+  if (w.format == kTiledQ6) return tiled_product<6, kM>(rows, x, out);
+  if (w.format == kTiledQ8) return tiled_product<8, kM>(rows, x, out);
+  if (w.format == 0) return rounded_product<true, kM>(rows, row_bytes, num_rows, x, out);
   return rounded_product<false, kM>(rows, row_bytes, num_rows, x, out);
 }
 

@@ -14,10 +14,19 @@ struct Rows {
 // Multiply rows 16 * tile and following with rows of x: out[m] is row m's sixteen numbers, fewer at the matrix's end.
 void MYNA_AT_LEVEL(multiply)(const Matrix& w, int64_t tile, const Rows& x, Floats* out);
 
+// Write a row of a matrix out as floats.
+void MYNA_AT_LEVEL(decode_row)(const Matrix& w, int64_t row, float* out);
+
 namespace {
 
 inline void multiply(const Matrix& w, int64_t tile, const Rows& x, Floats* out) {
   MYNA_AT_LEVEL(multiply)(w, tile, x, out);
+}
+
+// The bytes of 32 weights in the formats that are multiplied as integers.
+inline int64_t block_bytes(const Matrix& w) {
+  if (w.format == kTiledQ4 || w.format == 0) return 18;
+  return w.format == kTiledQ6 ? 26 : 34;
 }
 
 inline int64_t tiles_of(const Matrix& w) { return (w.rows + kTileRows - 1) / kTileRows; }

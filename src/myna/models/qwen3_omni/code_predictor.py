@@ -19,18 +19,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from myna.kernels import packed
+from myna.kernels import depth, packed
+from myna.kernels.depth import DepthDecoder, Frames, Nucleus
 from myna.kernels.packed import Packed, Weight
 from myna.layers.decoder import DecoderLayer
+from myna.layers.fused import fuse
 from myna.layers.mlp import GatedMlp
 from myna.layers.norm import RmsNorm
 from myna.layers.rope import Rope, RopeTable
 from myna.models.qwen3.model import Attention
 from myna.models.qwen3_omni.speech_config import CodePredictorConfig
 
-# The reference's code holds these; temperature is 1.
-TOP_K = 50
-TOP_P = 0.8
+# The reference's code holds these.
+NUCLEUS = Nucleus(top_k=50, top_p=0.8)
 NUM_GIVEN = 2  # positions before the first prediction: hidden state and first code
 
 
@@ -93,24 +94,50 @@ class CodePredictor(nn.Module):
         self.norm = RmsNorm(config.width, eps=config.norm_eps)
         self.lm_head = nn.Parameter(torch.empty(shape), requires_grad=False)
         self.rope_table = RopeTable(config.rope, config.head_width)
+        self.depth: DepthDecoder | None = None
+
+    def fuse(self) -> None:
+        """Choose the codes of a frame in one call from now on, where the compiled kernels can.
+
+        The weights must stay where they are.
+        """
+        blocks = fuse(self.layers)
+        if blocks is None:
+            return
+        num_codebooks = self.config.num_codebooks
+        turns = self.rope_table.at(torch.arange(num_codebooks), torch.float32)
+        self.depth = depth.bind(
+            blocks,
+            norm=self.norm.weight,
+            tables=[self.codec_embedding[book] for book in range(num_codebooks - 1)],
+            heads=[self.lm_head[book] for book in range(num_codebooks - 1)],
+            cos=turns.cos,
+            sin=turns.sin,
+            nucleus=NUCLEUS,
+        )
 
     def set_packed(self, name: str, weight: Packed) -> None:
         """Keep parameter `name` as packed blocks from now on."""
         delattr(self, name)
         setattr(self, name, weight)
 
-    def forward(self, hidden: Tensor, first: Tensor, points: Tensor | None = None) -> Tensor:
-        """Choose the codes of one frame.
+    def predict(self, hidden: Tensor, first: Tensor, points: Tensor | None = None) -> Frames:
+        """Choose codes 1 to Q-1 of one frame, and sum their embeddings.
 
         Args:
             hidden: (B, D), the talker's state that chose the first code, after its norm.
             first: (B, D), the talker's embedding of the first code.
-            points: (B, Q-1) from [0, 1), one for each draw (see `draw_points`); None takes the
-                likeliest codes.
-
-        Returns:
-            (B, Q-1) int64.
+            points: (B, Q-1) from [0, 1), one for each draw; None takes the likeliest codes.
         """
+        if self.depth is not None:
+            found = self.depth.run(torch.stack((hidden, first)), points)
+            if found is not None:
+                return Frames(found.codes, found.vectors.to(hidden.dtype))
+        codes = self(hidden, first, points)
+        return Frames(codes, self.embed(codes))
+
+    def forward(self, hidden: Tensor, first: Tensor, points: Tensor | None = None) -> Tensor:
+        """Choose codes step by step, as `predict` does at once: (B, Q-1) int64."""
         num_codebooks = self.config.num_codebooks
         caches = self.fresh_caches(len(hidden))
         positions = torch.arange(num_codebooks, device=hidden.device)
@@ -122,12 +149,16 @@ class CodePredictor(nn.Module):
         codes: list[Tensor] = []
         for book in range(num_codebooks - 1):
             if codes:
-                x = packed.embedding(codes[-1], self.codec_embedding[book - 1], x.dtype)  # (B, D)
+                x = self.read(codes[-1], book=book - 1)
                 place = slice(book + 1, book + 2)
                 rope = Rope(turns.cos[place], turns.sin[place])
             logits = self.step(x, rope, caches, book=book)
             codes.append(choose(logits, None if points is None else points[:, book]))
         return torch.stack(codes, 1)
+
+    def read(self, codes: Tensor, *, book: int) -> Tensor:
+        """Embed the codes of one codebook: (B,) -> (B, D)."""
+        return packed.embedding(codes, self.codec_embedding[book], self.norm.weight.dtype)
 
     def step(self, x: Tensor, rope: Rope, caches: Sequence[FrameCache], *, book: int) -> Tensor:
         """Score the codes of one codebook: (B*T, D) -> (B, V) float32, after each stream's last."""
@@ -158,26 +189,23 @@ class CodePredictor(nn.Module):
         return [FrameCache(keys, values) for keys, values in store]
 
 
-def draw_points(generators: Sequence[torch.Generator], num_points: int) -> Tensor:
-    """Draw each stream's numbers from its own generator, which is moved on: (B, num_points)."""
-    return torch.stack([torch.rand(num_points, generator=item) for item in generators])
-
-
-def choose(logits: Tensor, points: Tensor | None) -> Tensor:
+def choose(logits: Tensor, points: Tensor | None, nucleus: Nucleus = NUCLEUS) -> Tensor:
     """Choose each row's code: the likeliest, or the one in whose part of the nucleus a point lies.
 
     Args:
         logits: (B, V) float32.
         points: (B,) from [0, 1), or None.
+        nucleus: among which codes is drawn.
 
     Returns:
         (B,) int64.
     """
     if points is None:
         return logits.argmax(-1)
-    ranked, codes = logits.topk(min(TOP_K, logits.shape[-1]), -1)  # (B, k), the likeliest first
-    shares = ranked.softmax(-1)
-    kept = shares.cumsum(-1) - shares < TOP_P  # what all likelier codes have
+    top_k = min(nucleus.top_k, logits.shape[-1])
+    ranked, codes = logits.topk(top_k, -1)  # (B, k), the likeliest first
+    shares = (ranked / nucleus.temperature).softmax(-1)
+    kept = shares.cumsum(-1) - shares < nucleus.top_p  # what all likelier codes have
     reached = shares.where(kept, 0.0).cumsum(-1)
     target = points.to(shares)[:, None] * reached[:, -1:]
     place = (reached <= target).sum(-1, keepdim=True)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from myna.core.errors import InvalidRequest
+from myna.kernels.depth import Frames
 from myna.layers.cache import Rows
 from myna.layers.linear import Linear
 from myna.models.qwen3_omni.code_predictor import CodePredictor
@@ -73,6 +74,26 @@ class Talker(nn.Module):
     def embed(self, codes: Tensor) -> Tensor:
         """Read codes that need not be sound: (n,) int64 -> (n, D)."""
         return self.decoder.embed_tokens(codes, self.decoder.dtype)
+
+    def fuse(self) -> None:
+        """Run each step of a frame as one call from now on, where the compiled kernels can."""
+        self.decoder.fuse()
+        self.code_predictor.fuse()
+
+    def complete(self, hidden: Tensor, first: Tensor, points: Tensor | None = None) -> Frames:
+        """Choose the rest of frames whose first codes are chosen.
+
+        Args:
+            hidden: (B, D), the decoder's states that chose the first codes.
+            first: (B,) int64, those codes.
+            points: (B, Q-1) from [0, 1), one for each draw; None takes the likeliest codes.
+
+        Returns:
+            All Q codes of each, and what `embed_frames` makes of them.
+        """
+        vectors = self.embed(first)
+        rest = self.code_predictor.predict(hidden, vectors, points)
+        return Frames(torch.cat((first[:, None], rest.codes), 1), vectors + rest.vectors)
 
     def embed_frames(self, codes: Tensor) -> Tensor:
         """Sum the embeddings of whole frames: (B, Q) int64 -> (B, D)."""

@@ -1,0 +1,96 @@
+"""Steps never overlap; who is late goes first, and nobody starves."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+
+from myna.speech.turns import ENOUGH_S, MAX_IN_A_ROW, Turns
+
+WAIT_S = 10.0
+
+
+class Crowd:
+    """Threads that each take one turn, and the order in which they got it."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.threads: list[threading.Thread] = []
+
+    def ask(self, name: str, turn: Callable[[], AbstractContextManager[None]]) -> None:
+        def take() -> None:
+            with turn():
+                self.order.append(name)
+
+        self.threads.append(threading.Thread(target=take))
+        self.threads[-1].start()
+
+    def settle(self) -> list[str]:
+        for thread in self.threads:
+            thread.join(WAIT_S)
+        return self.order
+
+
+@pytest.fixture
+def crowd() -> Iterator[Crowd]:
+    found = Crowd()
+    yield found
+    found.settle()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end_s, "it never came true"
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    ("lead_s", "order"), [(0.0, ["speech", "text"]), (9.0, ["text", "speech"])]
+)
+def test_speech_goes_first_unless_it_is_well_ahead(
+    crowd: Crowd, lead_s: float, order: list[str]
+) -> None:
+    turns = Turns()
+    with turns.text():
+        crowd.ask("speech", lambda: turns.speech(lead_s))
+        wait_until(lambda: turns._speech_waits == 1)
+        crowd.ask("text", turns.text)
+        wait_until(lambda: turns._text_waits == 1)
+        assert crowd.order == []
+    assert crowd.settle() == order
+
+
+def test_text_gets_a_step_however_late_speech_is(crowd: Crowd) -> None:
+    turns = Turns()
+    for _ in range(MAX_IN_A_ROW - 1):
+        with turns.speech(0.0):
+            pass
+    with turns.speech(0.0):
+        crowd.ask("text", turns.text)
+        wait_until(lambda: turns._text_waits == 1)
+        crowd.ask("speech", lambda: turns.speech(0.0))
+        wait_until(lambda: turns._speech_waits == 1)
+    assert crowd.settle() == ["text", "speech"]
+
+
+def test_who_is_alone_need_not_wait() -> None:
+    turns = Turns()
+    for _ in range(3 * MAX_IN_A_ROW):
+        with turns.speech(ENOUGH_S):
+            pass
+    with turns.text():
+        pass
+
+
+def test_a_step_that_fails_gives_its_turn_back() -> None:
+    turns = Turns()
+    for turn in (turns.text, lambda: turns.speech(0.0)):
+        with pytest.raises(ValueError, match="broken"), turn():
+            raise ValueError("broken")
+    with turns.text():
+        pass
