@@ -40,18 +40,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module")
-def served() -> str:
-    """Say what `myna serve` is to serve; a module that needs more than the echo says so anew."""
-    return "--echo"
+def server_command() -> list[str]:
+    """Say how to serve the echo; a module that needs another model says so anew."""
+    return [sys.executable, "-m", "myna", "serve", "--echo", "--port", "0"]
 
 
 @pytest.fixture(scope="module")
-def address(served: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(server_command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve on a free port."""
-    command = [sys.executable, "-m", "myna", "serve", served, "--port", "0"]
     environment = {**os.environ, "MYNA_HOME": str(tmp_path_factory.mktemp("home"))}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        server_command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as server:
         assert server.stdout is not None
         try:
