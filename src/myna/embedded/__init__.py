@@ -1,6 +1,7 @@
 """The model in the box: files that come with the package, and nothing else.
 
-`folder()` holds a checkpoint in the released form; `README.md` there is its model card.
+`folder()` holds a checkpoint in the released form; `README.md` there is its model card. Beside it
+lies what `myna tour` shows. `make box` writes all of it; a copy of the package may be without.
 """
 
 from __future__ import annotations

@@ -173,7 +173,8 @@ def _few_bits(training: TrainingLog) -> str:
         "scale each (Q5_0 and Q8_0); `quantization.json` counts them. All figures above are of "
         "these files."
     )
-    return "\n".join((kept, *("- " + line for line in training.changed)))
+    lines = "\n".join("- " + line for line in training.changed)
+    return f"{kept}\n\n{lines}" if lines else kept
 
 
 def _cost(training: TrainingLog) -> str:

@@ -1,0 +1,96 @@
+"""What comes in the box is whole, small and answers; a copy without it holds nothing by halves.
+
+Nothing here is skipped: without the model, that is checked instead.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from myna import embedded
+from myna.cli.commands.tour import STOPS, Stop
+from myna.core.events import AudioDelta, Failed, TextDelta
+from myna.core.messages import text_message
+from myna.core.progress import silent
+from myna.core.requests import ChatInput, Request, RequestId, SamplingParams, Speech
+from myna.core.settings import FETCHED_MODEL, read_settings
+from myna.pipeline.load import LoadOptions
+from myna.pipeline.service import load_service
+
+PLACE = Path(embedded.__file__).parent
+MAX_BYTES = 15_500_000  # of all that git keeps, once
+MAX_TOUR_BYTES = 400_000
+FILES = {
+    "README.md",
+    "chat_template.json",
+    "config.json",
+    "curves.svg",
+    "evaluation.json",
+    "generation_config.json",
+    "model.safetensors.index.json",
+    "preprocessor_config.json",
+    "quantization.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "training.json",
+    "video_preprocessor_config.json",
+}
+SHARDS = ("ears", "eyes", "thinker", "talker", "code2wav")
+
+
+def boxed_files() -> list[Path]:
+    return [path for path in PLACE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+
+
+def test_the_box_is_full_or_empty() -> None:
+    folder = embedded.folder()
+    if folder is None:
+        assert [path.name for path in boxed_files()] == ["__init__.py"]
+        return
+    shards = {f"model-{i:05d}-of-00005-{name}.safetensors" for i, name in enumerate(SHARDS, 1)}
+    assert {path.name for path in folder.iterdir()} == FILES | shards
+    assert sum(path.stat().st_size for path in boxed_files()) <= MAX_BYTES
+
+
+def test_the_usual_model_is_what_the_box_says() -> None:
+    name = FETCHED_MODEL if embedded.folder() is None else embedded.NAME
+    assert read_settings({}).default_model == name
+
+
+def test_the_tour_has_all_its_files() -> None:
+    place = PLACE / "tour"
+    assert place.exists() == (embedded.folder() is not None)
+    if not place.exists():
+        return
+    stops = msgspec.json.decode((place / STOPS).read_bytes(), type=tuple[Stop, ...])
+    assert sum(stop.is_spoken for stop in stops) >= 2
+    named = {name for stop in stops for name in (*stop.files, stop.shown) if name is not None}
+    assert named | {STOPS} == {path.name for path in place.iterdir()}
+    assert sum(path.stat().st_size for path in place.iterdir()) <= MAX_TOUR_BYTES
+
+
+async def test_it_answers_aloud() -> None:
+    folder = embedded.folder()
+    if folder is None:
+        return
+    service = load_service(folder, LoadOptions(model_id=embedded.NAME), silent)
+    text, sound_s = "", 0.0
+    request = Request(
+        id=RequestId("box"),
+        input=ChatInput(messages=(text_message("user", "what is two plus two"),)),
+        sampling=SamplingParams(temperature=0.0, max_tokens=24),
+        speech=Speech(),
+    )
+    try:
+        async for event in service.generate(request):
+            assert not isinstance(event, Failed), event
+            if isinstance(event, TextDelta):
+                text += event.text
+            if isinstance(event, AudioDelta):
+                sound_s += len(event.pcm) / 2 / event.rate_hz
+    finally:
+        await service.close()
+    assert text == "two plus two is four"
+    assert 0.5 < sound_s < 6
