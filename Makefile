@@ -91,11 +91,11 @@ bars: setup  ## Show that bars hold (BARS="startup kill"; without names, list th
 
 # `myna eval` says by 1 that a bar was missed: the card tells it.
 box:  ## Put the trained model into the package and measure it (TRAINED_ON="2 cores of …" LIMIT=200)
-	@$(BIN)/myna train nano --stage export
+	@$(BIN)/python -m myna train nano --stage export
 	@$(BIN)/python scripts/fill_box.py
 	@$(BIN)/python scripts/tour_assets.py $(BOX)/tour --model $(BOX)/nano
 	@$(BIN)/python scripts/quick_floors.py
-	@$(BIN)/myna eval nano --limit $(LIMIT) --json > $(BOX)/evaluation.part || test $$? = 1
+	@$(BIN)/python -m myna eval nano --limit $(LIMIT) --json > $(BOX)/evaluation.part || test $$? = 1
 	@mv $(BOX)/evaluation.part $(BOX)/nano/evaluation.json
 	@$(BIN)/python scripts/model_card.py --training "$(TRAINED_ON)"
 
