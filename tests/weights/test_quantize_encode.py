@@ -84,10 +84,26 @@ def test_zeros_and_values_below_every_scale_become_zeros(kind: str) -> None:
     assert not decode_rows(kind, encode_rows(kind, values)).any()
 
 
+def test_six_bits_are_laid_out_as_ik_llama_lays_them_out() -> None:
+    """Value j has its low bits in byte 10 + j % 16, its high ones in byte 2 + j % 8."""
+    values = normal(5, 96)
+    rows = encode_rows("Q6_0", values)
+    found = decode_rows("Q6_0", rows)
+    for block, expected in zip(rows.view(-1, 26).tolist(), found.view(-1, 32), strict=True):
+        scale = np.frombuffer(bytes(block[:2]), np.float16).astype(np.float32)[0]
+        for j in range(32):
+            low = block[10 + j % 16] >> (4 * (j // 16)) & 15
+            high = block[2 + j % 8] >> (4 * (j % 16 // 8) + 2 * (j // 16)) & 3
+            assert expected[j] == scale * ((high << 4 | low) - 32)
+    largest = values.view(-1, 32).abs().amax(1, keepdim=True)
+    assert ((found - values).view(-1, 32).abs() <= largest / 31 * 0.6).all()
+    assert not decode_rows("Q6_0", encode_rows("Q6_0", torch.zeros(2, 32))).any()
+
+
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize(("kind", "end"), [("Q4_0", 8), ("Q5_0", 16)])
+@pytest.mark.parametrize(("kind", "end"), [("Q4_0", 8), ("Q5_0", 16), ("Q6_0", 32)])
 def test_both_ends_of_a_range_are_reached(kind: str, end: int, sign: int) -> None:
-    steps = sign * torch.arange(-end, end).repeat(16 // end).float()[None]
+    steps = sign * torch.arange(-end, end).repeat(max(1, 16 // end)).float()[None]
     blocks = encode_rows(kind, steps)
     assert torch.equal(decode_rows(kind, blocks), steps)
 

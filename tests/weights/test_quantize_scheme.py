@@ -14,7 +14,15 @@ from myna.models.qwen_image_edit.weights import EditTransformer
 from myna.models.tiny_image_edit import TRANSFORMER, released_tensors
 from myna.models.tiny_omni import tiny_omni_config
 from myna.weights.checkpoint import TensorInfo
-from myna.weights.quantize.scheme import EXEMPT, KINDS, Bits, Exempt, choose
+from myna.weights.quantize.scheme import (
+    EXEMPT,
+    KINDS,
+    Bits,
+    Exempt,
+    PredictorBits,
+    choose,
+    with_predictor,
+)
 
 
 def info(*shape: int, dtype: str = "BF16") -> TensorInfo:
@@ -62,6 +70,17 @@ def test_what_has_no_whole_blocks_is_kept() -> None:
     assert choose(name, info(64, 48), 4).reason == "its rows are not made of whole blocks of 32"
     for kept in (info(64), info(4, 4, 32), info(64, 64, dtype="I64"), info(0, 64)):
         assert choose(name, kept, 4).kind is None
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(4, "Q4_0"), (6, "Q6_0"), (8, "Q8_0"), (16, None)])
+def test_the_predictor_has_a_precision_of_its_own(bits: PredictorBits, kind: str | None) -> None:
+    exempt = with_predictor(bits)
+    layers, head = "talker.code_predictor.model.layers.0", "talker.code_predictor.lm_head.3.weight"
+    for name in (f"{layers}.mlp.up_proj.weight", head):
+        choice = choose(name, info(64, 64), 4, exempt=exempt)
+        assert choice.kind == (kind and TILED_KINDS[kind])
+        assert choice.reason == f"{bits} bits were asked for, of the predictor"
+    assert choose("model.embed_tokens.weight", info(64, 64), 4, exempt=exempt).kind == "Q8_0_R16"
 
 
 @pytest.mark.parametrize("bits", KINDS)

@@ -142,10 +142,13 @@ def bind(
         nucleus: among which codes is drawn.
     """
     dtype = blocks.dtype
-    found = [[matrix(weight, dtype) for weight in side] for side in (tables, heads)]
-    if any(item is None for side in found for item in side):
-        return None
     num_codes = len(heads)
+    found = [
+        [item for weight in side if (item := matrix(weight, dtype)) is not None]
+        for side in (tables, heads)
+    ]
+    if any(len(side) < num_codes for side in found):
+        return None
     assert len(tables) == num_codes <= MAX_CODES, (len(tables), num_codes)
     assert len({tuple(weight.shape) for weight in (*tables, *heads)}) == 1, (
         "tables and heads differ"

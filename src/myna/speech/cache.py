@@ -128,7 +128,8 @@ class _Layer:
         self._keys.flatten(0, 1)[step.slots] = k
         self._values.flatten(0, 1)[step.slots] = v
         if max(step.sizes) > 1:
-            parts = zip(*(x.split(list(step.sizes)) for x in (q, k, v)), strict=True)
+            sizes = list(step.sizes)
+            parts = zip(*(torch.split(x, sizes) for x in (q, k, v)), strict=True)
             return torch.cat([_attend_beginning(*qkv) for qkv in parts])
         return paged_attention(
             q,

@@ -31,6 +31,22 @@ class Bits(StrEnum):
         return 4 if self is Bits.FOUR else 8
 
 
+class PredictorBits(StrEnum):
+    """Bits of the code predictor; 16 keeps it as it is."""
+
+    FOUR = "4"
+    SIX = "6"
+    EIGHT = "8"
+    SIXTEEN = "16"
+
+    @property
+    def number(self) -> Literal[4, 6, 8, 16]:
+        """Give the number."""
+        numbers: dict[PredictorBits, Literal[4, 6, 8, 16]]
+        numbers = {self.FOUR: 4, self.SIX: 6, self.EIGHT: 8, self.SIXTEEN: 16}
+        return numbers[self]
+
+
 TextFile = Annotated[
     Path | None,
     typer.Option(help="A typical text: columns that it uses more are rounded better.", exists=True),
@@ -48,6 +64,10 @@ def command(
     table_bits: Annotated[
         Bits, typer.Option(help="Of embeddings and heads: in a small model, a large part.")
     ] = Bits.EIGHT,
+    predictor_bits: Annotated[
+        PredictorBits,
+        typer.Option(help="Of what fills in the codes of speech: fewer are faster, 16 keeps it."),
+    ] = PredictorBits.EIGHT,
     calibrate: TextFile = None,
     report: Annotated[
         Path | None,
@@ -57,7 +77,7 @@ def command(
 ) -> None:
     """Write a model anew in fewer bits: a smaller folder that loads like any other."""
     path, target = find(model, read_settings().models_dir), target.expanduser()
-    found = _quantize(path, target, bits, table_bits, calibrate)
+    found = _quantize(path, target, bits, table_bits, predictor_bits, calibrate)
     harm = None if report is None else _damage(path, target, report)
     if json:
         told = {} if harm is None else dataclasses.asdict(harm)
@@ -73,7 +93,12 @@ def _damage(exact: Path, rounded: Path, text: Path) -> Damage:
 
 
 def _quantize(
-    path: Path, target: Path, bits: Bits, table_bits: Bits, text: Path | None
+    path: Path,
+    target: Path,
+    bits: Bits,
+    table_bits: Bits,
+    predictor_bits: PredictorBits,
+    text: Path | None,
 ) -> QuantizeReport:
     # Loads torch.
     from myna.pipeline.edit import is_edit_folder  # noqa: PLC0415
@@ -82,6 +107,7 @@ def _quantize(
     from myna.weights.open import open_checkpoint  # noqa: PLC0415 -- as above
     from myna.weights.quantize.folder import quantize_folder  # noqa: PLC0415 -- as above
     from myna.weights.quantize.pipeline import quantize_pipeline  # noqa: PLC0415 -- as above
+    from myna.weights.quantize.scheme import with_predictor  # noqa: PLC0415 -- as above
 
     # What could not be loaded afterwards is refused.
     if is_edit_folder(path):
@@ -101,6 +127,7 @@ def _quantize(
             bits=bits.number,
             table_bits=table_bits.number,
             importance=importance,
+            exempt=with_predictor(predictor_bits.number),
             progress=progress,
         )
 

@@ -18,6 +18,11 @@ from myna.weights.checkpoint import TensorInfo
 
 Bits = Literal[4, 5, 8]
 KINDS: Mapping[Bits, str] = MappingProxyType({4: "Q4_0", 5: "Q5_0", 8: "Q8_0"})
+PredictorBits = Literal[4, 6, 8, 16]
+PREDICTOR_KINDS: Mapping[PredictorBits, str | None] = MappingProxyType(
+    {4: "Q4_0", 6: "Q6_0", 8: "Q8_0", 16: None}
+)
+PREDICTOR = "*.code_predictor.*"
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -43,7 +48,7 @@ EXEMPT: tuple[Exempt, ...] = (
     Exempt("*.shared_expert_gate.weight", None, "one row that weighs a whole network"),
     Exempt("*pos_embed*", None, "positions: small, and part of every patch"),
     Exempt("code2wav.*", None, "makes sound, where errors are heard; a hundredth of the model"),
-    Exempt("*.code_predictor.*", "Q8_0", "its errors add up over a frame's codes and spoil speech"),
+    Exempt(PREDICTOR, "Q8_0", "its errors add up over a frame's codes and spoil speech"),
     Exempt("*_mod.1.weight", None, "computed once for a schedule, and felt by every token"),
     Exempt("time_text_embed.*", None, "every step of a drawing begins with it"),
     Exempt("norm_out.linear.weight", None, "every step of a drawing ends with it"),
@@ -61,6 +66,12 @@ EXEMPT: tuple[Exempt, ...] = (
 
 
 TABLES = ("*embed_tokens.weight", "*lm_head.weight")
+
+
+def with_predictor(bits: PredictorBits) -> tuple[Exempt, ...]:
+    """Give the table with another precision for what chooses a frame's codes; 16 keeps it."""
+    wish = Exempt(PREDICTOR, PREDICTOR_KINDS[bits], f"{bits} bits were asked for, of the predictor")
+    return tuple(wish if item.pattern == PREDICTOR else item for item in EXEMPT)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,348 @@
+"""Speech in real time: how long a second of it takes, all stages live, beside the speed of memory.
+
+    python benchmarks/speech.py --random LAYOUTS [--predictor-bits 6] [--voices 2] [--layers 2]
+    python benchmarks/speech.py --tiny [--seconds 4]
+
+LAYOUTS is `tests/models/layouts`, which lists the released tensors: packed weights are drawn at
+full size (20 GB; `--layers` takes fewer of thinker and talker). `--tiny` shows that the script
+works and nothing else. A prompt is read; then the thinker writes `--rate` tokens for each second
+of speech while talker, predictor and code2wav speak, taking turns on the same cores. Beside it
+stand the frames alone, the time that reading their weights takes at the measured speed of memory,
+and what two threads do more than one. The last line is the figure; exits non-zero above
+`--max-factor`. For a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from speed import spin_ratio
+from torch import Tensor
+
+from myna.core.errors import MynaError
+from myna.core.requests import RequestId
+from myna.engine.config import EngineConfig
+from myna.engine.engine import Engine
+from myna.engine.sequence import EngineRequest, Sampling, StepOutput
+from myna.kernels.blocks import FORMATS
+from myna.kernels.packed import PackedWeight
+from myna.kernels.tiles import ROW_KINDS, TILE_ROWS, tile
+from myna.models.qwen3_omni.config import Config
+from myna.models.qwen3_omni.tensors import tensors
+from myna.models.qwen3_omni.thinker import Thinker
+from myna.models.qwen3_omni.weights import SPEECH_RULES, THINKER_RULES, Speech
+from myna.models.tiny_omni import tiny_omni_config
+from myna.pipeline.engine_thread import EngineThread, Finish
+from myna.pipeline.speaking import CodeVocoder, TalkerVoice, speech_rules
+from myna.speech.loop import SpeechLoop
+from myna.speech.protocols import Beginning, Rules
+from myna.speech.speaker import Speaker
+from myna.speech.turns import Turns
+from myna.speech.voice import PIECES, VoiceRequest
+from myna.weights.checkpoint import DTYPES, MetaCheckpoint, TensorInfo
+from myna.weights.load import load_weights
+from myna.weights.quantize.scheme import PredictorBits, choose, with_predictor
+
+NAME = "qwen3-omni-30b-a3b-instruct"
+EXPERT = re.compile(r"\.experts\.\d+\.")
+PREDICTOR = "talker.code_predictor."
+NOISE_VALUES = 1 << 20
+PROBE_BYTES = 1 << 29
+PROBES = 5
+NUM_ALONE = 12  # frames
+
+
+class RandomCheckpoint:
+    """Draw the tensors of a layout, large matrices as blocks of few bits."""
+
+    name = "random"
+
+    def __init__(self, layout: Mapping[str, Sequence[int]], bits: PredictorBits) -> None:
+        exempt = with_predictor(bits)
+        plain = {name: TensorInfo("BF16", tuple(shape), "") for name, shape in layout.items()}
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: replace(info, dtype=choose(name, info, 4, exempt=exempt).kind or info.dtype)
+            for name, info in plain.items()
+        }
+        self._generator = torch.Generator().manual_seed(0)
+        self._noise = torch.randn(NOISE_VALUES, generator=self._generator).bfloat16()
+
+    def read(self, name: str) -> Tensor | PackedWeight:
+        """Draw one tensor; its memory is its own, what is in it repeats."""
+        info = self.tensors[name]
+        if info.is_packed:
+            return self._blocks(info)
+        count = info.num_values
+        values = self._noise.repeat(-(-count // NOISE_VALUES))[:count].view(info.shape)
+        if len(info.shape) == 1:
+            return values * 0.02 + 1
+        return (values * (count / info.shape[0]) ** -0.5).to(DTYPES[info.dtype])
+
+    def _blocks(self, info: TensorInfo) -> PackedWeight:
+        block, (num_rows, num_columns) = FORMATS[info.dtype], info.shape
+        shape = (TILE_ROWS * num_columns // block.num_values, block.num_bytes)
+        rows = torch.randint(0, 256, shape, dtype=torch.uint8, generator=self._generator)
+        # Scales that keep a product as large as its input.
+        scale = torch.tensor([num_columns**-0.5 / {18: 4.6, 26: 18.5}.get(block.num_bytes, 74)])
+        rows[:, :2] = scale.half().view(torch.uint8)
+        rows = rows.view(TILE_ROWS, -1)
+        if info.dtype in ROW_KINDS:
+            rows = tile(rows, block.num_bytes)
+        data = rows.repeat(-(-num_rows // TILE_ROWS), 1)[:num_rows]
+        return PackedWeight(info.dtype, data, None, info.shape)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Hold all stages, and the bytes that a frame of speech reads."""
+
+    config: Config
+    thinker: Thinker
+    speech: Speech
+    rules: Rules
+    frame_bytes: float
+
+
+def make_model(config: Config, layout: Mapping[str, Sequence[int]], bits: PredictorBits) -> Model:
+    """Draw all weights."""
+    assert config.speech is not None
+    checkpoint = RandomCheckpoint(layout, bits)
+    with torch.device("meta"):
+        thinker, speech = Thinker(config.thinker), Speech(config.speech)
+    for network, rules in ((thinker, THINKER_RULES), (speech, SPEECH_RULES)):
+        load_weights(network, checkpoint, rules, dtype=torch.bfloat16, keep_packed=True)
+    thinker.decoder.fuse()
+    speech.talker.fuse()
+    own = speech_rules(config.speech)
+    own = replace(own, suppressed=(*own.suppressed, own.end_code), max_positions=1 << 30)
+    return Model(config, thinker.eval(), speech.eval(), own, frame_bytes(config, checkpoint))
+
+
+def frame_bytes(config: Config, checkpoint: RandomCheckpoint) -> float:
+    """Count the bytes of weights that one voice's frame reads."""
+    assert config.speech is not None
+    talker = config.speech.talker.text
+    total = 0.0
+    for name, info in checkpoint.tensors.items():
+        share = 0.0
+        if name.startswith(PREDICTOR):
+            is_layer = ".layers." in name
+            share = (
+                config.speech.code2wav.num_codebooks - 1 if is_layer else float("lm_head" in name)
+            )
+        elif name.startswith("talker.model.layers."):
+            share = talker.moe.num_chosen / talker.moe.num_experts if EXPERT.search(name) else 1.0
+        elif name.startswith("talker.codec_head."):
+            share = 1.0
+        elif name.startswith("code2wav.") and "embedding" not in name:
+            share = 1 / PIECES[-1]
+        total += share * info.num_bytes
+    return total
+
+
+def read_speed() -> float:
+    """Measure the bytes a second that a plain sum reads, at best."""
+    values = torch.zeros(PROBE_BYTES // 4, dtype=torch.int32)
+    best_s = float("inf")
+    for _ in range(PROBES):
+        started_s = time.perf_counter()
+        values.max()
+        best_s = min(best_s, time.perf_counter() - started_s)
+    return PROBE_BYTES / best_s
+
+
+def begin(model: Model, num_positions: int) -> Beginning:
+    """Draw what a voice reads before its first frame."""
+    width = model.speech.talker.config.text.width
+    inputs = torch.randn(num_positions, width, generator=torch.manual_seed(0)).bfloat16()
+    positions = torch.arange(num_positions).float().expand(3, -1)
+    return Beginning(inputs=inputs, positions=positions, advance=0.0)
+
+
+@dataclass
+class Voice:
+    """Follow one answer: its text goes to the loop, its frames are counted; ends by itself."""
+
+    id: RequestId
+    loop: SpeechLoop
+    num_text: int
+    num_frames: int
+    frame_s: float
+    prefilled_s: float = 0.0
+    first_sound_s: float = 0.0
+    ended_s: float = 0.0
+    heard_s: float = 0.0
+    is_done: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def on_start(self) -> None:
+        """Do nothing."""
+
+    def on_output(self, output: StepOutput, finish: Finish) -> None:
+        """Say each token as it comes."""
+        del finish
+        self.prefilled_s = self.prefilled_s or time.perf_counter()
+        if output.token is not None:
+            self.loop.say(self.id, [output.token.token_id])
+        if output.finish_reason is not None:
+            self.is_done = True
+            self.loop.end_text(self.id)
+
+    def on_sound(self, samples: Tensor, realtime_factor: float | None) -> None:
+        """Count, and fall silent after enough."""
+        del realtime_factor
+        self.first_sound_s = self.first_sound_s or time.perf_counter()
+        self.heard_s += len(samples) / 24_000
+        if self.heard_s >= (self.num_frames - PIECES[-1]) * self.frame_s and not self.ended_s:
+            self.ended_s = time.perf_counter()
+            self.loop.cancel(self.id)
+            self.over.set()
+
+    def on_end(self, num_frames: int) -> None:
+        """End early, which no voice should."""
+        sys.exit(f"the voice ended after {num_frames} frames")
+
+    def on_error(self, error: MynaError) -> None:
+        """Fail."""
+        print(error, file=sys.stderr)
+        self.over.set()
+
+
+def run_live(model: Model, options: argparse.Namespace, num_voices: int) -> dict[str, float]:
+    """Let voices speak while their text is written."""
+    turns = Turns()
+    engine_config = EngineConfig(max_context=options.prompt + 4096, num_kv_tokens=16_384)
+    thread = EngineThread(Engine(model.thinker.decoder, engine_config), turns)
+    talker = TalkerVoice(model.speech, model.thinker)
+    loop = SpeechLoop(Speaker(talker, CodeVocoder(model.speech), model.rules), turns)
+    num_text = max(2, round(options.seconds * options.rate))
+    num_frames = round(options.seconds / model.rules.frame_s)
+    voices = [
+        Voice(RequestId(f"voice-{i}"), loop, num_text, num_frames, model.rules.frame_s)
+        for i in range(num_voices)
+    ]
+    most = model.config.thinker.text.vocab_size - 1
+    for seed, voice in enumerate(voices):
+        request = VoiceRequest(
+            id=voice.id, begin=lambda first_id: begin(model, options.prompt), seed=seed
+        )
+        loop.start(request, voice)
+        token_ids = torch.randint(0, most, (options.prompt,), generator=torch.manual_seed(seed))
+        sampling = Sampling(temperature=1.0, max_tokens=num_text, ignore_eos=True, seed=seed)
+        asked = EngineRequest(id=voice.id, token_ids=tuple(token_ids.tolist()), sampling=sampling)
+        thread.start(asked, voice)
+    for voice in voices:
+        voice.over.wait()
+    thread.close()
+    loop.close()
+    spent_s = max(voice.ended_s for voice in voices) - min(voice.prefilled_s for voice in voices)
+    return {
+        "factor": spent_s / min(voice.heard_s for voice in voices),
+        "first_audio_s": max(voice.first_sound_s - voice.prefilled_s for voice in voices),
+    }
+
+
+def run_alone(model: Model, options: argparse.Namespace) -> float:
+    """Give the seconds of one frame with its share of code2wav, nothing else running."""
+    talker = TalkerVoice(model.speech, model.thinker)
+    speaker = Speaker(talker, CodeVocoder(model.speech), model.rules)
+    name = RequestId("alone")
+    speaker.add(VoiceRequest(id=name, begin=lambda _: begin(model, options.prompt), seed=0))
+    speaker.say(name, [1] * (3 * NUM_ALONE))
+    for _ in range(sum(PIECES)):
+        speaker.step()
+    started_s = time.perf_counter()
+    for _ in range(NUM_ALONE):
+        speaker.step()
+    assert speaker.num_voices == 1, "the voice has failed; see the log"
+    return (time.perf_counter() - started_s) / NUM_ALONE
+
+
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--random", type=Path, metavar="LAYOUTS")
+    what.add_argument("--tiny", action="store_true")
+    parser.add_argument("--layers", type=int, help="of thinker and talker, to take fewer")
+    parser.add_argument("--predictor-bits", type=int, choices=(4, 6, 8, 16), default=6)
+    parser.add_argument("--voices", type=int, default=2)
+    parser.add_argument("--prompt", type=int, default=1200, help="positions")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rate", type=float, default=4.0, help="tokens for a second of speech")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--alone", action="store_true", help="measure frames alone, nothing live")
+    parser.add_argument("--max-factor", type=float, default=1.0)
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def read_layout(options: argparse.Namespace) -> tuple[Config, Mapping[str, Sequence[int]]]:
+    """Describe the model, or its first layers."""
+    if options.tiny:
+        values = tiny_omni_config()
+    else:
+        values = json.loads((options.random / f"{NAME}.config.json").read_text())
+    if options.layers is not None:
+        for part in ("thinker_config", "talker_config"):
+            values[part]["text_config"]["num_hidden_layers"] = options.layers
+        values["talker_config"]["accept_hidden_layer"] = 1
+        vision = values["thinker_config"]["vision_config"]
+        kept = vision["deepstack_visual_indexes"][: options.layers]
+        vision["deepstack_visual_indexes"] = kept
+    config = Config.from_hf(values)
+    if options.tiny or options.layers is not None:
+        return config, tensors(config)
+    layout = MetaCheckpoint.from_file(options.random / f"{NAME}.tensors.json.gz")
+    return config, {name: info.shape for name, info in layout.tensors.items()}
+
+
+def main() -> int:
+    """Measure."""
+    options = read_options()
+    spin = spin_ratio()
+    torch.set_num_threads(options.threads)
+    bytes_a_s = read_speed()
+    config, layout = read_layout(options)
+    model = make_model(config, layout, options.predictor_bits)
+    frame_s = model.rules.frame_s
+    alone_s = run_alone(model, options)
+    floor_s = model.frame_bytes / bytes_a_s
+    found = {"frame_ms": 1e3 * alone_s, "floor_ms": 1e3 * floor_s, "floor_share": floor_s / alone_s}
+    size_mb = model.frame_bytes / 1e6
+    print(f"memory {bytes_a_s / 1e9:.1f} GB/s, {size_mb:.0f} MB a frame, spin {spin:.2f}")
+    print(f"frame alone {1e3 * alone_s:.1f} ms, {floor_s / alone_s:.0%} of the floor")
+    factor = alone_s / frame_s
+    if not options.alone:
+        one = run_live(model, options, 1)
+        found |= one
+        factor = one["factor"]
+        if options.voices > 1:
+            several = run_live(model, options, options.voices)
+            found["cost_per_voice"] = several["factor"] / options.voices / factor
+            print(f"{options.voices} voices: {found['cost_per_voice']:.2f}x the cost of one, each")
+        print(f"first audio {one['first_audio_s']:.2f} s after the prompt was read")
+    if options.json is not None:
+        report = {"command": sys.argv, "torch": torch.__version__, "spin_ratio": spin, **found}
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    what = "frames alone" if options.alone else "all stages live"
+    print(
+        f"a second of speech takes {factor:.2f} s, {what}, predictor {options.predictor_bits} bits"
+    )
+    return 0 if factor <= options.max_factor else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
