@@ -1,4 +1,4 @@
-"""Write the command line's reference from its own help.
+"""Write the command line's reference from its own help, and what the environment may say.
 
 python scripts/cli_reference.py > docs/reference/cli.md
 """
@@ -10,6 +10,7 @@ import io
 import os
 
 from myna.cli.main import COMMANDS, run
+from myna.core.settings import NAMES
 
 WIDTH = "100"
 
@@ -31,6 +32,8 @@ def reference() -> str:
     parts += [f"```console\n$ myna --help\n{help_of()}\n```"]
     for name in COMMANDS:
         parts += [f"## {name}", f"```console\n$ myna {name} --help\n{help_of(name)}\n```"]
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in NAMES.items()]
+    parts += ["## Environment", "\n".join(["| variable | what it says |", "|---|---|", *rows])]
     return "\n\n".join(parts) + "\n"
 
 
