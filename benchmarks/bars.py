@@ -448,6 +448,10 @@ BARS: Mapping[str, Bar] = {
         show=Script(("peers.py", "{packed}", "{qwen}", "--requantize")),
         needs=("packed", "qwen"),
     ),
+    "speech": Bar(
+        must="Qwen3-Omni speaks at full size, random weights, predictor of 6 bits: factor <= 1.0",
+        show=Script(("speech.py", "--random", "tests/models/layouts")),
+    ),
     "kernels": Bar(
         must="kernels beside their twins: integers exact, 1 to 64 rows, 1 to 4 threads, all levels",
         show=Tests(
