@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from myna.core.errors import BadCheckpoint, NotFound, Unavailable
+from myna.core.ledger import NAME, departures
 from myna.hub import download
 from myna.hub.download import Connection, RemoteFile, check_path, fetch, read_small
 
@@ -201,6 +202,24 @@ def test_our_key_goes_on_to_the_same_host(hub: Any, tmp_path: Path, connection: 
     keyed = Connection(headers={"Authorization": "Bearer secret"}, first_pause_s=0.001)
     get(hub, tmp_path, keyed, sha256=SHA256)
     assert all(headers.get("Authorization") for _, headers in hub.requests)
+
+
+def test_every_request_is_noted_before_it_leaves(hub: Any, tmp_path: Path) -> None:
+    port = hub.endpoint.rpartition(":")[2]
+    hub.files["/elsewhere"] = DATA
+    hub.answers[PATH] = (302, {"Location": f"http://localhost:{port}/elsewhere"}, b"")
+    home = tmp_path / "home"
+    keyed = Connection(headers={"Authorization": "Bearer secret"}, first_pause_s=0.001, home=home)
+    get(hub, tmp_path / "model", keyed, sha256=SHA256)
+    noted = [(left.host, left.path, left.has_key) for left in departures(home, limit=9)]
+    assert noted == [("localhost", "/elsewhere", False), ("127.0.0.1", PATH, True)]
+
+
+def test_nothing_leaves_that_cannot_be_noted(hub: Any, tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(Unavailable, match=r"so nothing is asked of 127\.0\.0\.1"):
+        get(hub, tmp_path, Connection(home=tmp_path))
+    assert hub.requests == []
 
 
 def test_a_full_disk_keeps_what_came(

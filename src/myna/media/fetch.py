@@ -19,11 +19,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urljoin
 
 import msgspec
 
 from myna.core.errors import InvalidRequest, TooLarge, Unsupported
+from myna.core.ledger import note_departure
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], list[str]]
@@ -151,6 +153,7 @@ class Fetcher:
         resolve: finds the addresses of a name; raises `OSError` if there are none.
         may_dial: tells whether an address may be spoken to.
         dial: opens a connection to an address and port, within seconds.
+        home: the data folder, whose ledger notes each host before it is asked; `None` notes none.
     """
 
     def __init__(
@@ -160,11 +163,13 @@ class Fetcher:
         resolve: Resolve = resolve_by_system,
         may_dial: Callable[[Address], bool] = is_public,
         dial: Callable[[tuple[str, int], float], socket.socket] = socket.create_connection,
+        home: Path | None = None,
     ) -> None:
         self.policy = policy
         self._resolve = resolve
         self._may_dial = may_dial
         self._dial = dial
+        self._home = home
 
     def fetch(self, url: str, *, max_bytes: int, until_s: float) -> bytes:
         """Fetch one file.
@@ -177,10 +182,13 @@ class Fetcher:
         Raises:
             InvalidRequest: the address may not be fetched, or nothing came of it.
             TooLarge: the file holds more.
+            Unavailable: the ledger cannot be written.
         """
         target = read_url(url)
         for _ in range(MAX_REDIRECTS + 1):
             self._check_domain(target)
+            if self._home is not None:
+                note_departure(self._home, purpose="media", host=target.host)
             answer = self._get(target, max_bytes=max_bytes, until_s=until_s)
             if isinstance(answer, bytes):
                 return answer

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -35,6 +36,7 @@ from myna.server.routes import (
     embeddings,
     health,
     images,
+    ledger,
     models,
     ollama,
     page,
@@ -62,11 +64,13 @@ def create_app(
     settings: ServerSettings | None = None,
     library: Library | None = None,
     history: History | None = None,
+    home: Path | None = None,
 ) -> App:
     """Make the ASGI application that serves `service`; whoever made the service closes it.
 
     Where the service is a fleet and a `library` is given, clients may load and fetch models; where
-    a `history` is given, they may keep conversations in it.
+    a `history` is given, they may keep conversations in it. What is fetched on behalf of requests
+    is noted in the ledger of `home`, the data folder.
     """
     settings = settings or ServerSettings()
     modules = (
@@ -87,6 +91,7 @@ def create_app(
         tokens,
         description,
         words,
+        ledger,
         health,
     )
     router = Router(routes=[route for module in modules for route in module.routes])
@@ -98,10 +103,13 @@ def create_app(
         service=WatchedService(service, metrics, settings),
         settings=settings,
         gate=Gate(settings.limits),
-        fetcher=None if settings.remote_media is None else Fetcher(settings.remote_media),
+        fetcher=None
+        if settings.remote_media is None
+        else Fetcher(settings.remote_media, home=home),
         metrics=metrics,
         models_control=models_control,
         history=history,
+        home=home,
     )
     return App(router, context)
 

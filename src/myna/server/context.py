@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from starlette.requests import HTTPConnection, Request
 
@@ -65,6 +66,7 @@ class Context:
     metrics: Metrics = field(default_factory=Metrics)
     models_control: Control | None = None
     history: History | None = None
+    home: Path | None = None
 
     def control(self) -> Control:
         """Return what loads models, where this server may do so.

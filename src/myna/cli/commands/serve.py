@@ -133,7 +133,9 @@ def command(
     with listen(host, port) as sock:
         history = open_history(settings)
         try:
-            is_done = asyncio.run(_serve(plan, HubLibrary(settings), sock, history=history))
+            is_done = asyncio.run(
+                _serve(plan, HubLibrary(settings), sock, history=history, home=settings.home)
+            )
         finally:
             if history is not None:
                 history.close()
@@ -175,14 +177,19 @@ def opener(choice: ModelChoice, library: Library) -> Open:
 
 
 async def _serve(
-    plan: ServePlan, library: Library, sock: socket.socket, *, history: History | None
+    plan: ServePlan,
+    library: Library,
+    sock: socket.socket,
+    *,
+    history: History | None,
+    home: Path,
 ) -> bool:
     """Serve until a signal comes; returns whether the model was ready by then."""
     host, port = sock.getsockname()[:2]
     model_id = plan.choice.model_id
     fleet = Fleet(opener(plan.choice, library), max_models=plan.max_models)
     with progress_bars() as progress:
-        app = create_app(fleet, settings=plan.settings, library=library, history=history)
+        app = create_app(fleet, settings=plan.settings, library=library, history=history, home=home)
         server = make_server(app, shutdown_grace_s=plan.grace_s, tls=plan.tls)
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         telling = asyncio.create_task(_tell_draining(server))

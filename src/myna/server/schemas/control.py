@@ -104,3 +104,19 @@ class TitleList(msgspec.Struct, kw_only=True):
     """All models that are here or can be fetched."""
 
     models: list[TitleObject]
+
+
+class DepartureObject(msgspec.Struct, kw_only=True):
+    """A request that left this machine; `at` is in seconds since 1970."""
+
+    at: float
+    purpose: str
+    host: str
+    path: str
+    has_key: bool
+
+
+class Ledger(msgspec.Struct, kw_only=True):
+    """What left this machine, the newest first."""
+
+    data: list[DepartureObject]
