@@ -222,6 +222,14 @@ class Speaker:
 
     def _end(self, voice: Voice) -> VoiceOutput:
         self.cancel(voice.request.id)
+        factor = voice.pace.realtime_factor
+        if factor is not None and factor > 1:
+            log.warning(
+                "request=%s event=speech_is_slow factor=%.2f hint: players stutter unless they "
+                "hold sound back; use fewer --predictor-bits or speak for fewer at once",
+                voice.request.id,
+                factor,
+            )
         return VoiceOutput(id=voice.request.id, num_frames=voice.num_frames)
 
     def _fail(self, voice: Voice, error: MynaError) -> VoiceOutput:

@@ -86,6 +86,7 @@ void MYNA_AT_LEVEL(decode)(const Decode& a, int num_threads) {
   if (a.format == kTiledQ4) return MYNA_USE(Q4_0);
   if (a.format == kTiledQ6) return MYNA_USE(Q6_0);
   if (a.format == kTiledQ8) return MYNA_USE(Q8_0);
+#undef MYNA_USE
 }
 
 void MYNA_AT_LEVEL(decode_row)(const Matrix& w, int64_t row, float* out) {
