@@ -23,6 +23,7 @@ from myna.server.auth import check_browser, check_key, cors_headers, is_prefligh
 from myna.server.context import Context, Control
 from myna.server.downloads import Downloads
 from myna.server.errors import error_response, internal_error, route_error
+from myna.server.fits import Fits
 from myna.server.library import Library
 from myna.server.limits import Gate, check_headers
 from myna.server.metrics import Metrics
@@ -97,7 +98,12 @@ def create_app(
     router = Router(routes=[route for module in modules for route in module.routes])
     models_control = None
     if isinstance(service, Fleet) and library is not None:
-        models_control = Control(fleet=service, library=library, downloads=Downloads(library))
+        models_control = Control(
+            fleet=service,
+            library=library,
+            downloads=Downloads(library),
+            fits=None if home is None else Fits(home),
+        )
     metrics = Metrics()
     context = Context(
         service=WatchedService(service, metrics, settings),

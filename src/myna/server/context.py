@@ -14,6 +14,7 @@ from myna.core.service import ModelCard, Service
 from myna.media.fetch import Fetcher
 from myna.server.auth import ClientSecrets
 from myna.server.downloads import Downloads
+from myna.server.fits import Fits
 from myna.server.kept import Kept, KeptChat, Shelf
 from myna.server.library import Library, path_here
 from myna.server.limits import Gate, Ticket
@@ -29,11 +30,12 @@ MAX_SOUNDS = 4
 
 @dataclass(frozen=True)
 class Control:
-    """Hold what loads, unloads and fetches models."""
+    """Hold what loads, unloads and fetches models; without `fits`, none is measured."""
 
     fleet: Fleet
     library: Library
     downloads: Downloads
+    fits: Fits | None = None
 
     async def delete(self, name: str) -> None:
         """Delete a model from this machine.

@@ -15,6 +15,9 @@ from myna.core.settings import Settings
 from myna.hub.cache import Installed, installed, remove
 from myna.hub.catalogue import Entry, catalogue
 from myna.hub.pull import Plan, plan_pull, pull
+from myna.server.fits import CONTEXT
+
+PROGRAM_BYTES = 500 * 10**6  # the program itself, and room to work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,8 @@ class Title:
 
     Attributes:
         num_bytes: its size here, or of its download.
+        needs_bytes: memory it takes as it comes, where that is known without looking.
+        packed_needs_bytes: the same once it is quantized to about four bits.
     """
 
     id: str
@@ -30,6 +35,8 @@ class Title:
     summary: str = ""
     licence: str | None = None
     path: Path | None = None
+    needs_bytes: int | None = None
+    packed_needs_bytes: int | None = None
 
 
 class Library(Protocol):
@@ -114,10 +121,16 @@ def path_here(library: Library, name: str) -> Path:
 
 
 def _title(entry: Entry, here: Installed | None) -> Title:
+    # What edits pictures reads from disk what does not fit; a LoRA is part of another model.
+    is_held = entry.kind in ("text", "omni")
+    beside = PROGRAM_BYTES + CONTEXT * (entry.kv_bytes_per_token or 0)
+    packed_bytes = entry.packed_bytes if is_held else None
     return Title(
         id=entry.id,
         num_bytes=here.num_bytes if here else entry.download_bytes,
         summary=entry.summary,
         licence=entry.licence.name,
         path=here.path if here else None,
+        needs_bytes=entry.bf16_bytes + beside if is_held else None,
+        packed_needs_bytes=None if packed_bytes is None else packed_bytes + beside,
     )

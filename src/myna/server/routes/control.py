@@ -12,15 +12,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from myna.core.errors import NotFound, Unsupported
 from myna.core.fleet import Fleet, Member
 from myna.server.body import read_wire
 from myna.server.context import context_of, request_key
 from myna.server.downloads import Downloads, Job
+from myna.server.fits import Fit, machine_memory_bytes
 from myna.server.library import Title, path_here
 from myna.server.render import encode
 from myna.server.schemas.control import (
     CancelRequest,
     DownloadRequest,
+    FitObject,
+    FitRequest,
     InstanceObject,
     JobObject,
     LoadedObject,
@@ -36,6 +40,7 @@ from myna.server.sse import EventStream, Framing, WholeAnswer, named_frame
 LOAD = msgspec.json.Decoder(LoadRequest)
 UNLOAD = msgspec.json.Decoder(UnloadRequest)
 DOWNLOAD = msgspec.json.Decoder(DownloadRequest)
+FIT = msgspec.json.Decoder(FitRequest)
 CANCEL = msgspec.json.Decoder(CancelRequest)
 LOOK_S = 0.2
 LOAD_TIMEOUT_S = 3600.0
@@ -48,7 +53,31 @@ async def list_titles(request: Request) -> Response:
     members = {member.model_id: member for member in control.fleet.members}
     known = {title.id for title in titles}
     titles += tuple(Title(id=name, num_bytes=0) for name in members if name not in known)
-    return _json(TitleList(models=[_title(title, members.get(title.id)) for title in titles]))
+    known_fits = {} if control.fits is None else await asyncio.to_thread(control.fits.known)
+    listed = []
+    for title in titles:
+        kept = known_fits.get(title.id)
+        fit = kept.fit if kept is not None and kept.num_bytes == title.num_bytes else None
+        listed.append(_title(title, members.get(title.id), fit))
+    return _json(TitleList(models=listed, memory_bytes=machine_memory_bytes()))
+
+
+async def fit_model(request: Request) -> Response:
+    """Tell whether a model will run here and how fast; measured once, which takes a while."""
+    control = context_of(request).control()
+    wire = await read_wire(request, FIT)
+    if control.fits is None:
+        raise Unsupported("This server has no data folder to keep measurements in.")
+    fits = control.fits
+    titles = {title.id: title for title in await asyncio.to_thread(control.library.titles)}
+    title = titles.get(wire.model)
+    if title is None:
+        raise NotFound(f"There is no model {wire.model!r} to measure.", param="model")
+
+    async def measure() -> bytes:
+        return encode(_fit(await fits.measure(title.id, num_bytes=title.num_bytes)))
+
+    return WholeAnswer(measure, timeout_s=LOAD_TIMEOUT_S)
 
 
 async def load_model(request: Request) -> Response:
@@ -171,7 +200,16 @@ def job_object(job: Job) -> JobObject:
     )
 
 
-def _title(title: Title, member: Member | None) -> TitleObject:
+def _fit(fit: Fit) -> FitObject:
+    return FitObject(
+        peak_bytes=fit.peak_bytes,
+        fits=fit.peak_bytes <= machine_memory_bytes(),
+        context=fit.context,
+        tokens_per_s=fit.tokens_per_s,
+    )
+
+
+def _title(title: Title, member: Member | None, fit: Fit | None) -> TitleObject:
     instances = []
     if member is not None:
         instances.append(
@@ -189,6 +227,9 @@ def _title(title: Title, member: Member | None) -> TitleObject:
         is_downloaded=title.path is not None,
         licence=title.licence,
         loaded_instances=instances,
+        needs_bytes=title.needs_bytes,
+        packed_needs_bytes=title.packed_needs_bytes,
+        fit=None if fit is None else _fit(fit),
     )
 
 
@@ -202,6 +243,7 @@ def _json(body: TitleList | UnloadedObject | JobObject) -> Response:
 
 routes = [
     Route("/api/v1/models", list_titles),
+    Route("/api/v1/models/fit", fit_model, methods=["POST"]),
     Route("/api/v1/models/load", load_model, methods=["POST"]),
     Route("/api/v1/models/unload", unload_model, methods=["POST"]),
     Route("/api/v1/models/download", download_model, methods=["POST"]),

@@ -15,6 +15,7 @@ from myna.server.schemas.completions import CompletionRequest
 from myna.server.schemas.control import (
     CancelRequest,
     DownloadRequest,
+    FitRequest,
     LoadRequest,
     UnloadRequest,
 )
@@ -39,6 +40,7 @@ BODIES = {
         "chat.create_chat_completion": Body(ChatRequest),
         "stored_chats.change_chat": Body(ChatChange),
         "completions.create_completion": Body(CompletionRequest),
+        "control.fit_model": Body(FitRequest),
         "control.load_model": Body(LoadRequest),
         "control.unload_model": Body(UnloadRequest),
         "control.download_model": Body(DownloadRequest),

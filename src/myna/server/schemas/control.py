@@ -38,6 +38,12 @@ class CancelRequest(msgspec.Struct, kw_only=True):
     job_id: Name
 
 
+class FitRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /api/v1/models/fit`."""
+
+    model: ModelName
+
+
 class LoadedObject(msgspec.Struct, kw_only=True):
     """A model that was loaded."""
 
@@ -88,8 +94,17 @@ class InstanceObject(msgspec.Struct, kw_only=True):
     context_length: int | None
 
 
+class FitObject(msgspec.Struct, kw_only=True):
+    """What running a model takes on this machine, as measured by `myna fit`."""
+
+    peak_bytes: int
+    fits: bool
+    context: int
+    tokens_per_s: float | None
+
+
 class TitleObject(msgspec.Struct, kw_only=True):
-    """A model that is here or can be fetched."""
+    """A model that is here or can be fetched; `fit` is there once it was measured."""
 
     type: str = "llm"
     key: str
@@ -98,12 +113,16 @@ class TitleObject(msgspec.Struct, kw_only=True):
     is_downloaded: bool
     licence: str | None
     loaded_instances: list[InstanceObject]
+    needs_bytes: int | None = None
+    packed_needs_bytes: int | None = None
+    fit: FitObject | None = None
 
 
 class TitleList(msgspec.Struct, kw_only=True):
-    """All models that are here or can be fetched."""
+    """All models that are here or can be fetched, and the memory of this machine."""
 
     models: list[TitleObject]
+    memory_bytes: int
 
 
 class DepartureObject(msgspec.Struct, kw_only=True):
