@@ -72,3 +72,13 @@ def test_what_could_not_be_loaded_is_not_quantized(myna: Any, tmp_path: Path) ->
     assert not (tmp_path / "small").exists()
     assert myna("quantize", "nothing", str(tmp_path / "small"))[0] == 3
     assert myna("quantize", str(source), str(tmp_path / "small"), "--bits", "5")[0] == 2
+
+
+def test_the_predictor_of_speech_has_bits_of_its_own(myna: Any, tmp_path: Path) -> None:
+    source = write_tiny_omni(tmp_path / "source")
+    argv = ("quantize", str(source), str(tmp_path / "small"), "--predictor-bits", "6", "--json")
+    kinds = json.loads(myna(*argv)[1])["num_tensors"]
+    assert kinds["Q6_0_R16"] > 0
+    argv = ("quantize", str(source), str(tmp_path / "kept"), "--predictor-bits", "16", "--json")
+    assert "Q6_0_R16" not in json.loads(myna(*argv)[1])["num_tensors"]
+    assert myna("quantize", str(source), str(tmp_path / "odd"), "--predictor-bits", "5")[0] == 2

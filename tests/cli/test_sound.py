@@ -38,6 +38,17 @@ def test_sound_is_passed_on_and_written(tmp_path: Path) -> None:
         assert (file.getframerate(), file.getnframes()) == (24_000, 12_000)
 
 
+@pytest.mark.parametrize(
+    ("factor", "told"), [(None, ""), (0.9, ""), (1.31, "a second of speech took 1.3 s")]
+)
+def test_slow_speech_is_told(tmp_path: Path, factor: float | None, told: str) -> None:
+    sound = SoundFile(tmp_path / "out.wav")
+    event = AudioDelta(index=0, pcm=pcm_of(1), rate_hz=24_000, realtime_factor=factor)
+    list(sound.listen(item for item in [event]))
+    lines = sound.write().splitlines()
+    assert lines[1:] == ([f"slower than it sounds: {told}"] if told else [])
+
+
 def test_nothing_is_written_where_nothing_was_spoken(tmp_path: Path) -> None:
     sound = SoundFile(tmp_path / "out.wav")
     assert sound.write().startswith("nothing was spoken")

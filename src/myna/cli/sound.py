@@ -37,6 +37,7 @@ class SoundFile:
         self.path = path
         self._pcm: list[bytes] = []
         self._rate_hz = 0
+        self._realtime_factor: float | None = None
 
     def listen(self, events: Generator[Event]) -> Generator[Event]:
         """Pass events on, and keep their sound; closing this closes them."""
@@ -45,6 +46,7 @@ class SoundFile:
                 if isinstance(event, AudioDelta):
                     self._pcm.append(event.pcm)
                     self._rate_hz = event.rate_hz
+                    self._realtime_factor = event.realtime_factor
                 yield event
         finally:
             events.close()
@@ -56,7 +58,11 @@ class SoundFile:
             return f"nothing was spoken; {self.path} is not written"
         num_samples = len(pcm) // SAMPLE_BYTES
         self.path.write_bytes(wav_header(rate_hz=self._rate_hz, num_samples=num_samples) + pcm)
-        return f"{waveform(pcm)} {num_samples / self._rate_hz:.1f} s  {self.path}"
+        line = f"{waveform(pcm)} {num_samples / self._rate_hz:.1f} s  {self.path}"
+        factor = self._realtime_factor
+        if factor is None or factor <= 1:
+            return line
+        return f"{line}\nslower than it sounds: a second of speech took {factor:.1f} s"
 
 
 def waveform(pcm: bytes, *, num_bars: int = NUM_BARS) -> str:
