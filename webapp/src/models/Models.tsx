@@ -13,17 +13,19 @@ import {
 } from "../wire/api";
 import { useThread } from "../thread/store";
 import { useWords } from "../words";
+import { FitLine } from "./Fit";
 
 const LOOK_MS = 500;
+const NONE: { models: Title[]; memory_bytes: number } = { models: [], memory_bytes: 0 };
 
 export function ModelsScreen() {
   const words = useWords();
   const connect = useThread((thread) => thread.connect);
-  const [titles, setTitles] = useState<Title[]>([]);
+  const [{ models: titles, memory_bytes }, setListed] = useState(NONE);
   const [problem, setProblem] = useState<string | null>(null);
   const refresh = useCallback(async () => {
     try {
-      setTitles(await listTitles());
+      setListed(await listTitles());
       await connect();
     } catch (error) {
       setProblem((error as Error).message);
@@ -58,8 +60,9 @@ export function ModelsScreen() {
               <p className="text-sm text-muted">
                 {words("gigabytes", { number: (title.size_bytes / 1e9).toFixed(1) })}
                 {title.licence && ` · ${title.licence}`}
-                {title.is_downloaded && <span className="text-fits"> · {words("here")}</span>}
+                {title.is_downloaded && ` · ${words("here")}`}
               </p>
+              <FitLine title={title} memoryBytes={memory_bytes} onEnd={refresh} onProblem={setProblem} />
             </div>
             {title.loaded_instances.length > 0 ? (
               <Action name={words("unload")} model={title.key} onClick={act(() => unload(title.key))} />

@@ -6,6 +6,7 @@ import { setTheme, theme, type Theme } from "../theme";
 import { useThread } from "../thread/store";
 import { sendKey, speak } from "../wire/api";
 import { LANGUAGES, useLanguage, useWords, type Language } from "../words";
+import { Ledger } from "./Ledger";
 
 const NAMES: Record<Language, string> = { en: "English", fr: "Français", zh: "中文" };
 const player = new Player();
@@ -97,10 +98,7 @@ export function SettingsScreen() {
           ))}
         </fieldset>
       )}
-      <section>
-        <h2 className="pb-1 font-medium">{words("privacy")}</h2>
-        <p className="text-muted">{words("privacyNone", { host: location.host })}</p>
-      </section>
+      <Ledger />
     </main>
   );
 }

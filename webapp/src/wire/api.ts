@@ -66,7 +66,18 @@ export interface Title {
   size_bytes: number;
   is_downloaded: boolean;
   licence: string | null;
+  /** Memory it takes as it comes, and once it is quantized; null where that cannot be told. */
+  needs_bytes: number | null;
+  packed_needs_bytes: number | null;
+  fit: Fit | null;
   loaded_instances: { id: string; status: string; progress: number | null }[];
+}
+
+/** What running a model takes on this machine, as it was measured. */
+export interface Fit {
+  peak_bytes: number;
+  fits: boolean;
+  tokens_per_s: number | null;
 }
 
 /** How far a download has come. */
@@ -80,9 +91,20 @@ export interface Job {
   error: string | null;
 }
 
-export async function listTitles(): Promise<Title[]> {
-  return (await call<{ models: Title[] }>("api/v1/models")).models;
+export const listTitles = () => call<{ models: Title[]; memory_bytes: number }>("api/v1/models");
+export const measure = (model: string) => call<Fit>("api/v1/models/fit", { model });
+
+/** A request that left the machine; `at` is in seconds since 1970. */
+export interface Departure {
+  at: number;
+  purpose: "model" | "media";
+  host: string;
+  path: string;
+  has_key: boolean;
 }
+
+export const listDepartures = async () =>
+  (await call<{ data: Departure[] }>("api/v1/ledger")).data;
 
 export const load = (model: string) => call("api/v1/models/load", { model });
 export const unload = (instance_id: string) => call("api/v1/models/unload", { instance_id });

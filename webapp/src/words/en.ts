@@ -66,7 +66,6 @@ export const en = {
   preview: "Hear {voice}",
   previewText: "Hello, this is my voice.",
   privacy: "What left this machine",
-  privacyNone: "Nothing. This page talks only to {host}.",
   here: "On this machine",
   load: "Load",
   unload: "Unload",
@@ -156,6 +155,20 @@ export const en = {
   seconds: "{number} s",
   minutes: "{number} min",
   hours: "{number} h",
+  fits: "needs {needs} of {memory}",
+  fitsPacked: "needs {needs}; in 4 bits {packed} of {memory}",
+  tooBig: "needs {packed}; this machine has {memory}",
+  measure: "Measure the speed",
+  measureModel: "Measure the speed of {model}",
+  measureHint: "Asks the model hub for its shape; nothing of yours goes along.",
+  measuring: "Measuring…",
+  speed: "about {speed} tokens/s",
+  privacyPage: "This page talks only to {host}.",
+  privacyNone: "Nothing has left this machine.",
+  forModel: "asked {count} times, to fetch a model",
+  forMedia: "asked {count} times, for media that a request named by their address",
+  withKey: "with your key",
+  pathNotKept: "its address is not kept",
 } as const;
 
 export type Words = Record<keyof typeof en, string>;

@@ -2,6 +2,7 @@
 
 import { create } from "zustand";
 import { en, type Words } from "./en";
+import { filled, type Fill } from "./fill";
 import { fr } from "./fr";
 import { zh } from "./zh";
 
@@ -33,14 +34,8 @@ export const useLanguage = create<Choice>((set) => ({
   },
 }));
 
-type Fill = Record<string, string | number>;
-
 /** Give a function that looks a text up and fills its blanks. */
 export function useWords(): (name: keyof Words, fill?: Fill) => string {
   const words = LANGUAGES[useLanguage((choice) => choice.language)];
   return (name, fill = {}) => filled(words[name], fill);
-}
-
-export function filled(text: string, fill: Fill): string {
-  return text.replace(/\{(\w+)\}/g, (blank, name: string) => String(fill[name] ?? blank));
 }
