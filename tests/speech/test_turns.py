@@ -65,6 +65,17 @@ def test_speech_goes_first_unless_it_is_well_ahead(
     assert crowd.settle() == order
 
 
+def test_speech_that_waits_is_ahead_no_longer(crowd: Crowd) -> None:
+    turns = Turns()
+    with turns.text():
+        crowd.ask("speech", lambda: turns.speech(ENOUGH_S + 0.02))
+        wait_until(lambda: turns._speech_waits == 1)
+        crowd.ask("text", turns.text)
+        wait_until(lambda: turns._text_waits == 1)
+        time.sleep(0.05)
+    assert crowd.settle() == ["speech", "text"]
+
+
 def test_text_gets_a_step_however_late_speech_is(crowd: Crowd) -> None:
     turns = Turns()
     for _ in range(MAX_IN_A_ROW - 1):

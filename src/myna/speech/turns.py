@@ -9,6 +9,7 @@ Not here: what a step is (loop, and whoever writes text).
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,7 +28,7 @@ class Turns:
         self._is_running = False
         self._text_waits = 0
         self._speech_waits = 0
-        self._lead_s = 0.0
+        self._deadline_s = 0.0
         self._in_a_row = 0
 
     @contextmanager
@@ -50,7 +51,7 @@ class Turns:
         """
         with self._changed:
             self._speech_waits += 1
-            self._lead_s = lead_s
+            self._deadline_s = time.monotonic() + lead_s
             self._changed.wait_for(lambda: not self._is_running and not self._text_goes_first())
             self._speech_waits -= 1
             self._is_running = True
@@ -66,8 +67,8 @@ class Turns:
                 self._changed.notify_all()
 
     def _text_goes_first(self) -> bool:
-        is_owed = self._lead_s >= ENOUGH_S or self._in_a_row >= MAX_IN_A_ROW
-        return self._text_waits > 0 and is_owed
+        is_ahead = self._deadline_s - time.monotonic() >= ENOUGH_S
+        return self._text_waits > 0 and (is_ahead or self._in_a_row >= MAX_IN_A_ROW)
 
     def _speech_goes_first(self) -> bool:
         return self._speech_waits > 0 and not self._text_goes_first()
