@@ -13,8 +13,8 @@ from myna.media.patches import PatchRule
 from myna.text import template_files
 from myna.text.chat_template import ChatTemplate
 from myna.train import shapes
-from myna.train.batches import UNSCORED, Reader, stack
-from myna.train.examples import Clip, Example, Picture, Sound, Spoken
+from myna.train.batches import Reader, stack, words_of_tokens
+from myna.train.examples import UNSCORED, Clip, Example, Heard, Picture, Sound, Spoken
 from myna.train.export import build
 from myna.train.language.tokenizer import open_tokenizer
 from myna.train.nano_config import nano_config
@@ -127,3 +127,32 @@ def test_the_score_counts_answers_that_are_right_throughout(reader: Reader) -> N
 def test_an_unspoken_question_is_refused(reader: Reader) -> None:
     with pytest.raises(ValueError, match="'two' was to be spoken, but no voice has said it yet"):
         reader.read(Example("answer_aloud", (Spoken("two"),), "yes"))
+
+
+def test_words_are_marked_where_they_are_heard_and_where_they_are_written(reader: Reader) -> None:
+    heard = Heard(np.zeros((80, 128), np.float16), words=((0.0, 0.35), (0.5, 1.0)))
+    reading = reader.read(Example("transcribe", (heard, "what"), "red apple"))
+    rows = reading.layout.audio_rows
+    assert reading.heard[rows].tolist() == [0, 0, 0, UNSCORED, UNSCORED, 1, 1, 1, 1, 1]
+    told = reading.told[-reading.num_answer :].tolist()
+    assert told[0] == 0
+    assert told[-2:] == [1, UNSCORED]
+    other = reader.read(Example("transcribe", (heard, "what"), "a red apple"))  # not these words
+    assert (other.heard == UNSCORED).all()
+    assert (other.told == UNSCORED).all()
+
+
+def test_attention_counts_where_words_are_known(reader: Reader) -> None:
+    config = nano_config()
+    thinker, _ = build(config)
+    heard = Heard(np.zeros((80, 128), np.float16), words=((0.0, 0.35), (0.5, 1.0)))
+    with torch.no_grad():
+        known = losses(thinker, stack([reader.read(Example("t", (heard,), "red apple"))], pad_id=0))
+        unknown = losses(thinker, stack([reader.read(TYPED)], pad_id=0))
+    assert float(known["loss"]) > float(known["answers"])
+    assert float(unknown["loss"]) == float(unknown["answers"])
+
+
+def test_a_word_may_be_several_tokens() -> None:
+    assert words_of_tokens([b"o", b"w", b"l", b" ", b"x", b" red", b"'s"]) == [0, 0, 0, 1, 1, 2, 2]
+    assert words_of_tokens([]) == []

@@ -24,13 +24,12 @@ from myna.models.qwen3_omni.positions import Medium
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.vision_encoder import Seen
 from myna.text.tokenizer import Tokenizer
-from myna.train.examples import Clip, Example, Heard, Part, Picture, Sound, Spoken
+from myna.train.examples import UNSCORED, Clip, Example, Heard, Part, Picture, Sound, Spoken
 from myna.train.shapes import CLIP_PIXELS
 
 AUDIO = "<|audio_start|><|audio_pad|><|audio_end|>"
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 VIDEO = "<|vision_start|><|video_pad|><|vision_end|>"
-UNSCORED = -100  # the label of tokens that are given, as torch's cross entropy spells it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +42,8 @@ class Reading:
         num_answer: tokens of the answer, the end of the turn included.
         frames: (M, T) mel frames of each sound, in order.
         cuts: patches of each picture and clip, in order.
+        heard: (T,) int64, the word that is said in each token of sound, or `UNSCORED`.
+        told: (T,) int64, the word that each token of the answer belongs to, or `UNSCORED`.
     """
 
     ability: str
@@ -50,6 +51,8 @@ class Reading:
     num_answer: int
     frames: tuple[Tensor, ...]
     cuts: tuple[Patches, ...]
+    heard: Tensor
+    told: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,8 @@ class Rectangles:
         visual_rows: the same for pictures and clips.
         frames: mel frames of all sounds.
         cuts: patches of all pictures and clips.
+        heard: (B, T) int64, as in `Reading`.
+        told: (B, T) int64.
     """
 
     abilities: tuple[str, ...]
@@ -75,6 +80,8 @@ class Rectangles:
     visual_rows: Tensor
     frames: tuple[Tensor, ...]
     cuts: tuple[Patches, ...]
+    heard: Tensor
+    told: Tensor
 
 
 class Reader:
@@ -100,13 +107,32 @@ class Reader:
         prompt = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
         answer = self.tokenizer.encode(example.answer + "<|im_end|>")
         layout = expand([*self.tokenizer.encode(prompt), *answer], media, self.config)
+        heard, told = self._words(example, layout, answer)
         return Reading(
             ability=example.ability,
             layout=layout,
             num_answer=len(answer),
             frames=tuple(frames),
             cuts=tuple(cuts),
+            heard=heard,
+            told=told,
         )
+
+    def _words(
+        self, example: Example, layout: Layout, answer: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Tell where each word of an answer is heard and written, if its times are known."""
+        heard, told = torch.full((2, len(layout.token_ids)), UNSCORED)
+        spans = [part.words for part in example.question if isinstance(part, Heard)]
+        if len(spans) == 1 and len(spans[0]) == len(example.answer.split()):
+            places = torch.arange(len(layout.audio_rows)) + 0.5
+            places /= len(layout.audio_rows)
+            for word, (start, end) in enumerate(spans[0]):
+                heard[layout.audio_rows[(places >= start) & (places < end)]] = word
+            pieces = [self.tokenizer.token_bytes(token) for token in answer[:-1]]
+            first = len(told) - len(answer)
+            told[first:-1] = torch.tensor(words_of_tokens(pieces))
+        return heard, told
 
     def _place(
         self, part: Part, media: list[Medium], frames: list[Tensor], cuts: list[Patches]
@@ -140,6 +166,12 @@ class Reader:
         return AUDIO
 
 
+def words_of_tokens(pieces: Sequence[bytes]) -> list[int]:
+    """Number the word of each token; a token that begins with a blank begins a word."""
+    begins = [i > 0 and piece.startswith(b" ") for i, piece in enumerate(pieces)]
+    return np.cumsum(begins).tolist() if begins else []
+
+
 def mel_frames(heard: Sound) -> Tensor:
     """Make the (M, T) mel frames of a sound."""
     found = mel([heard.samples])
@@ -161,7 +193,7 @@ def stack(readings: Sequence[Reading], *, pad_id: int) -> Rectangles:
     """Set readings side by side, padded at their ends."""
     length = max(len(reading.layout.token_ids) for reading in readings)
     token_ids = torch.full((len(readings), length), pad_id)
-    labels = torch.full_like(token_ids, UNSCORED)
+    labels, heard, told = torch.full((3, *token_ids.shape), UNSCORED)
     places = torch.zeros(3, len(readings), length)
     audio_rows, visual_rows = [], []
     for i, reading in enumerate(readings):
@@ -169,6 +201,7 @@ def stack(readings: Sequence[Reading], *, pad_id: int) -> Rectangles:
         size = len(layout.token_ids)
         token_ids[i, :size] = layout.token_ids
         places[:, i, :size] = layout.positions
+        heard[i, :size], told[i, :size] = reading.heard, reading.told
         first = size - reading.num_answer
         labels[i, first - 1 : size - 1] = layout.token_ids[first:]
         audio_rows.append(layout.audio_rows + i * length)
@@ -182,6 +215,8 @@ def stack(readings: Sequence[Reading], *, pad_id: int) -> Rectangles:
         visual_rows=torch.cat(visual_rows),
         frames=tuple(item for reading in readings for item in reading.frames),
         cuts=tuple(item for reading in readings for item in reading.cuts),
+        heard=heard,
+        told=told,
     )
 
 

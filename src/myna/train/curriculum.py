@@ -14,6 +14,7 @@ from myna.train.language import mix
 from myna.train.pictures import mix as pictures
 from myna.train.pictures.asking import Studio
 from myna.train.sound import events
+from myna.train.sound.frames import HZ
 from myna.train.sound.lessons import overheard
 from myna.train.sound.pool import Pool, open_pool
 from myna.train.sound.utterance import NotSpoken
@@ -63,7 +64,8 @@ class Transcribing:
                 break
         entry = pool[place]
         frames = overheard(entry, rng) if rng.random() < OVERHEARD_SHARE else entry.mel
-        sound = Heard(frames)
+        end_s = len(entry.mel) / HZ
+        sound = Heard(frames, tuple((w.start_s / end_s, w.end_s / end_s) for w in entry.words))
         if rng.random() < 0.5:
             return Example("transcribe", (sound, transcribe_prompt()), entry.text)
         asked = rng.choice(ASKED_FOR_WORDS)

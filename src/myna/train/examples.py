@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+UNSCORED = -100  # what a label says of a place that has none, as torch's cross entropy spells it
 Samples = NDArray[np.float32]  # (S,) in [-1, 1], 16 kHz
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 
@@ -24,9 +25,16 @@ class Sound:
 
 @dataclass(frozen=True)
 class Heard:
-    """Hold a sound as the audio encoder gets it: (T, M) mel frames."""
+    """Hold a sound as the audio encoder gets it.
+
+    Attributes:
+        frames: (T, M) mel frames.
+        words: beginning and end of each word that is said, in shares of the sound's length; empty
+            where they are not known.
+    """
 
     frames: NDArray[np.float16]
+    words: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)

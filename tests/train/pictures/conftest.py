@@ -30,7 +30,7 @@ def icons() -> Icons:
         figures.draw(shape, (20 * i, 255 - 20 * i, 90))
         for i, shape in enumerate(figures.SHAPES[: len(NAMES)])
     ]
-    return Icons(np.stack(looks), {name: (i,) for i, name in enumerate(NAMES)}, frozenset({0}))
+    return Icons(np.stack(looks), {name: (i,) for i, name in enumerate(NAMES)})
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ class OneFont(Fonts):
 def studio():
     looks = np.stack([figures.draw(shape, (250, 80, 20)) for shape in figures.SHAPES])
     names = {name: (i,) for i, name in enumerate(NAMES[: len(looks)])}
-    return Studio(Icons(looks, names, frozenset()), OneFont(()))
+    return Studio(Icons(looks, names), OneFont(()))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_batch_depends_on_its_step_alone(gallery):
 
 def test_every_token_has_a_label(gallery):
     rng = random.Random(2)
-    samples = [gallery.draw(rng, ease=0.5) for _ in range(40)]
+    samples = [gallery.draw(rng, least_ease=0.5) for _ in range(40)]
     samples.append(gallery.step_of_clip(rng))
     for sample in samples:
         assert len(sample.labels.thing) == sample.cut.num_tokens

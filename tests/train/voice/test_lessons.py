@@ -7,7 +7,7 @@ from myna.models.qwen3_omni.positions import Picture, Sound
 from myna.models.qwen3_omni.talker import find_turns, talker_prompt
 from myna.speech.protocols import Rules
 from myna.speech.voice import Voice, VoiceRequest
-from myna.train.batches import UNSCORED
+from myna.train.examples import UNSCORED
 from myna.train.nano_config import nano_config
 from myna.train.shapes import NUM_CODEBOOKS
 from myna.train.stages.talker import fresh
@@ -20,7 +20,6 @@ from myna.train.voice.lessons import (
     plan,
     sheet,
     words_of_frames,
-    words_of_tokens,
 )
 from myna.train.voice.pupil import Pupil
 from myna.train.voice.shards import SLOTS
@@ -134,11 +133,6 @@ def test_every_row_is_told_the_frame_that_follows(config: Config) -> None:
     written = lesson.written[0]
     assert written[written != UNSCORED].tolist() == [0, 1, 2]
     assert lesson.text[0, written != UNSCORED].tolist() == list(TEXT)
-
-
-def test_a_word_may_be_several_tokens() -> None:
-    assert words_of_tokens([b"o", b"w", b"l", b" ", b"x", b" red", b"'s"]) == [0, 0, 0, 1, 1, 2, 2]
-    assert words_of_tokens([]) == []
 
 
 def test_gaps_part_the_words_of_frames() -> None:

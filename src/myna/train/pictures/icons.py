@@ -35,24 +35,18 @@ class Style:
     Attributes:
         package: of the npm registry, with its version.
         licence: of the drawings.
-        is_mono: drawn in one colour, which the picture chooses.
     """
 
     package: str
     licence: str
-    is_mono: bool = False
 
 
 STYLES: Mapping[str, Style] = {
     "fluent-emoji-flat": Style("@iconify-json/fluent-emoji-flat@1.2.6", "MIT"),
     "fluent-emoji": Style("@iconify-json/fluent-emoji@1.2.7", "MIT"),
-    "fluent-emoji-high-contrast": Style(
-        "@iconify-json/fluent-emoji-high-contrast@1.2.6", "MIT", is_mono=True
-    ),
     "twemoji": Style("@iconify-json/twemoji@1.2.5", "CC-BY-4.0"),
     "emojione": Style("@iconify-json/emojione@1.2.3", "CC-BY-4.0"),
     "fxemoji": Style("@iconify-json/fxemoji@1.2.2", "Apache-2.0"),
-    "streamline-emojis": Style("@iconify-json/streamline-emojis@1.2.4", "CC-BY-4.0"),
 }
 
 
@@ -63,12 +57,10 @@ class Icons:
     Attributes:
         pixels: (I, ICON_PX, ICON_PX, 4) uint8.
         looks: the rows of `pixels` that show each name.
-        mono: the rows that are drawn in one colour.
     """
 
     pixels: NDArray[np.uint8]
     looks: Mapping[str, tuple[int, ...]]
-    mono: frozenset[int]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,11 +68,8 @@ class Icons:
         return tuple(self.looks)
 
     def draw(self, rng: random.Random, name: str) -> Rgba:
-        """Give one of the looks of a name; a drawing in one colour gets any."""
-        row = rng.choice(self.looks[name])
-        drawn: Rgba = self.pixels[row].copy()
-        if row in self.mono:
-            drawn[..., :3] = [rng.randrange(256) for _ in range(3)]
+        """Give one of the looks of a name."""
+        drawn: Rgba = self.pixels[rng.choice(self.looks[name])]
         return drawn
 
 
@@ -166,7 +155,6 @@ def load(styles: Sequence[str] = tuple(STYLES), where: Path | None = None) -> Ic
     where = where or folder(FOLDER)
     pixels: list[Rgba] = []
     looks: dict[str, tuple[int, ...]] = {}
-    mono: set[int] = set()
     count = 0
     for style in styles:
         path = where / f"{style}.npy"
@@ -175,7 +163,5 @@ def load(styles: Sequence[str] = tuple(STYLES), where: Path | None = None) -> Ic
         pixels.append(np.load(path))
         for row, name in enumerate(json.loads(path.with_suffix(".json").read_text()), count):
             looks[name] = (*looks.get(name, ()), row)
-            if style in STYLES and STYLES[style].is_mono:
-                mono.add(row)
         count += len(pixels[-1])
-    return Icons(np.concatenate(pixels), looks, frozenset(mono))
+    return Icons(np.concatenate(pixels), looks)

@@ -111,7 +111,7 @@ def primer(rng: random.Random, icons: Icons, *, ease: float) -> Scene:
     image = blank(rng, None, width, height)
     if is_plain:
         image = Image.new("RGB", (width, height), _base(rng))
-    side_px = min(width, height) * (1 - hard * rng.uniform(0, 0.5))
+    side_px = min(width, height) * (1 - hard * rng.uniform(0, 0.4))
     x, y = (
         extent / 2 + hard * (_somewhere(rng, extent, side_px) - extent / 2) for extent in image.size
     )

@@ -22,7 +22,8 @@ from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import SPEECH_RULES, THINKER_RULES, Speech
 from myna.train import curriculum, export, loop, shapes
-from myna.train.batches import UNSCORED, Reader, Rectangles, packed_batch
+from myna.train.batches import Reader, Rectangles, packed_batch
+from myna.train.examples import UNSCORED
 from myna.train.language.tokenizer import open_tokenizer
 from myna.train.pictures.asking import open_studio
 from myna.train.pictures.rule import PICTURE_RULE

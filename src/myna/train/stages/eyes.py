@@ -48,12 +48,13 @@ DEEPSTACK_WEIGHT = 0.3
 NUM_PATCH_SAMPLES = 400  # of which the principal components are taken
 MOVING_SHARE = 8  # one component of so many is of the difference between two frames
 FAINTEST = 1e-3  # variance below which a component is noise
-EASY_STEPS, HARDENING_STEPS = 1_500, 5_000  # primers alone; then they become harder and rare
-GLANCE_SHARE = 0.8  # of lone icons
+EASY_STEPS, HARDENING_STEPS = 1_000, 6_000  # the easiest primers alone; then ever harder ones too
+LONE_SHARE = 0.3  # of icons that are no primers, once primers are as hard as can be
+GLANCE_SHARE = 0.5  # of those
 GLANCE_SIDES_PX = (56, 112)
 PICTURE_SIDES_PX = (scenes.MIN_SIDE_PX, scenes.MAX_SIDE_PX)
 GLANCE_RULE = replace(PICTURE_RULE, min_px=4 * PICTURE_RULE.factor**2)
-SCHEDULE = Schedule(steps=11_000, rate=1e-3, warmup=150, turned="visual.blocks.")
+SCHEDULE = Schedule(steps=7_000, rate=1e-3, warmup=150, turned="visual.blocks.")
 CLASSES = {  # of each kind of label
     "thing": len(THINGS),
     "hue": len(HUES),
@@ -117,20 +118,21 @@ class Gallery:
     def at(self, step: int, size: int | None = None) -> list[Sample]:
         """Draw the batch of a step, those of one size next to one another."""
         rng = random.Random(f"{self.seed} {step}")
-        ease = min(1.0, max(0.0, 1.0 - (step - EASY_STEPS) / HARDENING_STEPS))
-        samples = [self.draw(rng, ease=ease) for _ in range(size or BATCH)]
+        least_ease = min(1.0, max(0.0, 1.0 - (step - EASY_STEPS) / HARDENING_STEPS))
+        samples = [self.draw(rng, least_ease=least_ease) for _ in range(size or BATCH)]
         return sorted(samples, key=lambda sample: sample.cut.grid[1:])
 
-    def draw(self, rng: random.Random, *, ease: float = 0.0) -> Sample:
+    def draw(self, rng: random.Random, *, least_ease: float = 0.0) -> Sample:
         """Draw one picture of any kind, of icons so large a share as if in a picture book.
 
         Glances are small and therefore quick: most of what there is to know is in a few tokens.
 
         Args:
             rng: draws it.
-            ease: the share of primers among icons and lines, and how easy they are.
+            least_ease: of primers, all of which are this easy or easier.
         """
-        kind, is_primer = rng.random(), rng.random() < ease
+        kind, ease = rng.random(), rng.uniform(least_ease, 1.0)
+        is_primer = rng.random() > LONE_SHARE * (1.0 - least_ease)
         if kind < 0.55 and is_primer:
             return self.scene(scenes.primer(rng, self.icons, ease=ease), GLANCE_RULE)
         if kind < 0.55:
@@ -141,7 +143,7 @@ class Gallery:
         if kind < 0.68:
             planned = scenes.plan(rng, self.icons, rng.randint(1, MAX_THINGS))
             return self.scene(scenes.scene(rng, self.icons, planned), PICTURE_RULE)
-        if kind < 0.9 and is_primer:
+        if kind < 0.9 and rng.random() < max(0.25, least_ease):
             return self.line(lines.primer(rng, self.fonts, ease=ease), GLANCE_RULE)
         if kind < 0.9:
             rule = GLANCE_RULE if rng.random() < 0.5 else PICTURE_RULE

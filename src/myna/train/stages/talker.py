@@ -17,6 +17,7 @@ from myna.models.qwen3_omni.talker import Talker
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.text.tokenizer import Tokenizer
 from myna.train import shapes
+from myna.train.batches import words_of_tokens
 from myna.train.language.tokenizer import open_tokenizer
 from myna.train.loop import Losses, Schedule, Trainer
 from myna.train.nano_config import nano_config
@@ -30,13 +31,13 @@ from myna.train.voice.lessons import (
     plan,
     sheet,
     words_of_frames,
-    words_of_tokens,
 )
 from myna.train.voice.pupil import Pupil
 from myna.train.voice.shards import Shard
 from myna.train.workshop import folder
 
-SCHEDULE = Schedule(steps=6_000, rate=2e-3, warmup=150)
+TURNED = ("talker.decoder.layers.", "talker.code_predictor.layers.")
+SCHEDULE = Schedule(steps=4_000, rate=2e-3, warmup=150, turned=TURNED)
 BATCH = 32
 PICKED_SHARE = 0.2  # of frames, from which the code predictor learns
 MEDIUM_SHARE = 0.12  # of batches, whose turns have sounds and pictures

@@ -18,9 +18,10 @@ from torch.nn import functional
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.train import curriculum, shapes
-from myna.train.batches import UNSCORED, Reader, Reading, Rectangles, packed_batch, stack
-from myna.train.examples import Example
+from myna.train.batches import Reader, Reading, Rectangles, packed_batch, stack
+from myna.train.examples import UNSCORED, Example
 from myna.train.export import special_ids
+from myna.train.guidance import Watched, strayed
 from myna.train.language.tokenizer import open_tokenizer
 from myna.train.loop import Losses, Schedule, Trainer, load_weights
 from myna.train.pictures.asking import open_studio
@@ -35,7 +36,9 @@ NAME = "thinker"
 SEED = 0
 SIZE = 32  # examples of a batch
 BATCHES_TOGETHER = 8  # are sorted by length, so that little is padded
-SCHEDULE = Schedule(steps=5_000, rate=1e-3, warmup=100, turned="decoder.layers.")
+SCHEDULE = Schedule(steps=5_000, rate=6e-4, warmup=200)
+GUIDED_LAYER = 2  # looks for the word just written; the layer after it for the one to be written
+GUIDED_SHARE = 0.3
 TOLD_EVERY = 100  # steps between lines of shares
 
 
@@ -110,7 +113,7 @@ class Mixture:
 
 
 def losses(thinker: Thinker, batch: Rectangles, score: Score | None = None) -> Losses:
-    """Compute the cross entropy of the answers.
+    """Compute the cross entropy of the answers, and how far attention strays from heard words.
 
     Args:
         thinker: hears, sees and writes.
@@ -118,7 +121,10 @@ def losses(thinker: Thinker, batch: Rectangles, score: Score | None = None) -> L
         score: counts right answers, if it is there.
     """
     packed = packed_batch(thinker, batch)
-    caches = [Rectangle(len(batch.token_ids)) for _ in thinker.decoder.layers]
+    size = len(batch.token_ids)
+    caches = [Rectangle(size) for _ in thinker.decoder.layers]
+    guided = [Watched(size), Watched(size)]
+    caches[GUIDED_LAYER : GUIDED_LAYER + 2] = guided
     hidden = thinker.decoder(packed, caches)  # (B*T, D)
     labels = batch.labels.flatten()
     scored = (labels != UNSCORED).nonzero()[:, 0]
@@ -127,7 +133,13 @@ def losses(thinker: Thinker, batch: Rectangles, score: Score | None = None) -> L
         hits = torch.zeros_like(labels, dtype=torch.bool)
         hits[scored] = logits.argmax(-1) == labels[scored]
         score.add(batch, hits.view_as(batch.labels))
-    return {"loss": functional.cross_entropy(logits, labels[scored])}
+    answers = functional.cross_entropy(logits, labels[scored])
+    if (batch.heard == UNSCORED).all():
+        return {"loss": answers, "answers": answers}
+    to_write = functional.pad(batch.told[:, 1:], (0, 1), value=UNSCORED)
+    astray = strayed(guided[0].looks, batch.told, batch.heard)
+    astray = astray + strayed(guided[1].looks, to_write, batch.heard)
+    return {"loss": answers + GUIDED_SHARE * astray, "answers": answers, "astray": astray}
 
 
 def build(config: Config) -> Thinker:

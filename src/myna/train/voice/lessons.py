@@ -20,7 +20,7 @@ from torch import Tensor
 
 from myna.models.qwen3_omni.positions import Picture, Sound, Span, positions
 from myna.models.qwen3_omni.speech_config import SpeechConfig
-from myna.train.batches import UNSCORED
+from myna.train.examples import UNSCORED
 from myna.train.shapes import NUM_CODEBOOKS, VOICE
 from myna.train.voice.shards import SLOTS
 from myna.train.voice.teacher import BLANK
@@ -100,12 +100,6 @@ class Sheet:
     written: Tensor
     spoken: Tensor
     to_speak: Tensor
-
-
-def words_of_tokens(pieces: Sequence[bytes]) -> list[int]:
-    """Number the word of each token; a token that begins with a blank begins a word."""
-    begins = [i > 0 and piece.startswith(b" ") for i, piece in enumerate(pieces)]
-    return np.cumsum(begins).tolist() if begins else []
 
 
 def words_of_frames(phonemes: Codes, *, num_words: int) -> Codes:

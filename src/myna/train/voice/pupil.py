@@ -2,14 +2,11 @@
 
 A head beside it tells the phonemes of the frame that it chooses. Codes alone foretell much of what
 follows, so that it would long not care for the text; therefore one head of attention is told to
-look for the word that was just spoken, and one in the next layer for the word to be spoken.
-
-Source: arXiv:1710.08969 §4.2 (guided attention).
+look for the word that was just spoken, and one in the next layer for the word to be spoken (see
+`train.guidance`).
 """
 
 from __future__ import annotations
-
-from math import inf
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +15,8 @@ from torch.nn import functional
 from myna.layers.cache import PackedBatch, Rows
 from myna.models.qwen3_omni.code_predictor import CodePredictor
 from myna.models.qwen3_omni.talker import Talker
-from myna.train.batches import UNSCORED
+from myna.train.examples import UNSCORED
+from myna.train.guidance import Watched, strayed
 from myna.train.loop import Losses
 from myna.train.rectangle import Rectangle
 from myna.train.voice.codec import NUM_PHONEMES
@@ -29,36 +27,6 @@ PHONEME_SHARE = 0.3
 GUIDED_SHARE = 0.3
 GUIDED_LAYER = 1  # looks for the word just spoken; the layer after it for the word to be spoken
 OTHERS_SHARE = 1.0
-
-
-class Watched(Rectangle):
-    """Keep where the first head looks: `looks` (B, T, T), logarithms of its shares."""
-
-    looks: Tensor
-
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """See `Rectangle`."""
-        size, width = self.num_sequences, q.shape[-1]
-        queries, keys = (x[:, 0].float().reshape(size, -1, width) for x in (q, k))
-        scores = queries @ keys.transpose(1, 2) * width**-0.5  # (B, T, T)
-        future = torch.ones_like(scores[0], dtype=torch.bool).triu(1)
-        self.looks = scores.masked_fill(future, -inf).log_softmax(-1)
-        return super().attend(q, k, v)
-
-
-def strayed(looks: Tensor, sought: Tensor, written: Tensor) -> Tensor:
-    """Tell how little of a head's attention is on the words that are sought, in nats.
-
-    Args:
-        looks: (B, T, T), logarithms of shares.
-        sought: (B, T) int64, the word that each row should look for, or `UNSCORED`.
-        written: (B, T) int64, the word that each row holds, or `UNSCORED`.
-    """
-    is_there = (sought[:, :, None] == written[:, None, :]) & (sought != UNSCORED)[:, :, None]
-    is_there &= looks.detach().isfinite()
-    rows = is_there.any(-1)
-    found = looks[rows].masked_fill(~is_there[rows], -inf)
-    return -found.logsumexp(-1).mean()
 
 
 class Pupil(nn.Module):
