@@ -16,6 +16,7 @@ from myna.server.media import PartReader
 from myna.server.schemas.chat import ChatMessage, ChatRequest, ResponseFormat, ToolChoice
 from myna.server.schemas.completions import CompletionRequest
 from myna.server.schemas.media import ContentPart
+from myna.server.schemas.responses import ResponsesRequest
 from myna.server.schemas.sampling import SamplingFields, StructuredOutputs
 
 ROLES = {"developer": "system", "function": "tool"}
@@ -37,7 +38,7 @@ def chat_input(wire: ChatRequest, card: ModelCard, fetcher: Fetcher | None = Non
         tools=tools,
         tool_choice=tool_choice,
         parallel_tool_calls=wire.parallel_tool_calls is not False,
-        thinking=_thinking(wire),
+        thinking=wish_to_think(wire, wire.reasoning_effort),
     )
 
 
@@ -128,6 +129,27 @@ def limit_tools(
     return tools, mode
 
 
+def wish_to_think(wire: ChatRequest | ResponsesRequest, effort: str | None) -> bool | None:
+    """Find the wish about reasoning; the most exact of the fields that clients use wins."""
+    options = wire.chat_template_kwargs
+    if options is not None and options.enable_thinking is not None:
+        return options.enable_thinking
+    if wire.enable_thinking is not None:
+        return wire.enable_thinking
+    return None if effort is None else effort != "none"
+
+
+def parts_of(
+    wire: str | list[ContentPart] | None, reader: PartReader, *, param: str
+) -> tuple[Part, ...]:
+    """Read what a turn holds: nothing, a text, or a list of parts."""
+    if wire is None:
+        return ()
+    if isinstance(wire, str):
+        return (TextPart(wire),)
+    return tuple(reader.read(part, param=f"{param}[{idx}]") for idx, part in enumerate(wire))
+
+
 def _response_format(wire: ResponseFormat) -> Constraint:
     schema = wire.schema
     if wire.type == "json_schema":
@@ -160,7 +182,7 @@ def _message(wire: ChatMessage, reader: PartReader, *, param: str) -> Message:
     return msgspec.convert(
         {
             "role": role,
-            "content": _content(wire.content, reader, param=f"{param}.content"),
+            "content": parts_of(wire.content, reader, param=f"{param}.content"),
             "name": wire.name,
             "reasoning": wire.reasoning or wire.reasoning_content,
             "tool_calls": tuple(
@@ -171,16 +193,6 @@ def _message(wire: ChatMessage, reader: PartReader, *, param: str) -> Message:
         },
         Message,
     )
-
-
-def _content(
-    wire: str | list[ContentPart] | None, reader: PartReader, *, param: str
-) -> tuple[Part, ...]:
-    if wire is None:
-        return ()
-    if isinstance(wire, str):
-        return (TextPart(wire),)
-    return tuple(reader.read(part, param=f"{param}[{idx}]") for idx, part in enumerate(wire))
 
 
 def _tools(wire: ChatRequest) -> tuple[tuple[Tool, ...], str]:
@@ -209,19 +221,6 @@ def _named(choice: ToolChoice) -> tuple[set[str], str]:
         param=f"tool_choice.{choice.type}",
         code="missing_required_parameter",
     )
-
-
-def _thinking(wire: ChatRequest) -> bool | None:
-    """Find the wish about reasoning; the most exact of the fields that clients use wins."""
-    if wire.chat_template_kwargs is not None:
-        thinking = wire.chat_template_kwargs.enable_thinking
-        if thinking is not None:
-            return thinking
-    if wire.enable_thinking is not None:
-        return wire.enable_thinking
-    if wire.reasoning_effort is not None:
-        return wire.reasoning_effort != "none"
-    return None
 
 
 def _logit_bias(wire: dict[str, float]) -> dict[int, float]:

@@ -18,7 +18,6 @@ from myna.server.schemas.responses import (
     FunctionCallItem,
     InputItem,
     MessageItem,
-    Parts,
     ReasoningItem,
     ResponseObject,
     ResponsesRequest,
@@ -26,7 +25,7 @@ from myna.server.schemas.responses import (
     ResponseToolChoice,
     ToolObject,
 )
-from myna.server.translate import constraint, limit_tools
+from myna.server.translate import constraint, limit_tools, parts_of, wish_to_think
 
 LOGPROBS = "message.output_text.logprobs"
 
@@ -64,7 +63,7 @@ def response_input(
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=wire.parallel_tool_calls is not False,
-        thinking=_thinking(wire),
+        thinking=wish_to_think(wire, wire.reasoning.effort if wire.reasoning else None),
     )
 
 
@@ -189,10 +188,10 @@ def _turn(item: InputItem, reader: PartReader, *, param: str) -> Message:
         case "function_call_output":
             if item.call_id is None:
                 raise _missing(f"{param}.call_id")
-            output = _parts(item.output, reader, param=f"{param}.output")
+            output = parts_of(item.output, reader, param=f"{param}.output")
             return Message(role="tool", content=output, tool_call_id=item.call_id)
         case "reasoning":
-            thought = _parts(item.content, reader, param=f"{param}.content")
+            thought = parts_of(item.content, reader, param=f"{param}.content")
             return Message(role="assistant", reasoning=_text(thought) or None)
     raise Unsupported(
         f"Items of type {item.type!r} are not taken; give message, function_call, "
@@ -204,17 +203,9 @@ def _turn(item: InputItem, reader: PartReader, *, param: str) -> Message:
 def _message(item: InputItem, reader: PartReader, *, param: str) -> Message:
     if item.role is None:
         raise _missing(f"{param}.role")
-    content = _parts(item.content, reader, param=f"{param}.content")
+    content = parts_of(item.content, reader, param=f"{param}.content")
     role = "system" if item.role == "developer" else item.role
     return Message(role=role, content=content)
-
-
-def _parts(wire: str | Parts | None, reader: PartReader, *, param: str) -> tuple[Part, ...]:
-    if wire is None:
-        return ()
-    if isinstance(wire, str):
-        return (TextPart(wire),)
-    return tuple(reader.read(part, param=f"{param}[{idx}]") for idx, part in enumerate(wire))
 
 
 def _text(parts: tuple[Part, ...]) -> str:
@@ -229,19 +220,6 @@ def _joined(first: Message, second: Message) -> Message:
         reasoning=second.reasoning or first.reasoning,
         tool_calls=first.tool_calls + second.tool_calls,
     )
-
-
-def _thinking(wire: ResponsesRequest) -> bool | None:
-    """Find the wish about reasoning; the most exact of the fields that clients use wins."""
-    if wire.chat_template_kwargs is not None:
-        thinking = wire.chat_template_kwargs.enable_thinking
-        if thinking is not None:
-            return thinking
-    if wire.enable_thinking is not None:
-        return wire.enable_thinking
-    if wire.reasoning is not None and wire.reasoning.effort is not None:
-        return wire.reasoning.effort != "none"
-    return None
 
 
 def _missing(param: str) -> InvalidRequest:
