@@ -46,9 +46,15 @@ def server_command() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def address(server_command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the server a data folder of its own."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def address(server_command: list[str], home: Path) -> Iterator[str]:
     """Serve on a free port."""
-    environment = {**os.environ, "MYNA_HOME": str(tmp_path_factory.mktemp("home"))}
+    environment = {**os.environ, "MYNA_HOME": str(home)}
     with subprocess.Popen(
         server_command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as server:

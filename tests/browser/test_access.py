@@ -14,7 +14,7 @@ from myna.server.routes.page import APP
 AXE = Path(__file__).parents[2] / "webapp" / "node_modules" / "axe-core" / "axe.min.js"
 FIRST_LOAD_BYTES = 300_000  # of gzip
 PHONE = {"width": 390, "height": 844}
-SCREENS = ("talk", "answered", "call", "models", "settings", "palette", "history")
+SCREENS = ("talk", "answered", "call", "picture", "models", "settings", "palette", "history")
 
 
 def show(page: Page, screen: str) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from playwright.sync_api import Page, expect
+
+from myna.core.ledger import NAME, note_departure
 
 
 def test_the_palette_finds_what_the_app_can_do(page: Page) -> None:
@@ -31,6 +35,25 @@ def test_models_are_listed_with_their_licence(page: Page) -> None:
     page.get_by_role("button", name="Models").click()
     expect(page.get_by_role("heading", name="qwen3-omni", exact=True)).to_be_visible()
     expect(page.get_by_text("Apache-2.0").first).to_be_visible()
+
+
+def test_models_tell_what_they_need(page: Page) -> None:
+    page.get_by_role("button", name="Models").click()
+    row = page.get_by_role("listitem").filter(has_text="qwen2.5-0.5b-instruct")
+    expect(row).to_contain_text("needs 1.6 GB")
+    expect(row.get_by_role("button", name="Measure the speed")).to_be_enabled()
+
+
+def test_settings_tell_what_left_this_machine(page: Page, home: Path) -> None:
+    page.get_by_role("button", name="Settings").click()
+    expect(page.get_by_text("Nothing has left this machine.")).to_be_visible()
+    for path in ("/config.json", "/model.safetensors"):
+        note_departure(home, purpose="model", host="hub.example", path=path)
+    page.reload()
+    ledger = page.get_by_role("region", name="What left this machine")
+    ledger.get_by_text("asked 2 times, to fetch a model").click()
+    expect(ledger.get_by_text("/model.safetensors")).to_be_visible()
+    (home / NAME).unlink()
 
 
 def test_voices_can_be_heard(page: Page) -> None:

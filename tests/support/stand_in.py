@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -20,7 +21,7 @@ from myna.cli.keeping import open_history
 from myna.core.echo import EchoService
 from myna.core.events import Accepted, EditProgress, Event, Finished, PictureDelta, TextDelta, Usage
 from myna.core.fleet import Fleet
-from myna.core.messages import TextPart
+from myna.core.messages import AudioPart, TextPart
 from myna.core.requests import ChatInput, EditInput, Request
 from myna.core.settings import read_settings
 from myna.media.decoded import Pixels
@@ -46,6 +47,10 @@ ANSWERS = {
 }
 
 
+HEARD = "What can I do with you while the network is down?"
+REPLY = "Everything you do now: I run on this machine alone, and nothing leaves it."
+
+
 class StandIn(EchoService):
     """Echo, but know a few answers and draw."""
 
@@ -57,19 +62,27 @@ class StandIn(EchoService):
 
     async def generate(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer one request; see `core.service.Service.generate`."""
+        if isinstance(request.input, ChatInput):
+            request = heard(request, request.input)
         events: AsyncIterator[Event] = super().generate(request)
         if isinstance(request.input, EditInput):
             events = edited(request.input, request.num_choices)
         elif isinstance(request.input, ChatInput):
-            asked = [part.text for part in request.input.messages[-1].content if is_text(part)]
-            if (answer := ANSWERS.get("".join(asked))) is not None:
+            if (answer := ANSWERS.get(request.input.messages[-1].text)) is not None:
                 events = written(answer)
         async for event in events:
             yield event
 
 
-def is_text(part: object) -> bool:
-    return isinstance(part, TextPart)
+def heard(request: Request, chat: ChatInput) -> Request:
+    """Put words in the place of sound, to be echoed: those of the question, or its answer."""
+    *before, last = chat.messages
+    if not any(isinstance(part, AudioPart) for part in last.content):
+        return request
+    texts = [part.text for part in last.content if isinstance(part, TextPart)]
+    words = HEARD if "Transcribe" in "".join(texts) else REPLY
+    told = replace(last, content=(TextPart(text=words),))
+    return replace(request, input=replace(chat, messages=(*before, told)))
 
 
 async def written(answer: str) -> AsyncIterator[Event]:

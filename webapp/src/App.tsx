@@ -67,7 +67,7 @@ export function App() {
           <SidebarIcon />
         </IconButton>
         <img src="./myna.svg" alt="Myna" className="size-8" />
-        <span className="min-w-0 grow truncate px-2 text-muted">{model?.id}</span>
+        <span className="min-w-0 grow truncate px-2 text-muted max-sm:invisible">{model?.id}</span>
         <nav aria-label={words("palette")} className="flex gap-1">
           {SCREENS.map((name) => {
             const Icon = ICONS[name];
@@ -84,7 +84,7 @@ export function App() {
             );
           })}
         </nav>
-        <IconButton name={words("theme")} onClick={toggleTheme}>
+        <IconButton name={words("theme")} className="max-sm:hidden" onClick={toggleTheme}>
           <ThemeIcon />
         </IconButton>
         <IconButton name={words("newChat")} onClick={() => reset()}>

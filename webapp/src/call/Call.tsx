@@ -114,7 +114,7 @@ function Waves() {
       history.forEach((pair, x) => {
         pair.forEach((level, side) => {
           const tall = Math.max(1, Math.min(1, level * 4) * height * 0.45);
-          context.fillStyle = style.getPropertyValue(side === 0 ? "--muted" : "--accent");
+          context.fillStyle = side === 0 ? style.color : style.getPropertyValue("--accent");
           context.fillRect(x * 4, side === 0 ? height / 2 - tall : height / 2, 3, tall);
         });
       });
@@ -122,5 +122,5 @@ function Waves() {
     draw();
     return () => cancelAnimationFrame(next);
   }, []);
-  return <canvas ref={canvas} width={640} height={160} className="w-full max-w-[40rem]" aria-hidden="true" />;
+  return <canvas ref={canvas} width={640} height={160} className="w-full max-w-[40rem] text-muted" aria-hidden="true" />;
 }

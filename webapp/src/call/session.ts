@@ -60,7 +60,7 @@ export const useCall = create<Session>((set, get) => ({
     microphone?.close();
     player.stop();
     call = microphone = null;
-    if (get().state !== "off") useThread.getState().keepCall(get().lines);
+    if (get().state !== "off") useThread.getState().keepCall(get().lines.filter(({ text, sound }) => text || sound.length > 0));
     set({ state: "off" });
   },
   mute: (isMuted) => {
@@ -85,6 +85,7 @@ function receive(event: CallEvent): void {
     case "listening":
       interrupt();
       showCamera();
+      grow(event.itemId, "user", (line) => line); // above the answer, which may come sooner than its words
       break;
     case "heard":
       grow(event.itemId, "user", (line) => ({ ...line, text: event.text }));

@@ -1,6 +1,6 @@
 /** The picture screen: change one to three pictures by words, as often as it takes. */
 
-import { useEffect, type DragEvent } from "react";
+import { useEffect, useRef, type DragEvent } from "react";
 import { IconButton } from "../parts/Button";
 import { CloseIcon, InputIcon, PictureIcon, SaveIcon } from "../parts/icons";
 import { go } from "../shell/screens";
@@ -18,7 +18,11 @@ import { MAX_INPUTS, useEditor, useStudio } from "./studio";
 export function PictureScreen() {
   const words = useWords();
   const editor = useEditor();
-  const { pictures, take } = useStudio();
+  const { pictures, shown, take } = useStudio();
+  const stage = useRef<HTMLElement>(null);
+  useEffect(() => {
+    void stage.current?.scrollIntoView({ block: "nearest" }); // on a phone it may be off the screen
+  }, [shown]);
   useEffect(() => {
     const onPaste = (event: ClipboardEvent) => {
       const files = [...(event.clipboardData?.files ?? [])];
@@ -40,6 +44,7 @@ export function PictureScreen() {
     >
       <h1 className="sr-only">{words("picture")}</h1>
       <section
+        ref={stage}
         aria-label={words("canvas")}
         className="flex h-[56dvh] shrink-0 flex-col lg:h-auto lg:min-w-0 lg:shrink lg:grow"
       >

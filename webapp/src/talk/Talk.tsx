@@ -1,12 +1,34 @@
 /** The thread, and below it the composer. */
 
 import { useEffect, useRef } from "react";
+import { go } from "../shell/screens";
 import { useThread } from "../thread/store";
 import { shown } from "../thread/tree";
+import type { Model } from "../wire/api";
 import { useWords } from "../words";
 import { Composer } from "./Composer";
 import { Tries } from "./Tries";
 import { TurnView } from "./Turn";
+
+function writes(model: Model): boolean {
+  return model.modalities?.output.includes("text") ?? true;
+}
+
+function ChangesPictures() {
+  const words = useWords();
+  return (
+    <>
+      <p className="pt-4 pb-3 text-muted">{words("onlyPictures")}</p>
+      <button
+        type="button"
+        className="rounded-full bg-accent px-4 py-2 font-medium text-[#14161a]"
+        onClick={() => go("picture")}
+      >
+        {words("choosePicture")}
+      </button>
+    </>
+  );
+}
 
 export function Talk() {
   const words = useWords();
@@ -33,7 +55,7 @@ export function Talk() {
             <header className="pt-[10vh] text-center">
               <img src="./myna.svg" alt="" className="mx-auto size-20" />
               <h1 className="pt-3 text-2xl font-semibold">{model?.id ?? "Myna"}</h1>
-              {model && <Tries model={model} />}
+              {model && (writes(model) ? <Tries model={model} /> : <ChangesPictures />)}
             </header>
           )}
           {turns.length > 0 && <h1 className="sr-only">{words("talk")}</h1>}

@@ -129,7 +129,8 @@ export const useThread = create<Thread>((set, get) => {
     connect: async () => {
       try {
         const models = await listModels();
-        set({ models, model: models[0] ?? null, isOffline: false });
+        const writer = models.find(({ modalities }) => modalities?.output.includes("text"));
+        set({ models, model: writer ?? models[0] ?? null, isOffline: false });
       } catch {
         set({ isOffline: true });
       }

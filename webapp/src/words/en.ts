@@ -157,7 +157,7 @@ export const en = {
   hours: "{number} h",
   fits: "needs {needs} of {memory}",
   fitsPacked: "needs {needs}; in 4 bits {packed} of {memory}",
-  tooBig: "needs {packed}; this machine has {memory}",
+  tooBig: "too large: needs {packed} of {memory}",
   measure: "Measure the speed",
   measureModel: "Measure the speed of {model}",
   measureHint: "Asks the model hub for its shape; nothing of yours goes along.",
@@ -169,6 +169,7 @@ export const en = {
   forMedia: "asked {count} times, for media that a request named by their address",
   withKey: "with your key",
   pathNotKept: "its address is not kept",
+  onlyPictures: "This model changes pictures; it does not talk.",
 } as const;
 
 export type Words = Record<keyof typeof en, string>;

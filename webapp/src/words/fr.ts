@@ -158,7 +158,7 @@ export const fr: Words = {
   hours: "{number} h",
   fits: "demande {needs} sur {memory}",
   fitsPacked: "demande {needs} ; en 4 bits {packed} sur {memory}",
-  tooBig: "demande {packed} ; cette machine a {memory}",
+  tooBig: "trop grand : demande {packed} sur {memory}",
   measure: "Mesurer la vitesse",
   measureModel: "Mesurer la vitesse de {model}",
   measureHint: "Demande sa forme au dépôt de modèles ; rien de vous n’y va.",
@@ -170,4 +170,5 @@ export const fr: Words = {
   forMedia: "interrogé {count} fois, pour des médias nommés par leur adresse",
   withKey: "avec votre clé",
   pathNotKept: "l’adresse n’est pas gardée",
+  onlyPictures: "Ce modèle retouche des images ; il ne parle pas.",
 };

@@ -158,7 +158,7 @@ export const zh: Words = {
   hours: "{number} 小时",
   fits: "需要 {needs}，共有 {memory}",
   fitsPacked: "需要 {needs}；4 位量化后需要 {packed}，共有 {memory}",
-  tooBig: "需要 {packed}；本机有 {memory}",
+  tooBig: "太大：需要 {packed}，共有 {memory}",
   measure: "测量速度",
   measureModel: "测量 {model} 的速度",
   measureHint: "会向模型库询问其结构；不会发送你的任何数据。",
@@ -170,4 +170,5 @@ export const zh: Words = {
   forMedia: "为按地址引用的媒体请求了 {count} 次",
   withKey: "附带你的密钥",
   pathNotKept: "地址未保留",
+  onlyPictures: "此模型用于修改图片，不会对话。",
 };
