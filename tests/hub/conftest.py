@@ -12,10 +12,17 @@ from typing import ClassVar
 
 import pytest
 
+from myna import embedded
 from myna.core.settings import Settings
 from myna.hub.download import Connection
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def empty_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tests see no model but those of their own."""
+    monkeypatch.setattr(embedded, "folder", lambda: None)
 
 
 class Hub:
