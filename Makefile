@@ -104,6 +104,9 @@ web: $(WEB_PAGE)  ## Build the web app, with a Node of its own
 web-test: .venv/.web  ## Run the web app's unit tests
 	@cd webapp && $(NPM) test --silent
 
+pictures: .venv/.test web  ## Make the pictures of the web app in docs/pictures anew
+	@MYNA_TEST_KEEP_PICTURES=1 $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
+
 $(WEB_PAGE): .venv/.web $(WEB_SOURCES)
 	@echo "building the web app"
 	@cd webapp && $(NPM) run build --silent -- --logLevel warn

@@ -8,9 +8,8 @@ from playwright.sync_api import Page, expect
 def test_a_call_is_answered_captioned_and_kept(page: Page) -> None:
     page.get_by_role("button", name="Call", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text("Listening")
-    expect(page.get_by_role("listitem").filter(has_text="bytes")).not_to_have_count(
-        0, timeout=20_000
-    )
+    answered = page.get_by_role("listitem").filter(has_text="bytes")
+    expect(answered).not_to_have_count(0, timeout=20_000)
     page.get_by_role("button", name="End the call").click()
     expect(page.get_by_label("Message")).to_be_visible()
     expect(page.get_by_role("article").first).to_be_visible()

@@ -67,11 +67,14 @@ class StandIn(EchoService):
         events: AsyncIterator[Event] = super().generate(request)
         if isinstance(request.input, EditInput):
             events = edited(request.input, request.num_choices)
-        elif isinstance(request.input, ChatInput):
-            if (answer := ANSWERS.get(request.input.messages[-1].text)) is not None:
-                events = written(answer)
+        elif (answer := ANSWERS.get(asked_of(request))) is not None:
+            events = written(answer)
         async for event in events:
             yield event
+
+
+def asked_of(request: Request) -> str:
+    return request.input.messages[-1].text if isinstance(request.input, ChatInput) else ""
 
 
 def heard(request: Request, chat: ChatInput) -> Request:

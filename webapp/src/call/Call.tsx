@@ -96,11 +96,13 @@ export function CallScreen() {
   );
 }
 
+const WAVE_PX = 640;
+
 /** Two waves: the user's above, the model's below. */
 function Waves() {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
-    const history: (readonly [number, number])[] = [];
+    const history = Array.from({ length: WAVE_PX / 4 }, () => [0, 0] as readonly [number, number]);
     let next = 0;
     const draw = () => {
       next = requestAnimationFrame(draw);
@@ -109,7 +111,7 @@ function Waves() {
       const { width, height } = canvas.current;
       const style = getComputedStyle(canvas.current);
       history.push(levels());
-      if (history.length > width / 4) history.shift();
+      history.shift();
       context.clearRect(0, 0, width, height);
       history.forEach((pair, x) => {
         pair.forEach((level, side) => {
@@ -122,5 +124,5 @@ function Waves() {
     draw();
     return () => cancelAnimationFrame(next);
   }, []);
-  return <canvas ref={canvas} width={640} height={160} className="w-full max-w-[40rem] text-muted" aria-hidden="true" />;
+  return <canvas ref={canvas} width={WAVE_PX} height={160} className="w-full max-w-[40rem] text-muted" aria-hidden="true" />;
 }

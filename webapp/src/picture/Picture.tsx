@@ -103,7 +103,7 @@ function Actions({ picture }: { picture: Picture }) {
       {picture.id !== base && (
         <button
           type="button"
-          className="flex items-center gap-2 rounded-full px-3 py-1.5 ring-1 ring-line hover:bg-line/60 disabled:opacity-50"
+          className="flex shrink-0 items-center gap-2 rounded-full px-3 py-1.5 whitespace-nowrap ring-1 ring-line hover:bg-line/60 disabled:opacity-50"
           disabled={job !== null}
           onClick={() => useAsInput(picture.id)}
         >
