@@ -8,10 +8,17 @@ from typing import Any
 import httpx
 import pytest
 
+from myna import embedded
 from myna.core.echo import EchoService
 from myna.server.app import App, create_app
 
 Chat = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def empty_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tests see no model but those of their own."""
+    monkeypatch.setattr(embedded, "folder", lambda: None)
 
 
 @pytest.fixture
