@@ -10,11 +10,14 @@ from torch import Tensor
 
 from myna.kernels import blocks
 from myna.kernels.blocks import BLOCKS_AT_ONCE, decode_rows, has_finite_scales
-from myna.kernels.tiles import ROW_KINDS
 
 NUM_BLOCKS = 320
-# What the gguf package knows too; test_tiles.py has the others.
-FORMATS = {kind: block for kind, block in blocks.FORMATS.items() if kind not in ROW_KINDS}
+# What the gguf package knows too; test_tiles.py and test_quantize_encode.py have the others.
+FORMATS = {
+    kind: block
+    for kind, block in blocks.FORMATS.items()
+    if kind in gguf.GGMLQuantizationType.__members__
+}
 QUANTIZED = [name for name, block in FORMATS.items() if block.scale_offsets]
 
 # Byte k of the block is (37 k + 11) mod 256, the scale 0.5, the minimum (if any) 0.25.
