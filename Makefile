@@ -34,7 +34,7 @@ PYTEST = $(TEST_ENV) $(BIN)/python -m pytest $(ARGS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run setup test fmt lint types layers sizes unit parity golden docs reference bench bars box web web-test wheel clean help
+.PHONY: run setup test fmt lint types layers sizes unit parity golden docs reference bench bars box web web-test pictures wheel clean help
 
 run: .venv/.run  ## Set up and serve the model in the box on 127.0.0.1 (PORT=8000, MODEL=smollm2-135m for free chat)
 	@test -f $(WEB_PAGE) || $(MAKE) --no-print-directory web || echo "the web app could not be built: a plain page is served instead; try \`make web\`" >&2
