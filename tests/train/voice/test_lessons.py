@@ -1,3 +1,5 @@
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from myna.train.voice.lessons import (
     Turn,
     TurnIds,
     draw_turn,
+    misheard,
     plan,
     sheet,
     words_of_frames,
@@ -179,3 +182,27 @@ def test_an_epoch_deals_every_utterance_once_but_for_the_rest() -> None:
     assert batches != plan(lengths, size=10, seed=1, epoch=1)
     widths = [max(lengths[i] for i in b) - min(lengths[i] for i in b) for b in batches]
     assert sum(widths) / len(widths) < 6  # batches are of about equal lengths
+
+
+def test_some_frames_are_misheard_and_none_that_should_be_chosen_changes() -> None:
+    rng = np.random.default_rng(0)
+    shape = (20, 50)
+    is_frame = torch.ones(shape, dtype=torch.bool)
+    is_frame[:, :10] = False
+    codes = torch.arange(1_000).view(shape)
+    made = Sheet(
+        **{
+            field.name: torch.zeros(shape, dtype=torch.int64)
+            for field in fields(Sheet)
+            if field.name not in ("codes", "is_frame", "others")
+        },
+        codes=codes,
+        others=codes[..., None].repeat(1, 1, 7),
+        is_frame=is_frame,
+    )
+    found = misheard(made, rng, most=0.5)
+    changed = found.codes != codes
+    assert not (changed & ~is_frame).any()
+    assert 0.1 < changed[is_frame].float().mean() < 0.4
+    assert torch.equal(found.others, found.codes[..., None].repeat(1, 1, 7))  # whole frames move
+    assert found.next_codes is made.next_codes

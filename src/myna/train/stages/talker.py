@@ -28,6 +28,7 @@ from myna.train.voice.lessons import (
     Sheet,
     TurnIds,
     draw_turn,
+    misheard,
     plan,
     sheet,
     words_of_frames,
@@ -37,9 +38,10 @@ from myna.train.voice.shards import Shard
 from myna.train.workshop import folder
 
 TURNED = ("talker.decoder.layers.", "talker.code_predictor.layers.")
-SCHEDULE = Schedule(steps=4_000, rate=2e-3, warmup=150, turned=TURNED)
+SCHEDULE = Schedule(steps=8_000, rate=2e-3, warmup=150, turned=TURNED)
 BATCH = 32
 PICKED_SHARE = 0.2  # of frames, from which the code predictor learns
+MISHEARD_SHARE = 0.35  # of frames at most, which are others than should be
 MEDIUM_SHARE = 0.12  # of batches, whose turns have sounds and pictures
 SEED = 41
 THINKER_SEED = 0  # of the embedding that thinker and talker share
@@ -155,4 +157,5 @@ class School:
         media = scale * torch.randn(num_media, shapes.THINKER_WIDTH, generator=generator)
         num_frames = int(made.makes_frame.sum())
         chosen = torch.randperm(num_frames, generator=generator)
+        made = misheard(made, rng, most=MISHEARD_SHARE)
         return made, media, chosen[: int(PICKED_SHARE * num_frames)]

@@ -11,7 +11,7 @@ Axis letters beside the project's: U rows of the user's turn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -190,6 +190,27 @@ def sheet(
         spoken=spoken,
         to_speak=to_speak,
     )
+
+
+def misheard(made: Sheet, rng: np.random.Generator, *, most: float) -> Sheet:
+    """Replace some of the frames that the talker reads by other frames of the batch.
+
+    When it speaks it reads what it has chosen itself, mistakes and all; a talker that has only read
+    perfect frames is lost after the first slip.
+
+    Args:
+        made: what was set up; what should be chosen stays.
+        rng: of all draws.
+        most: of a sequence's frames; shares are drawn up to that.
+    """
+    shares = rng.uniform(0, most, (len(made.codes), 1))
+    is_wrong = torch.from_numpy(rng.random(made.codes.shape) < shares) & made.is_frame
+    codes, others = made.codes.clone(), made.others.clone()
+    frames = made.is_frame.flatten().nonzero()[:, 0]
+    taken = frames[torch.from_numpy(rng.integers(len(frames), size=int(is_wrong.sum())))]
+    codes[is_wrong] = made.codes.flatten()[taken]
+    others[is_wrong] = made.others.flatten(0, 1)[taken]
+    return replace(made, codes=codes, others=others)
 
 
 def plan(lengths: Sequence[int], *, size: int, seed: int, epoch: int) -> list[list[int]]:
