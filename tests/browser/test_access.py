@@ -33,7 +33,12 @@ def show(page: Page, screen: str) -> None:
             expect(page.get_by_role("heading", name="echo")).to_be_visible()
         case _:
             page.get_by_role("button", name=screen.capitalize(), exact=True).click()
-            expect(page.get_by_role("heading").first).to_be_attached()
+            there = page.get_by_role("navigation").locator("[aria-current]")
+            expect(there).to_have_accessible_name(screen.capitalize())
+            arrived = page.locator(
+                "main:not([aria-busy])"
+            )  # parts load when shown
+            expect(arrived.get_by_role("heading").first).to_be_attached()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

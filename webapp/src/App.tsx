@@ -92,8 +92,8 @@ export function App() {
         </IconButton>
       </header>
       <div className="flex min-h-0 grow">
-        <Suspense>
-          {hasSidebar && <Sidebar />}
+        <Suspense>{hasSidebar && <Sidebar />}</Suspense>
+        <Suspense fallback={<main aria-busy className="grow" />}>
           <View />
         </Suspense>
       </div>
