@@ -35,9 +35,7 @@ def show(page: Page, screen: str) -> None:
             page.get_by_role("button", name=screen.capitalize(), exact=True).click()
             there = page.get_by_role("navigation").locator("[aria-current]")
             expect(there).to_have_accessible_name(screen.capitalize())
-            arrived = page.locator(
-                "main:not([aria-busy])"
-            )  # parts load when shown
+            arrived = page.locator("main:not([aria-busy])")  # parts load when shown
             expect(arrived.get_by_role("heading").first).to_be_attached()
 
 
