@@ -442,6 +442,10 @@ BARS: Mapping[str, Bar] = {
         must="500 streams and 200 calls: lag p99 <= 50 ms, <= 100 KB each; 1,000 vanish, 0 left",
         show=Script(("load.py",)),
     ),
+    "voice": Bar(
+        must="nano called over a socket, 30 turns: first sound in 500 ms, 95 of 100 in 900 ms",
+        show=Script(("voice_latency.py",)),
+    ),
     # Four bits.
     "peers": Bar(
         must="0.5B in four bits beside llama.cpp's pure Q4_0: decode >= 1.0x, prefill >= 1.0x",

@@ -1,10 +1,11 @@
 """Measure how soon a spoken answer begins: from the end of a turn to the first sound at the client.
 
-    python benchmarks/voice_latency.py --url http://127.0.0.1:8000 [--turns 30] [--json FILE]
+    python benchmarks/voice_latency.py [--url http://127.0.0.1:8000] [--turns 30] [--json FILE]
 
-A served model is called over a real socket; a voice made here speaks as a microphone does, 20 ms at
-a time. Two times are taken for each turn: from `speech_stopped`, when the server knows that the
-turn is over, and from the end of the speech itself, which adds the silence that turns wait for.
+Without an address the model in the box is served for it. The model is called over a real socket; a
+voice made here speaks as a microphone does, 20 ms at a time. Two times are taken for each turn: from
+`speech_stopped`, when the server knows that the turn is over, and from the end of the speech itself,
+which adds the silence that turns wait for.
 The bar is on the first: median at most 500 ms, 95 of 100 at most 900 ms.
 """
 
@@ -15,10 +16,16 @@ import base64
 import json
 import os
 import platform
+import socket
 import statistics
+import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,26 +40,27 @@ FRAME_BYTES = round(RATE_HZ * FRAME_S) * 2
 SILENCE_S = 2.0
 MAX_MEDIAN_S, MAX_P95_S = 0.5, 0.9
 ANSWER_S = 120.0
+READY_S = 60.0
 
 
-def speak(socket: ClientConnection, data: bytes) -> None:
+def speak(caller: ClientConnection, data: bytes) -> None:
     """Send sound at the pace of a microphone."""
     started_s = time.monotonic()
     for idx, start in enumerate(range(0, len(data), FRAME_BYTES)):
         time.sleep(max(started_s + idx * FRAME_S - time.monotonic(), 0.0))
         audio = base64.b64encode(data[start : start + FRAME_BYTES]).decode()
-        socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+        caller.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
 
 
-def take_turn(socket: ClientConnection, seed: int) -> dict[str, float]:
+def take_turn(caller: ClientConnection, seed: int) -> dict[str, float]:
     """Speak once, and time what comes back."""
     speech = vowels(1.0 + 0.1 * (seed % 10), rate_hz=RATE_HZ, seed=seed)
     data = pcm16(speech) + pcm16(silence(SILENCE_S, rate_hz=RATE_HZ, seed=seed))
     times_s = {"spoken": time.monotonic() + len(speech) / RATE_HZ}
-    speaker = threading.Thread(target=speak, args=(socket, data))
+    speaker = threading.Thread(target=speak, args=(caller, data))
     speaker.start()
     while True:
-        event: dict[str, Any] = json.loads(socket.recv(timeout=ANSWER_S))
+        event: dict[str, Any] = json.loads(caller.recv(timeout=ANSWER_S))
         now_s = time.monotonic()
         match event["type"]:
             case "input_audio_buffer.speech_stopped":
@@ -72,24 +80,59 @@ def take_turn(socket: ClientConnection, seed: int) -> dict[str, float]:
     }
 
 
+@contextmanager
+def serving_nano() -> Generator[str]:
+    """Serve the model in the box; gives the address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "myna", "serve", "nano", "--port", url.rpartition(":")[2]]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        try:
+            until_s = time.monotonic() + READY_S
+            while not is_ready(url):
+                if server.poll() is not None or time.monotonic() > until_s:
+                    sys.exit("nano is not being served; `myna serve nano` says why")
+                time.sleep(0.1)
+            yield url
+        finally:
+            server.terminate()
+
+
+def is_ready(url: str) -> bool:
+    """Ask whether a server answers yet."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz"):
+            return True
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
 def main() -> int:
     """Take turns, and print the figure last."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--url", help="of a server; without it, nano is served")
     parser.add_argument("--model", default="")
     parser.add_argument("--key", default="EMPTY")
     parser.add_argument("--turns", type=int, default=30)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.url is not None:
+        return measure(options.url, options)
+    with serving_nano() as url:
+        return measure(url, options)
+
+
+def measure(url: str, options: argparse.Namespace) -> int:
+    """Take turns with a server; gives 0 where the bar holds."""
     query = f"?model={options.model}" if options.model else ""
-    address = options.url.replace("http", "ws", 1) + f"/v1/realtime{query}"
+    address = url.replace("http", "ws", 1) + f"/v1/realtime{query}"
     headers = {"Authorization": f"Bearer {options.key}"}
     turns = []
-    with connect(address, additional_headers=headers) as socket:
+    with connect(address, additional_headers=headers) as caller:
         session = {"type": "realtime", "instructions": "Answer in one short sentence."}
-        socket.send(json.dumps({"type": "session.update", "session": session}))
+        caller.send(json.dumps({"type": "session.update", "session": session}))
         for seed in range(options.turns):
-            turns.append(take_turn(socket, seed))
+            turns.append(take_turn(caller, seed))
             print(", ".join(f"{name} {value:.3f}" for name, value in turns[-1].items()), flush=True)
     times_s = sorted(turn["from_stopped_s"] for turn in turns)
     median_s = statistics.median(times_s)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from myna import embedded
 from myna.cli.commands.tour import STOPS, Stop
+from myna.cli.main import run
 from myna.core.events import AudioDelta, Failed, TextDelta
 from myna.core.messages import text_message
 from myna.core.progress import silent
@@ -22,6 +24,7 @@ from myna.pipeline.service import load_service
 PLACE = Path(embedded.__file__).parent
 MAX_BYTES = 15_500_000  # of all that git keeps, once
 MAX_TOUR_BYTES = 400_000
+NOT_FOUND = 3  # the exit code
 FILES = {
     "README.md",
     "chat_template.json",
@@ -94,3 +97,15 @@ async def test_it_answers_aloud() -> None:
         await service.close()
     assert text == "two plus two is four"
     assert 0.5 < sound_s < 6
+
+
+def test_the_tour_is_given_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["tour", "-o", str(tmp_path)])
+    if embedded.folder() is None:
+        assert code == NOT_FOUND
+        return
+    assert code == 0
+    told = capsys.readouterr().out
+    stops = msgspec.json.decode((PLACE / "tour" / STOPS).read_bytes(), type=list[Stop])
+    assert all(stop.title in told for stop in stops)
+    assert len(list(tmp_path.glob("*.wav"))) == sum(stop.is_spoken for stop in stops)

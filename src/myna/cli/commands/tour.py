@@ -105,7 +105,7 @@ def _visit(talker: Talker, stop: Stop, place: Path, path: Path, settings: Settin
     answer(f"\n== {stop.title}")
     if stop.shown is not None and settings.has_color and sys.stdout.isatty():
         answer(show_file(place / stop.shown, columns=COLUMNS))
-    parts = list(read_attachments([place / name for name in stop.files], is_listening=True))
+    parts = list(read_attachments([place / name for name in stop.files]))
     if stop.text is not None:
         parts.append(TextPart(text=stop.text))
         answer(f"> {stop.text}")
