@@ -3,9 +3,9 @@
     python benchmarks/voice_latency.py [--url http://127.0.0.1:8000] [--turns 30] [--json FILE]
 
 Without an address the model in the box is served for it. The model is called over a real socket; a
-voice made here speaks as a microphone does, 20 ms at a time. Two times are taken for each turn: from
-`speech_stopped`, when the server knows that the turn is over, and from the end of the speech itself,
-which adds the silence that turns wait for.
+voice made here speaks as a microphone does, 20 ms at a time. Two times are taken for each turn:
+from `speech_stopped`, when the server knows that the turn is over, and from the end of the speech
+itself, which adds the silence that turns wait for.
 The bar is on the first: median at most 500 ms, 95 of 100 at most 900 ms.
 """
 
