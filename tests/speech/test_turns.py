@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,6 +75,29 @@ def test_speech_that_waits_is_ahead_no_longer(crowd: Crowd) -> None:
         wait_until(lambda: turns._text_waits == 1)
         time.sleep(0.05)
     assert crowd.settle() == ["speech", "text"]
+
+
+def test_nobody_waits_while_the_clock_passes_the_deadline(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = Turns()
+    now_s = 0.0
+    clock = SimpleNamespace(monotonic=lambda: now_s)
+    monkeypatch.setattr("myna.speech.turns.time", clock)
+    with turns.text():
+        crowd.ask("speech", lambda: turns.speech(ENOUGH_S))
+        wait_until(lambda: turns._speech_waits == 1)
+        crowd.ask("text", turns.text)
+        wait_until(lambda: turns._text_waits == 1)
+
+        def look() -> float:
+            """Tell an earlier time to whoever looks first."""
+            nonlocal now_s
+            seen_s, now_s = now_s, now_s + 1.0
+            return seen_s
+
+        clock.monotonic = look
+    assert sorted(crowd.settle()) == ["speech", "text"]
 
 
 def test_text_gets_a_step_however_late_speech_is(crowd: Crowd) -> None:

@@ -30,13 +30,15 @@ class Turns:
         self._speech_waits = 0
         self._deadline_s = 0.0
         self._in_a_row = 0
+        self._text_is_next = False
 
     @contextmanager
     def text(self) -> Iterator[None]:
         """Wait until text may take a step, and hold the cores for it."""
         with self._changed:
             self._text_waits += 1
-            self._changed.wait_for(lambda: not self._is_running and not self._speech_goes_first())
+            self._decide()
+            self._changed.wait_for(lambda: not self._is_running and self._text_may_go())
             self._text_waits -= 1
             self._is_running = True
             self._in_a_row = 0
@@ -52,7 +54,8 @@ class Turns:
         with self._changed:
             self._speech_waits += 1
             self._deadline_s = time.monotonic() + lead_s
-            self._changed.wait_for(lambda: not self._is_running and not self._text_goes_first())
+            self._decide()
+            self._changed.wait_for(lambda: not self._is_running and self._speech_may_go())
             self._speech_waits -= 1
             self._is_running = True
             self._in_a_row += 1
@@ -64,11 +67,18 @@ class Turns:
         finally:
             with self._changed:
                 self._is_running = False
-                self._changed.notify_all()
+                self._decide()
 
-    def _text_goes_first(self) -> bool:
+    def _decide(self) -> None:
+        """Say who of those who wait is next, once for both: two looks at the clock might differ,
+        and then each would let the other go first, for ever.
+        """
         is_ahead = self._deadline_s - time.monotonic() >= ENOUGH_S
-        return self._text_waits > 0 and (is_ahead or self._in_a_row >= MAX_IN_A_ROW)
+        self._text_is_next = is_ahead or self._in_a_row >= MAX_IN_A_ROW
+        self._changed.notify_all()
 
-    def _speech_goes_first(self) -> bool:
-        return self._speech_waits > 0 and not self._text_goes_first()
+    def _text_may_go(self) -> bool:
+        return self._text_is_next or self._speech_waits == 0
+
+    def _speech_may_go(self) -> bool:
+        return not self._text_is_next or self._text_waits == 0
