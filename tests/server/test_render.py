@@ -6,14 +6,32 @@ import json
 import math
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from myna.core.echo import EchoService
 from myna.core.errors import InternalError, Overloaded, RemoteError
-from myna.core.events import Accepted, Event, Failed, Finished, TokenLogprob, Usage
+from myna.core.events import (
+    Accepted,
+    AudioDelta,
+    Event,
+    Failed,
+    Finished,
+    TextDelta,
+    TokenLogprob,
+    Usage,
+)
 from myna.core.messages import text_message
-from myna.core.requests import ChatInput, Request, RequestId
-from myna.server.render import Heading, chat_chunks, chat_logprobs, events_of, usage_object
+from myna.core.requests import ChatInput, Request, RequestId, Speech
+from myna.server.render import (
+    Heading,
+    chat_chunks,
+    chat_logprobs,
+    events_of,
+    usage_object,
+    whole_chat,
+)
+from myna.server.speech import Spoken
 
 REQUEST = Request(
     id=RequestId("req_1"), input=ChatInput(messages=(text_message("user", "a b"),)), num_choices=2
@@ -82,3 +100,21 @@ def test_a_prompt_counts_once_and_its_choices_each() -> None:
 def test_impossible_tokens_have_a_finite_logprob() -> None:
     never = TokenLogprob(token_id=1, token="a", token_bytes=b"a", logprob=-math.inf)
     assert chat_logprobs([never]).content[0].logprob == -9999.0
+
+
+SOUNDS = tuple(
+    AudioDelta(index=0, pcm=b"11", rate_hz=24_000, realtime_factor=factor)
+    for factor in (None, 1.25, None, 0.5)
+)
+SPOKEN = Heading(id="chatcmpl-1", model="m", spoken=Spoken(speech=Speech(), format="pcm16"))
+
+
+async def test_a_spoken_answer_tells_how_fast_it_was_made() -> None:
+    end = Finished(index=0, reason="stop", usage=Usage(prompt_tokens=1, completion_tokens=1))
+    script = Script(TextDelta(index=0, text="a"), *SOUNDS, end)
+    request = msgspec.structs.replace(REQUEST, num_choices=1)
+    chunks = [json.loads(chunk) async for chunk in chat_chunks(SPOKEN, events_of(script, request))]
+    factors = [chunk.get("myna", {}).get("realtime_factor") for chunk in chunks]
+    assert factors == [None, None, 1.25, 1.25, 0.5, 0.5, 0.5]
+    whole = json.loads(await whole_chat(SPOKEN, events_of(script, request)))
+    assert whole["myna"] == {"realtime_factor": 0.5}

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from myna.core.errors import InternalError, RemoteError
 from myna.core.events import (
@@ -29,7 +29,7 @@ from myna.core.events import (
 )
 from myna.core.requests import Request
 from myna.core.service import Service
-from myna.server.render_speech import SpeechWriter, metadata, whole_sound
+from myna.server.render_speech import SpeechWriter, metadata, pace_of, whole_sound
 from myna.server.schemas.answers import (
     AssistantMessage,
     ChatChoice,
@@ -40,6 +40,7 @@ from myna.server.schemas.answers import (
     ChunkChoice,
     CompletionDetails,
     Delta,
+    Extension,
     FunctionText,
     PromptDetails,
     ToolCallObject,
@@ -129,15 +130,18 @@ async def chat_chunks(
                 model=heading.model,
                 choices=list(choices),
                 usage=usage if heading.has_usage else UNSET,
+                myna=pace,
             )
         )
 
+    pace: Extension | UnsetType = UNSET
     usages: list[Usage] = []
     voices = _voices(heading)
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Finished):
                 usages.append(event.usage)
+            pace = pace_of(event) or pace
             for choice in _chunk_choices(event, heading, voices):
                 yield chunk(choice)
     if heading.has_usage:
@@ -201,6 +205,7 @@ class ChatAnswer:
     calls: dict[int, ToolCallObject] = field(default_factory=dict)
     pcm: list[bytes] = field(default_factory=list)
     rate_hz: int = 0
+    pace: Extension | UnsetType = UNSET
     reason: FinishReason = "stop"
 
     def add(self, event: Event) -> None:
@@ -223,6 +228,7 @@ class ChatAnswer:
             case AudioDelta(pcm=pcm, rate_hz=rate_hz):
                 self.pcm.append(pcm)
                 self.rate_hz = rate_hz
+                self.pace = pace_of(event) or self.pace
             case Finished(reason=reason):
                 self.reason = reason
 
@@ -301,6 +307,7 @@ def _completion(heading: Heading, answers: list[ChatAnswer], usages: list[Usage]
         model=heading.model,
         choices=[answer.choice(index, heading) for index, answer in enumerate(answers)],
         usage=usage_object([usages]),
+        myna=answers[0].pace,  # only one answer at a time is spoken
     )
 
 

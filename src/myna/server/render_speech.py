@@ -14,9 +14,15 @@ import base64
 
 from msgspec import UNSET
 
-from myna.core.events import AudioDelta
+from myna.core.events import AudioDelta, Event
 from myna.media.compress import SoundEncoder, encode_sound, sound_encoder
-from myna.server.schemas.answers import AudioDeltaObject, AudioMetadata, AudioObject, Delta
+from myna.server.schemas.answers import (
+    AudioDeltaObject,
+    AudioMetadata,
+    AudioObject,
+    Delta,
+    Extension,
+)
 from myna.server.speech import PCM, WAV, Spoken
 
 NUM_CHANNELS = 1
@@ -85,6 +91,13 @@ def whole_sound(
     """Write the sound of a whole answer."""
     data = encode_sound(pcm, spoken.format, rate_hz=rate_hz)
     return AudioObject(id=audio_id, data=_base64(data), expires_at=created, transcript=transcript)
+
+
+def pace_of(event: Event) -> Extension | None:
+    """Tell how fast speech was lately, if this event does."""
+    if not isinstance(event, AudioDelta) or event.realtime_factor is None:
+        return None
+    return Extension(realtime_factor=event.realtime_factor)
 
 
 def metadata(rate_hz: int, *, file_format: str) -> AudioMetadata:

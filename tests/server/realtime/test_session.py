@@ -85,6 +85,20 @@ def test_a_spoken_answer_has_all_its_events_in_order(line: Any) -> None:
     assert line.session.num_open == 0
 
 
+def test_a_call_is_told_how_fast_its_speech_is_made(line: Any) -> None:
+    line.ask("hi")
+    key = line.asks()[0].key
+    sounds = [
+        AudioDelta(index=0, pcm=b"11", rate_hz=24_000, realtime_factor=factor)
+        for factor in (None, 1.25, 0.5)
+    ]
+    end = Finished(index=0, reason="stop", usage=Usage(prompt_tokens=1, completion_tokens=1))
+    said = line.serve(key, *sounds, end)
+    told = [event.get("myna") for event in said if event["type"] == "response.output_audio.delta"]
+    assert told == [None, {"realtime_factor": 1.25}, {"realtime_factor": 0.5}]
+    assert said[-1]["response"]["myna"] == {"realtime_factor": 0.5}
+
+
 def test_speech_stops_the_answer_in_the_same_moment(line: Any) -> None:
     line.ask("hi")
     key = line.asks()[0].key

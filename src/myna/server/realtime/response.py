@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from myna.core import events as core
 from myna.core.errors import ErrorInfo
@@ -46,6 +46,8 @@ from myna.server.realtime.server_events import (
     error_object,
 )
 from myna.server.realtime.sound import Format, Speaker, as_floats
+from myna.server.render_speech import pace_of
+from myna.server.schemas.answers import Extension
 
 REASONS = {"length": "max_output_tokens"}
 
@@ -100,6 +102,7 @@ class ResponseRun:
     items: list[Item] = field(default_factory=list)
     sound_s: float = 0.0
     first_sound_s: float | None = None
+    pace: Extension | UnsetType = UNSET
     _open: _Open | None = None
 
     def __post_init__(self) -> None:
@@ -117,6 +120,7 @@ class ResponseRun:
             case core.AudioDelta(pcm=pcm, rate_hz=rate_hz) if self.plan.speaks:
                 if self.first_sound_s is None:
                     self.first_sound_s = now_s
+                self.pace = pace_of(event) or self.pace
                 return self._say(pcm, rate_hz=rate_hz)
             case core.ToolCallDelta():
                 return self._call(event)
@@ -162,6 +166,7 @@ class ResponseRun:
             max_output_tokens=plan.max_tokens or "inf",
             audio={"output": output} if plan.speaks else UNSET,
             metadata=plan.metadata,
+            myna=self.pace,
         )
 
     def _write(self, text: str) -> list[ServerEvent]:
@@ -180,7 +185,7 @@ class ResponseRun:
         self.sound_s = part.loudness.duration_s
         data = self._speaker.write(pcm, rate_hz=rate_hz)
         delta = base64.b64encode(data).decode("ascii")
-        return [*said, SoundDelta(**self._place(), delta=delta)]
+        return [*said, SoundDelta(**self._place(), delta=delta, myna=self.pace)]
 
     def _call(self, event: core.ToolCallDelta) -> list[ServerEvent]:
         said: list[ServerEvent] = []

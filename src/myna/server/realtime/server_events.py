@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from myna.core.errors import ErrorInfo
+from myna.server.schemas.answers import Extension
 
 Json = Any  # Any: plain values on their way to the wire.
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
@@ -97,6 +98,7 @@ class ResponseObject(msgspec.Struct, kw_only=True):
     audio: dict[str, dict[str, Json]] | UnsetType = UNSET
     usage: UsageObject | None = None
     metadata: dict[str, str] | None = None
+    myna: Extension | UnsetType = UNSET
 
 
 class TranscriptUsage(msgspec.Struct, kw_only=True):
@@ -319,9 +321,10 @@ class SpokenDone(PartEvent, kw_only=True, tag="response.output_audio_transcript.
 
 
 class SoundDelta(PartEvent, kw_only=True, tag="response.output_audio.delta"):
-    """More sound, as base64."""
+    """More sound, as base64; `myna` tells how fast it is made, once that is known."""
 
     delta: str
+    myna: Extension | UnsetType = UNSET
 
 
 class SoundDone(PartEvent, kw_only=True, tag="response.output_audio.done"):

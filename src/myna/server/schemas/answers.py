@@ -118,6 +118,16 @@ class ChatChoice(msgspec.Struct, kw_only=True):
     finish_reason: FinishReason
 
 
+class Extension(msgspec.Struct, kw_only=True):
+    """What no other server says; it stands under `myna`, which other clients pass over.
+
+    `realtime_factor` is the seconds that a second of sound lately took to make. Above 1, a player
+    that holds back a share of 1 - 1 / factor of an answer plays it without gaps.
+    """
+
+    realtime_factor: float
+
+
 class ChatCompletion(msgspec.Struct, kw_only=True):
     """A whole answer."""
 
@@ -129,6 +139,7 @@ class ChatCompletion(msgspec.Struct, kw_only=True):
     usage: UsageObject
     system_fingerprint: None = None
     metadata: dict[str, str] | UnsetType = UNSET
+    myna: Extension | UnsetType = UNSET
 
 
 class Delta(msgspec.Struct, kw_only=True):
@@ -153,7 +164,10 @@ class ChunkChoice(msgspec.Struct, kw_only=True):
 
 
 class ChatChunk(msgspec.Struct, kw_only=True):
-    """One event of a streamed answer; `usage` is there only if the client asked for it."""
+    """One event of a streamed answer.
+
+    `usage` is there only if the client asked for it, `myna` once the speed of speech is known.
+    """
 
     id: str
     object: str = "chat.completion.chunk"
@@ -162,6 +176,7 @@ class ChatChunk(msgspec.Struct, kw_only=True):
     choices: list[ChunkChoice]
     system_fingerprint: None = None
     usage: UsageObject | UnsetType | None = UNSET
+    myna: Extension | UnsetType = UNSET
 
 
 class LegacyLogprobs(msgspec.Struct, kw_only=True):
