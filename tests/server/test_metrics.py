@@ -69,3 +69,13 @@ async def test_metrics_are_served(client: httpx.AsyncClient) -> None:
     assert 'myna:requests_total{outcome="stop"} 1' in answer.text
     assert 'myna:http_requests_total{status="200"} 1' in answer.text
     assert "secret" not in answer.text
+
+
+def test_refusals_are_timed_and_answers_are_not() -> None:
+    metrics = Metrics()
+    for status in (200, 429, 503, None):
+        metrics.count_status(status, 0.002)
+    text = metrics.text(Health(ready=True), {})
+    assert 'myna:refusal_seconds_bucket{le="0.001"} 0' in text
+    assert 'myna:refusal_seconds_bucket{le="0.0025"} 2' in text
+    assert 'myna:http_requests_total{status="none"} 1' in text

@@ -163,14 +163,15 @@ class App:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         elif refusal is not None and status is None:
             await refusal(scope, receive, send_marked)
-        self.context.metrics.statuses["none" if status is None else str(status)] += 1
+        duration_s = time.monotonic() - started_s
+        self.context.metrics.count_status(status, duration_s)
         log.info(
             "event=request request_id=req_%s method=%s path=%r status=%s duration_s=%.3f",
             key,
             scope.get("method", "WEBSOCKET"),
             scope["path"],
             status,
-            time.monotonic() - started_s,
+            duration_s,
         )
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> Response | None:

@@ -20,7 +20,9 @@ PREFIX = "myna:"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 GAP_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0)
+REFUSAL_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 FACTORS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 10.0)
+REFUSED = (429, 503)
 STATM = Path("/proc/self/statm")
 
 
@@ -69,10 +71,19 @@ class Metrics:
         self.audio_realtime_factor = Histogram(
             "audio_realtime_factor", "Seconds of work for a second of sound.", FACTORS
         )
+        self.refusal = Histogram(
+            "refusal_seconds", "From a request to its answer of 429 or 503.", REFUSAL_S
+        )
         self.requests: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
         self.tokens: Counter[str] = Counter()
         self.loop_lag_s = 0.0
+
+    def count_status(self, status: int | None, duration_s: float) -> None:
+        """Count an HTTP request by its status, and time it if it was refused."""
+        self.statuses["none" if status is None else str(status)] += 1
+        if status in REFUSED:
+            self.refusal.observe(duration_s)
 
     def count_tokens(self, usage: Usage, *, is_first_choice: bool) -> None:
         """Count the tokens of one choice; the prompt of several choices counts once."""
@@ -126,6 +137,7 @@ class Metrics:
             self.request_latency,
             self.time_to_first_audio,
             self.audio_realtime_factor,
+            self.refusal,
         ):
             yield from histogram.lines()
 

@@ -10,8 +10,8 @@ from myna.media.fetch import FetchPolicy
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bound what one client, and all of them together, can make the server hold.
 
-    `max_requests` counts open requests, `max_held_bytes` their bodies; above, the answer is 429. A
-    few more than an engine runs at once keep it busy; many more would only wait, and wait long.
+    `max_requests` counts open requests, `max_held_bytes` their bodies; above, the answer is 429.
+    As many as an engine runs at once keep it busy; more would only wait, and be late.
     JSON nests at most `max_depth` levels and holds at most `max_values` values, which bounds what
     decoding it takes; the marks between values are counted, even those inside texts.
     A request that may hold media has `max_media_body_bytes`: what its media may take, as base64.
@@ -24,7 +24,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_held_bytes: int = 256 * 2**20
     max_values: int = 1_000_000
     max_depth: int = 64
-    max_requests: int = 40
+    max_requests: int = 32
     max_prompts: int = 256
     min_body_bytes_per_s: int = 1024
     header_s: float = 10.0
