@@ -48,11 +48,11 @@ def test_doctor_answers_in_json(myna: Any) -> None:
 def test_a_missing_part_is_a_failure_with_a_hint(
     myna: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without(monkeypatch, "torch", "myna.kernels.native", "myna.pipeline.machine")
+    without(monkeypatch, "torch", "myna.kernels.native")
     assert finding("torch").mark == "fail"
     assert "pip install torch==2.13.0" in (finding("torch").hint or "")
     assert finding("kernels").mark == "fail"
-    assert finding("memory").mark == "fail"
+    assert finding("memory").found.endswith("can be used")
     assert myna("doctor")[0] == 1
 
 
@@ -80,7 +80,7 @@ def test_processors_are_judged_by_their_extensions(
 
 
 def test_little_memory_and_disk_are_poor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("myna.pipeline.machine.available_memory_bytes", lambda: 10**9)
+    monkeypatch.setattr(examination, "available_memory_bytes", lambda: 10**9)
     monkeypatch.setattr(examination, "SMALL_DISK_BYTES", 2**60)
     assert finding("memory").mark == "poor"
     assert finding("memory").found == "1 GB can be used"

@@ -11,9 +11,10 @@ import pytest
 
 from myna.core.errors import Unavailable
 from myna.core.fleet import Fleet
+from myna.core.memory import machine_memory_bytes
 from myna.server import fits as fits_module
 from myna.server.app import create_app
-from myna.server.fits import NAME, Fit, Fits, machine_memory_bytes
+from myna.server.fits import NAME, Fit, Fits
 from shelf import NUM_BYTES, EchoProcess, Shelf
 
 FOUND = '{"peak_bytes": 5000, "context": 8192, "tokens_per_s": 12.5, "weight_bytes": 1}'
@@ -42,7 +43,8 @@ async def test_a_model_is_measured_once_for_each_of_its_sizes(tmp_path: Path, co
     assert [call.partition("]")[0] for call in calls] == [
         "['one', '--json', '--context', '8192'"
     ] * 2
-    assert fits.known()["one"].num_bytes == 8
+    assert fits.known({"one": 8}) == {"one": FIT}
+    assert fits.known({"one": 7, "two": 8}) == {}
 
 
 async def test_measuring_yields_to_all_others(tmp_path: Path) -> None:
@@ -76,18 +78,7 @@ async def test_what_takes_too_long_is_ended(
 
 def test_a_damaged_record_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("{")
-    assert Fits(tmp_path).known() == {}
-
-
-def test_a_container_has_no_more_memory_than_it_may_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = machine_memory_bytes()
-    monkeypatch.setattr(fits_module, "CGROUP_LIMIT", tmp_path / "limit")
-    (tmp_path / "limit").write_text("1000\n")
-    assert machine_memory_bytes() == 1000
-    (tmp_path / "limit").write_text("max\n")
-    assert machine_memory_bytes() >= whole
+    assert Fits(tmp_path).known({"one": 7}) == {}
 
 
 async def test_the_models_tell_what_was_measured(tmp_path: Path) -> None:
@@ -105,7 +96,7 @@ async def test_the_models_tell_what_was_measured(tmp_path: Path) -> None:
     assert before["memory_bytes"] == machine_memory_bytes()
     found = {"peak_bytes": 5000, "fits": True, "context": 8192, "tokens_per_s": 12.5}
     assert answer.json() == after["models"][0]["fit"] == found
-    assert fits.known()["one"].num_bytes == NUM_BYTES
+    assert fits.known({"one": NUM_BYTES}).keys() == {"one"}
     assert missing.status_code == 404
     assert "no model 'three'" in missing.json()["error"]["message"]
 

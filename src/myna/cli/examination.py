@@ -18,6 +18,7 @@ import msgspec
 
 from myna.cli.console import size_text
 from myna.core.errors import MynaError
+from myna.core.memory import available_memory_bytes
 from myna.core.settings import Settings
 from myna.hub.cache import installed
 from myna.hub.pull import nearest_folder
@@ -112,11 +113,6 @@ def _kernels(_: Settings) -> Finding:
 
 
 def _memory(_: Settings) -> Finding:
-    try:
-        # Loads torch; see _torch.
-        from myna.pipeline.machine import available_memory_bytes  # noqa: PLC0415
-    except (ImportError, OSError) as error:
-        return Finding(what="memory", mark="fail", found=str(error))
     free_bytes = available_memory_bytes()
     is_small = free_bytes < SMALL_MEMORY_BYTES
     return Finding(

@@ -25,6 +25,7 @@ from myna.core.errors import (
     Unsupported,
 )
 from myna.core.events import Accepted, Event, Failed, Finished, Timings, Usage
+from myna.core.memory import available_memory_bytes
 from myna.core.progress import Progress
 from myna.core.requests import ChatInput, EditInput, Request
 from myna.core.service import Health, ModelCard
@@ -34,7 +35,7 @@ from myna.pipeline.edit_parts import EditFiles, EditParts, open_edit_files
 from myna.pipeline.edit_plan import EditPlan, make_plan
 from myna.pipeline.edit_run import Cancelled, EditRun, Habits
 from myna.pipeline.load import LoadOptions, read_json_object
-from myna.pipeline.machine import available_memory_bytes, fast_dtype
+from myna.pipeline.machine import fast_dtype
 from myna.text import tokenizer_files
 from myna.weights.open import PIPELINE_INDEX
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from myna.core.memory import available_memory_bytes
 from myna.core.requests import RequestId
 from myna.engine.config import EngineConfig
 from myna.engine.engine import Engine
@@ -21,7 +22,7 @@ from myna.engine.sequence import EngineRequest, Sampling
 from myna.layers.decoder import TextDecoder
 from myna.models.family import Blueprint
 from myna.pipeline.load import blueprint_of
-from myna.pipeline.machine import available_memory_bytes, fast_dtype
+from myna.pipeline.machine import fast_dtype
 from myna.weights.gguf import GgufCheckpoint
 from myna.weights.open import open_checkpoint
 

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from myna.core.errors import BadCheckpoint, Unavailable
+from myna.core.memory import available_memory_bytes
 from myna.core.progress import Progress
 from myna.core.service import ModelCard
 from myna.engine.config import EngineConfig
@@ -28,7 +29,7 @@ from myna.models.family import Blueprint
 from myna.models.qwen3_omni.family import OmniConfig, thinker
 from myna.models.registry import blueprint_for_folder, blueprint_for_gguf
 from myna.pipeline.defaults import SamplingDefaults, defaults_from_folder, defaults_from_gguf
-from myna.pipeline.machine import available_memory_bytes, fast_dtype
+from myna.pipeline.machine import fast_dtype
 from myna.pipeline.omni import Omni, make_omni
 from myna.text import template_files, tokenizer_files, tokenizer_gguf
 from myna.text.chat_template import ChatTemplate

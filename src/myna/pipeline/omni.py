@@ -15,13 +15,13 @@ import msgspec
 import torch
 
 from myna.core.errors import BadCheckpoint, Unavailable
+from myna.core.memory import available_memory_bytes
 from myna.media.patches import PatchRule
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.encoder_config import VisionConfig
 from myna.models.qwen3_omni.inputs import check_tokens
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import SPEECH_RULES, Speech
-from myna.pipeline.machine import available_memory_bytes
 from myna.text.tokenizer import Tokenizer
 from myna.weights.load import check_layout, load_weights
 from myna.weights.open import open_checkpoint

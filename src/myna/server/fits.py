@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +23,6 @@ TIMEOUT_S = 900.0
 NICENESS = 10
 CODES = (0, 1)  # it fits; it does not
 COMMAND = (sys.executable, "-m", "myna", "fit")
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,11 +58,17 @@ class Fits:
         self._command = command
         self._turn = asyncio.Lock()
 
-    def known(self) -> dict[str, _Kept]:
-        """Read what was measured before; a damaged file counts as none."""
-        with suppress(FileNotFoundError, msgspec.MsgspecError):
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Kept])
-        return {}
+    def known(self, sizes: Mapping[str, int]) -> dict[str, Fit]:
+        """Read what was measured before; a damaged file counts as none.
+
+        Args:
+            sizes: the bytes of each model that is asked for, by name.
+        """
+        return {
+            name: kept.fit
+            for name, kept in self._read().items()
+            if kept.num_bytes == sizes.get(name)
+        }
 
     async def measure(self, name: str, *, num_bytes: int) -> Fit:
         """Give what is known of a model, or measure it.
@@ -72,9 +77,9 @@ class Fits:
             Unavailable: it cannot be measured.
         """
         async with self._turn:
-            kept = (await asyncio.to_thread(self.known)).get(name)
-            if kept is not None and kept.num_bytes == num_bytes:
-                return kept.fit
+            known = await asyncio.to_thread(self.known, {name: num_bytes})
+            if name in known:
+                return known[name]
             fit = await self._run(name)
             await asyncio.to_thread(self._keep, name, _Kept(num_bytes, fit))
             return fit
@@ -110,17 +115,14 @@ class Fits:
         said = err.decode(errors="replace").strip().partition("\n")[0] or "it said nothing"
         raise Unavailable(f"{name} cannot be measured: {said.removeprefix('error: ')}")
 
+    def _read(self) -> dict[str, _Kept]:
+        with suppress(FileNotFoundError, msgspec.MsgspecError):
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Kept])
+        return {}
+
     def _keep(self, name: str, kept: _Kept) -> None:
-        all_kept = self.known() | {name: kept}
+        all_kept = self._read() | {name: kept}
         part = self._path.with_suffix(".part")
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(msgspec.json.encode(all_kept))
         part.replace(self._path)
-
-
-def machine_memory_bytes() -> int:
-    """Return the memory of this machine, or what its container may use of it."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):
-        return min(total, int(CGROUP_LIMIT.read_text()))
-    return total

@@ -14,10 +14,11 @@ from starlette.routing import Route
 
 from myna.core.errors import NotFound, Unsupported
 from myna.core.fleet import Fleet, Member
+from myna.core.memory import machine_memory_bytes
 from myna.server.body import read_wire
 from myna.server.context import context_of, request_key
 from myna.server.downloads import Downloads, Job
-from myna.server.fits import Fit, machine_memory_bytes
+from myna.server.fits import Fit
 from myna.server.library import Title, path_here
 from myna.server.render import encode
 from myna.server.schemas.control import (
@@ -53,12 +54,9 @@ async def list_titles(request: Request) -> Response:
     members = {member.model_id: member for member in control.fleet.members}
     known = {title.id for title in titles}
     titles += tuple(Title(id=name, num_bytes=0) for name in members if name not in known)
-    known_fits = {} if control.fits is None else await asyncio.to_thread(control.fits.known)
-    listed = []
-    for title in titles:
-        kept = known_fits.get(title.id)
-        fit = kept.fit if kept is not None and kept.num_bytes == title.num_bytes else None
-        listed.append(_title(title, members.get(title.id), fit))
+    sizes = {title.id: title.num_bytes for title in titles}
+    fits = {} if control.fits is None else await asyncio.to_thread(control.fits.known, sizes)
+    listed = [_title(title, members.get(title.id), fits.get(title.id)) for title in titles]
     return _json(TitleList(models=listed, memory_bytes=machine_memory_bytes()))
 
 
