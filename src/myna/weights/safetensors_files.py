@@ -41,7 +41,7 @@ class SafetensorsCheckpoint:
 
     def __init__(self, folder: Path) -> None:
         self.name = str(folder)
-        self._folder = folder
+        self.folder = folder
         index = _find_index(folder)
         shards = _read_index(index) if index else {_find_single(folder): None}
         if index:
@@ -76,7 +76,7 @@ class SafetensorsCheckpoint:
         entry, info = self._entries[name], self.tensors[name]
         if entry.num_bytes == 0:
             return torch.empty(entry.shape, dtype=DTYPES[entry.dtype])
-        path = self._folder / info.file
+        path = self.folder / info.file
         try:
             data = np.fromfile(path, dtype=np.uint8, count=entry.num_bytes, offset=entry.start)
         except OSError as error:
@@ -92,7 +92,7 @@ class SafetensorsCheckpoint:
         """Find a tensor's bytes in its mapped file."""
         entry, info = self._entries[name], self.tensors[name]
         if info.file not in self._maps:
-            self._maps[info.file] = map_file(self._folder / info.file)
+            self._maps[info.file] = map_file(self.folder / info.file)
         data = self._maps[info.file][entry.start : entry.start + entry.num_bytes]
         if len(data) < entry.num_bytes:
             raise BadCheckpoint(

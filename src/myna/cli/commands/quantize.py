@@ -16,7 +16,7 @@ from myna.hub.cache import find
 
 if TYPE_CHECKING:
     from myna.pipeline.rounding import Damage
-    from myna.weights.quantize.folder import QuantizeReport
+    from myna.weights.quantize.job import QuantizeReport
 
 
 class Bits(StrEnum):

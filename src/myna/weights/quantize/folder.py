@@ -1,59 +1,35 @@
 """Quantize a folder in Hugging Face's form: shard by shard, one tensor in memory at a time.
 
-Not here: what becomes of each tensor (scheme) and how (encode). The shards keep their names and
-what they hold; each says in its own metadata which of its tensors are blocks, so that one shard
-alone can be read, and made again. Nothing bears the target's name until everything is written.
+The shards keep their names and what they hold; each says in its own metadata which of its tensors
+are blocks, so that one shard alone can be read, and made again. Nothing bears the target's name
+until everything is written; what a killed run has written lies beside it, to be gone on with.
+
+Not here: what becomes of each tensor (scheme), one shard (shard), the journal (job).
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
-import torch
 from torch import Tensor
 
-from myna.core.errors import BadCheckpoint, InvalidRequest, Unavailable, Unsupported
+from myna.core.errors import InvalidRequest, Unavailable, Unsupported
 from myna.core.progress import Progress
-from myna.kernels.blocks import FORMATS, decode_rows
-from myna.kernels.tiles import TILE_ROWS
 from myna.weights.checkpoint import TensorInfo
-from myna.weights.quantize.encode import encode_rows
-from myna.weights.quantize.scheme import EXEMPT, Bits, Choice, Exempt, choose, flat_shape
+from myna.weights.quantize.job import JOURNAL, Job, QuantizeReport, locked
+from myna.weights.quantize.scheme import EXEMPT, Bits, Exempt, Recipe
 from myna.weights.report import some_names
 from myna.weights.safetensors_files import INDEX, SafetensorsCheckpoint, has_safetensors
-from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
+from myna.weights.safetensors_header import BLOCKS_VERSION, read_header
 
-SLAB_VALUES = 1 << 18  # one megabyte of floats: the search for scales stays in the cache
-HEADER_ALIGNMENT = 64  # of what follows it: a vector read from a mapped file lies in one line
 DESCRIPTION = "quantization.json"
 # What lies beside the weights: configuration, tokenizer, templates, licence, notes.
 SMALL_SUFFIXES = ("", ".json", ".jinja", ".md", ".model", ".tiktoken", ".txt")
 INDEX_SUFFIX = ".safetensors.index.json"
-
-
-@dataclass(frozen=True)
-class QuantizeReport:
-    """Sum up what was done.
-
-    Attributes:
-        num_tensors: by format; what was kept is under its dtype.
-        bytes_before: of all tensors.
-        bytes_after: of all tensors.
-        error: root mean square of what rounding changed, as a share of the weights', by format.
-        reasons: why tensors became what they are, and of how many that is true.
-    """
-
-    num_tensors: dict[str, int]
-    bytes_before: int
-    bytes_after: int
-    error: dict[str, float]
-    reasons: dict[str, int]
+CopyRest = Callable[[Path], None]
 
 
 def quantize_folder(
@@ -67,6 +43,8 @@ def quantize_folder(
     exempt: Sequence[Exempt] = EXEMPT,
 ) -> QuantizeReport:
     """Write a folder's model anew, its large matrices in blocks of few bits.
+
+    A run that was interrupted is gone on with by the next one like it.
 
     Args:
         source: a folder of safetensors files, which is only read.
@@ -84,101 +62,101 @@ def quantize_folder(
         Unavailable: the disk has no room.
         BadCheckpoint: the source is damaged.
     """
-    checkpoint = _open(source)
-    part = target.with_name(f"{target.name}.part")
-    for path in (target, part):
-        if path.exists() or path.is_symlink():
-            raise InvalidRequest(f"{path} is there already; delete it or name another folder")
-    choices = {
-        name: choose(name, info, bits, table_bits, exempt)
-        for name, info in checkpoint.tensors.items()
+    recipe = Recipe(
+        bits=bits, table_bits=table_bits, exempt=tuple(exempt), importance=importance or {}
+    )
+    networks = {"": open_plain(source)}
+    return quantize_networks(
+        networks,
+        target,
+        recipe,
+        copy_rest=lambda to: copy_small_files(source, to),
+        progress=progress,
+    )
+
+
+def quantize_networks(
+    networks: Mapping[str, SafetensorsCheckpoint],
+    target: Path,
+    recipe: Recipe,
+    *,
+    copy_rest: CopyRest,
+    progress: Progress,
+) -> QuantizeReport:
+    """Write networks anew, each below its prefix of the target ("" or "transformer/").
+
+    Args:
+        networks: by prefix; they are only read.
+        target: where the new folder is to be; nothing may be there.
+        recipe: what becomes of the tensors.
+        copy_rest: copies what is to lie beside the weights into the folder that it is given.
+        progress: told the bytes read.
+
+    Raises:
+        InvalidRequest, Unavailable, BadCheckpoint: as for `quantize_folder`.
+    """
+    work = target.with_name(f"{target.name}.part")
+    whole = work / "whole"
+    shards = {
+        f"{prefix}{shard}": _FolderShard(checkpoint, shard)
+        for prefix, checkpoint in networks.items()
+        for shard in dict.fromkeys(info.file for info in checkpoint.tensors.values())
     }
-    job = _Job(checkpoint, choices, progress, importance or {})
+    if target.exists() or target.is_symlink():
+        if (work / JOURNAL).is_file() and not whole.exists():
+            return _tidy(work, recipe)
+        raise InvalidRequest(f"{target} is there already; delete it or name another folder")
     try:
-        part.mkdir(parents=True)
-        _check_room(part, job.bytes_after)
-        for shard in dict.fromkeys(info.file for info in checkpoint.tensors.values()):
-            job.write_shard(part / shard, shard)
-        report = job.report()
-        _write_json(part / DESCRIPTION, _description(report, bits))
-        _write_index(part, checkpoint, total_bytes=job.bytes_after)
-        _copy_small_files(source, part)
-        part.rename(target)
+        with locked(work):
+            job = Job(work, whole, recipe)
+            whole.mkdir(exist_ok=True)
+            _check_room(whole, sum(job.left_bytes(path, shard) for path, shard in shards.items()))
+            _pack_all(job, shards, progress)
+            for prefix in networks:
+                finish_network(job, whole, prefix, recipe.bits)
+            copy_rest(whole)
+            report = job.report()
+            whole.rename(target)
+        shutil.rmtree(work)
     except OSError as error:
         raise Unavailable(f"{target} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return report
 
 
-class _Job:
-    """Quantize tensors one by one, and count."""
+def _tidy(work: Path, recipe: Recipe) -> QuantizeReport:
+    """End a run that was killed after everything had been written."""
+    report = Job(work, work / "whole", recipe).report()
+    shutil.rmtree(work)
+    return report
 
-    def __init__(
-        self,
-        checkpoint: SafetensorsCheckpoint,
-        choices: Mapping[str, Choice],
-        progress: Progress,
-        importance: Mapping[str, Tensor],
-    ) -> None:
+
+class _FolderShard:
+    """Give the tensors of one shard of an open folder."""
+
+    def __init__(self, checkpoint: SafetensorsCheckpoint, shard: str) -> None:
         self._checkpoint = checkpoint
-        self._choices = choices
-        self._progress = progress
-        self._importance = importance
-        self._done_bytes = 0
-        self._squares: dict[str, list[float]] = {}  # by format: of the errors, of the weights
-        after = [_after(info, choices[name]) for name, info in checkpoint.tensors.items()]
-        self.bytes_before = sum(info.num_bytes for info in checkpoint.tensors.values())
-        self.bytes_after = sum(info.num_bytes for info in after)
-        self._num_tensors = Counter(info.dtype for info in after)
+        found = (checkpoint.folder / shard).stat()
+        self.stamp = f"{found.st_size} {found.st_mtime_ns}"
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: info for name, info in checkpoint.tensors.items() if info.file == shard
+        }
 
-    def report(self) -> QuantizeReport:
-        """Sum up; errors are of what was written so far."""
-        return QuantizeReport(
-            num_tensors=dict(self._num_tensors),
-            bytes_before=self.bytes_before,
-            bytes_after=self.bytes_after,
-            error={
-                kind: (errors / weights) ** 0.5 if weights else 0.0
-                for kind, (errors, weights) in self._squares.items()
-            },
-            reasons=dict(Counter(choice.reason for choice in self._choices.values())),
-        )
-
-    def write_shard(self, path: Path, shard: str) -> None:
-        """Write one shard: its header, which the choices settle, then its tensors."""
-        infos = {name: i for name, i in self._checkpoint.tensors.items() if i.file == shard}
-        with path.open("xb") as file:
-            file.write(_header(infos, self._choices))
-            for name, info in infos.items():
-                self._write_tensor(file, name, self._choices[name])
-                self._done_bytes += info.num_bytes
-                self._progress("quantizing", self._done_bytes, self.bytes_before)
-
-    def _write_tensor(self, file: BinaryIO, name: str, choice: Choice) -> None:
+    def read(self, name: str) -> Tensor:
+        """Read one tensor."""
         tensor = self._checkpoint.read(name)
         assert isinstance(tensor, Tensor), "the source was found to have no blocks"
-        if choice.kind is None:
-            _write(file, tensor)
-            return
-        squares = self._squares.setdefault(choice.kind, [0.0, 0.0])
-        for slab in _slabs(tensor.flatten(1)):
-            values = slab.float()
-            blocks = encode_rows(choice.kind, values, self._importance.get(name))
-            decoded = decode_rows(choice.kind, blocks)
-            error = float((decoded - values).square().sum(dtype=torch.float64))
-            if not error < float("inf"):
-                raise BadCheckpoint(
-                    f"{self._checkpoint.tensors[name].file}: {name!r} holds values that are "
-                    f"no numbers, or too large for {choice.kind}; download the model again"
-                )
-            squares[0] += error
-            squares[1] += float(values.square().sum(dtype=torch.float64))
-            _write(file, blocks)
+        return tensor
+
+    def drop(self, num_left: int) -> None:
+        """Do nothing: the source is only read."""
 
 
-def _open(source: Path) -> SafetensorsCheckpoint:
-    """Open what is to be quantized, and refuse what cannot be."""
+def open_plain(source: Path) -> SafetensorsCheckpoint:
+    """Open what is to be quantized.
+
+    Raises:
+        Unsupported: it cannot be.
+    """
     if not source.is_dir() or not has_safetensors(source):
         raise Unsupported(
             f"{source} is no folder of safetensors files, and others cannot be quantized; "
@@ -193,51 +171,57 @@ def _open(source: Path) -> SafetensorsCheckpoint:
     return checkpoint
 
 
+def finish_network(job: Job, whole: Path, prefix: str, bits: Bits) -> None:
+    """Write what tells of a network's shards: the index, if there are several, and a description.
+
+    Args:
+        job: has written them.
+        whole: the folder of the whole.
+        prefix: of the network's paths within it.
+        bits: of most matrices.
+    """
+    folder = whole / prefix
+    report = job.report(prefix)
+    shards = sorted(folder.glob("*.safetensors"))
+    if len(shards) > 1:
+        names = {name: shard.name for shard in shards for name in read_header(shard)}
+        _write_json(
+            folder / INDEX,
+            {"metadata": {"total_size": report.bytes_after}, "weight_map": names},
+        )
+    _write_json(folder / DESCRIPTION, _description(report, bits))
+
+
+def copy_small_files(source: Path, target: Path) -> None:
+    """Copy what lies beside the weights and is not written anew."""
+    for path in sorted(source.iterdir()):
+        is_ours = path.name == DESCRIPTION or path.name.endswith(INDEX_SUFFIX)
+        is_hidden = path.name.startswith(".")
+        if path.is_file() and path.suffix in SMALL_SUFFIXES and not (is_ours or is_hidden):
+            shutil.copyfile(path, target / path.name)
+
+
+def _pack_all(job: Job, shards: Mapping[str, _FolderShard], progress: Progress) -> None:
+    total_bytes = sum(info.num_bytes for item in shards.values() for info in item.tensors.values())
+    done_bytes = 0
+
+    def advance(num_bytes: int) -> None:
+        nonlocal done_bytes
+        done_bytes += num_bytes
+        progress("quantizing", done_bytes, total_bytes)
+
+    for path, shard in shards.items():
+        job.pack(path, shard, advance)
+
+
 def _check_room(folder: Path, num_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if num_bytes > free_bytes:
         raise Unavailable(
-            f"{folder.parent} has {free_bytes / 1e9:.1f} GB free, but {num_bytes / 1e9:.1f} GB "
-            "are to be written; make room or name a folder on another disk"
+            f"{folder.parent.parent} has {free_bytes / 1e9:.1f} GB free, but "
+            f"{num_bytes / 1e9:.1f} GB are to be written; make room or name a folder on another "
+            "disk"
         )
-
-
-def _after(info: TensorInfo, choice: Choice) -> TensorInfo:
-    """Describe a tensor as it will be."""
-    if choice.kind is None:
-        return TensorInfo(info.dtype, info.shape, info.file)
-    return TensorInfo(choice.kind, flat_shape(info.shape), info.file)
-
-
-def _header(infos: Mapping[str, TensorInfo], choices: Mapping[str, Choice]) -> bytes:
-    """Spell the header of a shard, blocks as bytes that the metadata call blocks."""
-    formats = {name: kind for name in infos if (kind := choices[name].kind) is not None}
-    blocks = json.dumps({"version": BLOCKS_VERSION, "formats": formats}, ensure_ascii=False)
-    header: dict[str, object] = {"__metadata__": {"format": "pt", BLOCKS_KEY: blocks}}
-    start = 0
-    for name, info in infos.items():
-        after = _after(info, choices[name])
-        shape = list(after.shape)
-        if after.is_packed:
-            shape[-1] = FORMATS[after.dtype].row_bytes(shape[-1])
-        stop = start + after.num_bytes
-        dtype = "U8" if after.is_packed else after.dtype
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
-        start = stop
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % HEADER_ALIGNMENT)
-    return len(text).to_bytes(8, "little") + text
-
-
-def _slabs(matrix: Tensor) -> Iterator[Tensor]:
-    """Cut a matrix into ranges of rows that are worked on at once."""
-    step = -(-SLAB_VALUES // matrix.shape[1] // TILE_ROWS) * TILE_ROWS
-    for start in range(0, len(matrix), step):
-        yield matrix[start : start + step]
-
-
-def _write(file: BinaryIO, tensor: Tensor) -> None:
-    file.write(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
 
 
 def _description(report: QuantizeReport, bits: Bits) -> dict[str, object]:
@@ -251,23 +235,6 @@ def _description(report: QuantizeReport, bits: Bits) -> dict[str, object]:
         "relative_error": {kind: round(error, 6) for kind, error in report.error.items()},
         "reasons": report.reasons,
     }
-
-
-def _write_index(folder: Path, checkpoint: SafetensorsCheckpoint, *, total_bytes: int) -> None:
-    """Write where each tensor is, if there is more than one place."""
-    weight_map = {name: info.file for name, info in checkpoint.tensors.items()}
-    if len(set(weight_map.values())) > 1:
-        index = {"metadata": {"total_size": total_bytes}, "weight_map": weight_map}
-        _write_json(folder / INDEX, index)
-
-
-def _copy_small_files(source: Path, target: Path) -> None:
-    """Copy what lies beside the weights and is not written anew."""
-    for path in sorted(source.iterdir()):
-        is_ours = path.name == DESCRIPTION or path.name.endswith(INDEX_SUFFIX)
-        is_hidden = path.name.startswith(".")
-        if path.is_file() and path.suffix in SMALL_SUFFIXES and not (is_ours or is_hidden):
-            shutil.copyfile(path, target / path.name)
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -6,13 +6,12 @@ Not here: how a network's folder is quantized (folder).
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from pathlib import Path
 
-from myna.core.errors import InvalidRequest, Unavailable
 from myna.core.progress import Progress
-from myna.weights.quantize.folder import QuantizeReport, quantize_folder
-from myna.weights.quantize.scheme import Bits
+from myna.weights.quantize.folder import copy_small_files, open_plain, quantize_networks
+from myna.weights.quantize.job import QuantizeReport
+from myna.weights.quantize.scheme import Bits, Recipe
 from myna.weights.safetensors_files import has_safetensors
 
 KEPT = ("vae",)  # convolutions, and less than a hundredth of the whole
@@ -27,44 +26,27 @@ def quantize_pipeline(
         source: a folder in the form of a diffusers pipeline, which is only read.
         target: where the new folder is to be; nothing may be there.
         bits: of most matrices.
-        progress: told the bytes read of each network.
+        progress: told the bytes read.
 
     Raises:
         InvalidRequest: something is at the target already.
         Unavailable: the disk has no room.
         BadCheckpoint: the source is damaged.
     """
-    part = target.with_name(f"{target.name}.part")
-    for path in (target, part):
-        if path.exists() or path.is_symlink():
-            raise InvalidRequest(f"{path} is there already; delete it or name another folder")
-    reports = []
-    try:
-        part.mkdir(parents=True)
+    networks = {
+        f"{path.name}/": open_plain(path)
+        for path in sorted(source.iterdir())
+        if path.is_dir() and has_safetensors(path) and path.name not in KEPT
+    }
+
+    def copy_rest(whole: Path) -> None:
         for path in sorted(source.iterdir()):
             if path.is_file():
-                shutil.copyfile(path, part / path.name)
-            elif has_safetensors(path) and path.name not in KEPT:
-                reports.append(
-                    quantize_folder(path, part / path.name, bits=bits, progress=progress)
-                )
+                shutil.copyfile(path, whole / path.name)
+            elif f"{path.name}/" in networks:
+                copy_small_files(path, whole / path.name)
             else:
-                shutil.copytree(path, part / path.name)
-        part.rename(target)
-    except OSError as error:
-        raise Unavailable(f"{target} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return _sum(reports)
+                shutil.copytree(path, whole / path.name, dirs_exist_ok=True)
 
-
-def _sum(reports: list[QuantizeReport]) -> QuantizeReport:
-    """Add reports up; an error is that of the worst network."""
-    kinds = {kind for report in reports for kind in report.error}
-    return QuantizeReport(
-        num_tensors=dict(sum((Counter(report.num_tensors) for report in reports), Counter())),
-        bytes_before=sum(report.bytes_before for report in reports),
-        bytes_after=sum(report.bytes_after for report in reports),
-        error={kind: max(report.error.get(kind, 0.0) for report in reports) for kind in kinds},
-        reasons=dict(sum((Counter(report.reasons) for report in reports), Counter())),
-    )
+    recipe = Recipe(bits=bits)
+    return quantize_networks(networks, target, recipe, copy_rest=copy_rest, progress=progress)

@@ -5,12 +5,15 @@ Not here: how blocks are made (encode) and written (folder).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from fnmatch import fnmatchcase
 from math import prod
 from types import MappingProxyType
 from typing import Literal
+
+from torch import Tensor
 
 from myna.kernels.blocks import FORMATS
 from myna.kernels.tiles import TILE_ROWS, TILED_KINDS
@@ -119,3 +122,34 @@ def choose(
         return Choice(None, f"its rows are not made of whole blocks of {block}")
     is_tiled = shape[0] % TILE_ROWS == 0 and len(info.shape) == 2
     return Choice(TILED_KINDS.get(kind, kind) if is_tiled else kind, reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Settle what becomes of every tensor.
+
+    Attributes:
+        bits: of most matrices.
+        table_bits: of what tokens are read and chosen by.
+        exempt: what is treated with more care; the first that matches counts.
+        importance: by tensor, (columns,) float32: what an error in each column weighs; a tensor
+            without any weighs all alike.
+    """
+
+    bits: Bits
+    table_bits: Bits = 8
+    exempt: Sequence[Exempt] = EXEMPT
+    importance: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def choose(self, name: str, info: TensorInfo) -> Choice:
+        """Choose the format of a tensor."""
+        return choose(name, info, self.bits, self.table_bits, self.exempt)
+
+    def key(self) -> str:
+        """Tell this recipe from others: what was begun by one is not gone on with by another."""
+        text = repr((self.bits, self.table_bits, [astuple(item) for item in self.exempt]))
+        digest = hashlib.sha256(text.encode())
+        for name in sorted(self.importance):
+            digest.update(name.encode())
+            digest.update(self.importance[name].contiguous().numpy().tobytes())
+        return digest.hexdigest()

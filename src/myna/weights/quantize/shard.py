@@ -1,0 +1,216 @@
+"""Write one shard in blocks, so that a run that was killed goes on where its last step ended.
+
+The header settles where every tensor lies, so they are written from the last to the first: a source
+that is to be used up can be cut short behind what is written, and still begins with its header.
+
+Not here: what becomes of each tensor (scheme) and how (encode), and the other shards (job).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import msgspec
+import torch
+from torch import Tensor
+
+from myna.core.errors import BadCheckpoint
+from myna.kernels.blocks import FORMATS, decode_rows
+from myna.kernels.tiles import TILE_ROWS
+from myna.weights.checkpoint import TensorInfo
+from myna.weights.quantize.encode import encode_rows
+from myna.weights.quantize.scheme import Choice, Recipe, flat_shape
+from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
+
+SLAB_VALUES = 1 << 18  # one megabyte of floats: the search for scales stays in the cache
+HEADER_ALIGNMENT = 64  # of what follows it: a vector read from a mapped file lies in one line
+STEP_BYTES = 256 << 20  # read between two places at which a killed run can go on
+
+
+class ShardSource(Protocol):
+    """Give the tensors of one shard."""
+
+    @property
+    def stamp(self) -> str:
+        """Tell these bytes from others: what was begun with those is begun anew."""
+        ...
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """List them, in the order in which they are to lie in the file."""
+        ...
+
+    def read(self, name: str) -> Tensor:
+        """Read one tensor."""
+        ...
+
+    def drop(self, num_left: int) -> None:
+        """Learn that all tensors but the first `num_left` are written, and never read again."""
+        ...
+
+
+class ShardState(msgspec.Struct):
+    """Tell how far a shard is, and what was done to it; is kept on disk between steps.
+
+    Attributes:
+        stamp: of the source.
+        num_left: how many tensors, from the first on, are still to be written.
+        left_bytes: of these, as they will be.
+        num_tensors: by format; what is kept is under its dtype.
+        bytes_before: of all tensors.
+        bytes_after: of all tensors.
+        reasons: why tensors become what they are, and of how many that is true.
+        squares: by format, sums of what is written: of the errors' squares, of the weights'.
+        num_bytes: of the file; with its sum, known when all is done.
+        sha256: of the file.
+    """
+
+    stamp: str
+    num_left: int
+    left_bytes: int
+    num_tensors: dict[str, int]
+    bytes_before: int
+    bytes_after: int
+    reasons: dict[str, int]
+    squares: dict[str, tuple[float, float]]
+    num_bytes: int = 0
+    sha256: str | None = None
+
+
+def new_state(source: ShardSource, recipe: Recipe) -> ShardState:
+    """Describe a shard that is not begun."""
+    choices = {name: recipe.choose(name, info) for name, info in source.tensors.items()}
+    after = [_after(info, choices[name]) for name, info in source.tensors.items()]
+    num_bytes = sum(info.num_bytes for info in after)
+    return ShardState(
+        stamp=source.stamp,
+        num_left=len(after),
+        left_bytes=num_bytes,
+        num_tensors=dict(Counter(info.dtype for info in after)),
+        bytes_before=sum(info.num_bytes for info in source.tensors.values()),
+        bytes_after=num_bytes,
+        reasons=dict(Counter(choice.reason for choice in choices.values())),
+        squares={},
+    )
+
+
+def write_shard(
+    path: Path,
+    source: ShardSource,
+    recipe: Recipe,
+    *,
+    state: ShardState,
+    save: Callable[[], None],
+    advance: Callable[[int], None],
+) -> None:
+    """Write what is left of a shard.
+
+    Args:
+        path: of the file, which is begun if nothing of it is written.
+        source: the tensors.
+        recipe: what becomes of them.
+        state: how far the file is; is changed.
+        save: keeps the state, which describes what is safely on disk by then.
+        advance: told the bytes read of each tensor.
+
+    Raises:
+        BadCheckpoint: a tensor holds values that no block can spell.
+    """
+    choices = {name: recipe.choose(name, info) for name, info in source.tensors.items()}
+    header = _header(source.tensors, choices)
+    after_bytes = [_after(i, choices[name]).num_bytes for name, i in source.tensors.items()]
+    if state.num_left == len(after_bytes):
+        with path.open("wb") as file:
+            file.write(header)
+            file.truncate(len(header) + state.bytes_after)
+    left = list(source.tensors.items())[: state.num_left]
+    position = len(header) + sum(after_bytes[: len(left)])
+    left_bytes, since_bytes = state.left_bytes, 0
+    with path.open("r+b") as file:
+        while left:
+            name, info = left.pop()
+            num_bytes = after_bytes[len(left)]
+            position -= num_bytes
+            file.seek(position)
+            _write_tensor(file, source, name, choices[name], recipe, state)
+            left_bytes -= num_bytes
+            since_bytes += info.num_bytes
+            advance(info.num_bytes)
+            if since_bytes >= STEP_BYTES or not left:
+                file.flush()
+                os.fsync(file.fileno())
+                state.num_left, state.left_bytes, since_bytes = len(left), left_bytes, 0
+                save()
+                source.drop(len(left))
+
+
+def _write_tensor(
+    file: BinaryIO,
+    source: ShardSource,
+    name: str,
+    choice: Choice,
+    recipe: Recipe,
+    state: ShardState,
+) -> None:
+    tensor = source.read(name)
+    if choice.kind is None:
+        _write(file, tensor)
+        return
+    errors, weights = state.squares.get(choice.kind, (0.0, 0.0))
+    for slab in _slabs(tensor.flatten(1)):
+        values = slab.float()
+        blocks = encode_rows(choice.kind, values, recipe.importance.get(name))
+        decoded = decode_rows(choice.kind, blocks)
+        error = float((decoded - values).square().sum(dtype=torch.float64))
+        if not error < float("inf"):
+            raise BadCheckpoint(
+                f"{source.tensors[name].file}: {name!r} holds values that are no numbers, or too "
+                f"large for {choice.kind}; download the model again"
+            )
+        errors += error
+        weights += float(values.square().sum(dtype=torch.float64))
+        _write(file, blocks)
+    state.squares[choice.kind] = (errors, weights)
+
+
+def _after(info: TensorInfo, choice: Choice) -> TensorInfo:
+    """Describe a tensor as it will be."""
+    if choice.kind is None:
+        return TensorInfo(info.dtype, info.shape, info.file)
+    return TensorInfo(choice.kind, flat_shape(info.shape), info.file)
+
+
+def _header(infos: Mapping[str, TensorInfo], choices: Mapping[str, Choice]) -> bytes:
+    """Spell the header of a shard, blocks as bytes that the metadata call blocks."""
+    formats = {name: kind for name in infos if (kind := choices[name].kind) is not None}
+    blocks = json.dumps({"version": BLOCKS_VERSION, "formats": formats}, ensure_ascii=False)
+    header: dict[str, object] = {"__metadata__": {"format": "pt", BLOCKS_KEY: blocks}}
+    start = 0
+    for name, info in infos.items():
+        after = _after(info, choices[name])
+        shape = list(after.shape)
+        if after.is_packed:
+            shape[-1] = FORMATS[after.dtype].row_bytes(shape[-1])
+        stop = start + after.num_bytes
+        dtype = "U8" if after.is_packed else after.dtype
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
+        start = stop
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % HEADER_ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _slabs(matrix: Tensor) -> Iterator[Tensor]:
+    """Cut a matrix into ranges of rows that are worked on at once."""
+    step = -(-SLAB_VALUES // matrix.shape[1] // TILE_ROWS) * TILE_ROWS
+    for start in range(0, len(matrix), step):
+        yield matrix[start : start + step]
+
+
+def _write(file: BinaryIO, tensor: Tensor) -> None:
+    file.write(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
