@@ -1,0 +1,213 @@
+"""Write a random Qwen3-Omni as `myna quantize` would write the released one: 20 GB, for measurements.
+
+    python benchmarks/random_omni.py LAYOUTS OUT [--layers 48] [--predictor-bits 8]
+
+LAYOUTS is `tests/models/layouts`, which lists the released tensors. Configuration and ids of
+special tokens are the released ones; the words of the tokenizer are made up. One tensor is in
+memory at a time. `--layers` takes fewer of thinker and talker, to try things out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from speech import NAME, RandomCheckpoint
+from torch import Tensor
+
+from myna.kernels.blocks import FORMATS
+from myna.models.qwen3_omni.config import Config
+from myna.models.qwen3_omni.tensors import tensors
+from myna.models.tiny_omni import (
+    CHAT_TEMPLATE,
+    MARKERS,
+    PREPROCESSOR,
+    ROLES,
+    SPECIAL_TOKENS,
+)
+from myna.models.tiny_tokenizer import WORDS, added_token, vocabulary, write_vocabulary
+from myna.weights.checkpoint import MetaCheckpoint, TensorInfo
+from myna.weights.quantize.scheme import PredictorBits, flat_shape
+from myna.weights.safetensors_files import INDEX
+from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
+
+SHARD_BYTES = 5 << 30
+HEADER_ALIGNMENT = 64
+NUM_WORDS = 151_643  # plain tokens of the released vocabulary; the special ones follow
+SAMPLING = {"do_sample": True, "temperature": 0.7, "top_k": 20, "top_p": 0.8}
+# Keys of the released configuration that number a special token; the others follow as they come.
+NUMBERED = {
+    "<|im_start|>": ("im_start_token_id",),
+    "<|im_end|>": ("im_end_token_id",),
+    "<tts_pad>": ("tts_pad_token_id",),
+    "<tts_text_bos>": ("tts_bos_token_id",),
+    "<tts_text_eod>": ("tts_eos_token_id",),
+    "<|audio_start|>": ("thinker_config", "audio_start_token_id"),
+    "<|audio_end|>": ("thinker_config", "audio_end_token_id"),
+    "<|audio_pad|>": ("thinker_config", "audio_token_id"),
+    "<|image_pad|>": ("thinker_config", "image_token_id"),
+    "<|video_pad|>": ("thinker_config", "video_token_id"),
+    "<|vision_start|>": ("thinker_config", "vision_start_token_id"),
+    "<|vision_end|>": ("thinker_config", "vision_end_token_id"),
+    **{role: (f"{role}_token_id",) for role in ROLES},
+}
+
+
+def write_random_omni(
+    layouts: Path, folder: Path, *, num_layers: int | None = None, bits: PredictorBits = 8
+) -> int:
+    """Write the folder; nothing may be there.
+
+    Args:
+        layouts: where the released configuration and the list of its tensors are.
+        folder: is made.
+        num_layers: of thinker and talker at most; `None` is all.
+        bits: of the code predictor; 8 is what `myna quantize` takes if nothing is asked for.
+
+    Returns:
+        The bytes of the weights.
+    """
+    values = json.loads((layouts / f"{NAME}.config.json").read_text())
+    layout: Mapping[str, Sequence[int]]
+    if num_layers is None:
+        found = MetaCheckpoint.from_file(layouts / f"{NAME}.tensors.json.gz")
+        layout = {name: info.shape for name, info in found.tensors.items()}
+    else:
+        _take_fewer_layers(values, num_layers)
+        layout = tensors(Config.from_hf(values))
+    folder.mkdir(parents=True)
+    _write_json(folder / "config.json", values)
+    _write_json(folder / "preprocessor_config.json", PREPROCESSOR)
+    _write_json(folder / "chat_template.json", {"chat_template": CHAT_TEMPLATE})
+    ids = _token_ids(values)
+    ends = {"eos_token_id": ids["<|im_end|>"], "pad_token_id": ids["<|endoftext|>"]}
+    _write_json(folder / "generation_config.json", {**SAMPLING, **ends})
+    _write_tokenizer(folder, ids)
+    return _write_weights(folder, RandomCheckpoint(layout, bits))
+
+
+def _take_fewer_layers(values: dict[str, dict[str, dict[str, object]]], num_layers: int) -> None:
+    for part in ("thinker_config", "talker_config"):
+        text = values[part]["text_config"]
+        most = text["num_hidden_layers"]
+        assert isinstance(most, int)
+        text["num_hidden_layers"] = min(most, num_layers)
+    values["talker_config"] |= {"accept_hidden_layer": min(24, num_layers - 1)}
+    vision = values["thinker_config"]["vision_config"]
+    indexes = vision["deepstack_visual_indexes"]
+    assert isinstance(indexes, list)
+    vision["deepstack_visual_indexes"] = indexes[:num_layers]
+
+
+def _token_ids(values: Mapping[str, object]) -> dict[str, int]:
+    """Number the special tokens and the roles as the configuration does."""
+    ids: dict[str, int] = {}
+    for token, path in NUMBERED.items():
+        found: object = values
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        # The user's number stands in the thinker's section as well, of some files there alone.
+        if isinstance(found, int):
+            ids[token] = found
+    free = (number for number in range(NUM_WORDS, 1 << 18) if number not in set(ids.values()))
+    return ids | {token: next(free) for token in SPECIAL_TOKENS if token not in ids}
+
+
+def _write_tokenizer(folder: Path, ids: Mapping[str, int]) -> None:
+    """Write a vocabulary of the released size: bytes, few words that are built, fillers."""
+    built, merges = vocabulary((*WORDS, *ROLES))
+    roles = {role: ids[role] for role in ROLES}
+    taken = set(roles.values())
+    free = (number for number in range(NUM_WORDS) if number not in taken)
+    vocab = roles | {token: next(free) for token in built if token not in roles}
+    vocab |= {f"Ġword{number}": number for number in free}
+    added = [
+        added_token(token, ids[token], is_special=token not in MARKERS) for token in SPECIAL_TOKENS
+    ]
+    write_vocabulary(folder, vocab, merges, added)
+
+
+def _write_weights(folder: Path, checkpoint: RandomCheckpoint) -> int:
+    shards = list(_shards(checkpoint.tensors))
+    weight_map: dict[str, str] = {}
+    total_bytes = 0
+    for number, infos in enumerate(shards, start=1):
+        name = f"model-{number:05}-of-{len(shards):05}.safetensors"
+        total_bytes += _write_shard(folder / name, infos, checkpoint)
+        weight_map |= dict.fromkeys(infos, name)
+    index = {"metadata": {"total_size": total_bytes}, "weight_map": weight_map}
+    _write_json(folder / INDEX, index)
+    return total_bytes
+
+
+def _shards(infos: Mapping[str, TensorInfo]) -> Iterator[dict[str, TensorInfo]]:
+    shard: dict[str, TensorInfo] = {}
+    num_bytes = 0
+    for name, info in infos.items():
+        if shard and num_bytes + info.num_bytes > SHARD_BYTES:
+            yield shard
+            shard, num_bytes = {}, 0
+        shard[name] = info
+        num_bytes += info.num_bytes
+    yield shard
+
+
+def _write_shard(path: Path, infos: Mapping[str, TensorInfo], checkpoint: RandomCheckpoint) -> int:
+    """Write a shard and see it to the disk, out of the memory of files; gives its bytes."""
+    with path.open("xb") as file:
+        file.write(_header(infos))
+        for name in infos:
+            read = checkpoint.read(name)
+            data = read if isinstance(read, Tensor) else read.data
+            file.write(data.contiguous().flatten().view(torch.uint8).numpy().data)
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return sum(info.num_bytes for info in infos.values())
+
+
+def _header(infos: Mapping[str, TensorInfo]) -> bytes:
+    """Spell a shard's header; see `weights.safetensors_header`."""
+    formats = {name: info.dtype for name, info in infos.items() if info.is_packed}
+    blocks = json.dumps({"version": BLOCKS_VERSION, "formats": formats})
+    header: dict[str, object] = {"__metadata__": {"format": "pt", BLOCKS_KEY: blocks}}
+    start = 0
+    for name, info in infos.items():
+        shape = list(flat_shape(info.shape) if info.is_packed else info.shape)
+        if info.is_packed:
+            shape[-1] = FORMATS[info.dtype].row_bytes(shape[-1])
+        stop = start + info.num_bytes
+        dtype = "U8" if info.is_packed else info.dtype
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
+        start = stop
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % HEADER_ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def main() -> int:
+    """Write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("layouts", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--layers", type=int)
+    parser.add_argument("--predictor-bits", type=int, choices=(4, 6, 8, 16), default=8)
+    args = parser.parse_args()
+    num_bytes = write_random_omni(
+        args.layouts, args.out, num_layers=args.layers, bits=args.predictor_bits
+    )
+    print(f"{args.out}: {num_bytes / 1e9:.2f} GB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
