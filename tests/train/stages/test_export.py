@@ -19,6 +19,7 @@ from myna.train import loop, shapes
 from myna.train.batches import Reader, Rectangles, stack
 from myna.train.language import mix
 from myna.train.language.tokenizer import open_tokenizer, write_tokenizer
+from myna.train.nano_config import nano_config
 from myna.train.pictures.rule import PICTURE_RULE
 from myna.train.stages import codec, export, speech_data
 from myna.train.workshop import folder
@@ -35,7 +36,7 @@ PARTS = {
 @pytest.fixture
 def config() -> Config:
     write_tokenizer(folder("tokenizer"))
-    return Config.from_hf(shapes.config(form.special_ids(folder("tokenizer"))))
+    return nano_config()
 
 
 def learn(stage: str, name: str, value: Tensor) -> None:

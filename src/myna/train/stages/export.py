@@ -21,10 +21,11 @@ from myna.core.progress import silent
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import SPEECH_RULES, THINKER_RULES, Speech
-from myna.train import curriculum, export, loop, shapes
+from myna.train import curriculum, export, loop
 from myna.train.batches import Reader, Rectangles, packed_batch
 from myna.train.examples import UNSCORED
 from myna.train.language.tokenizer import open_tokenizer
+from myna.train.nano_config import nano_config
 from myna.train.pictures.asking import open_studio
 from myna.train.pictures.rule import PICTURE_RULE
 from myna.train.rectangle import Rectangle
@@ -65,7 +66,7 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
     whole, nano = folder(NAME) / WHOLE, folder(NAME) / NANO
     for path in (whole, nano):
         shutil.rmtree(path, ignore_errors=True)
-    config = Config.from_hf(shapes.config(export.special_ids(folder("tokenizer"))))
+    config = nano_config()
     export.write(whole, *gather(config, report=report), tokenizer=folder("tokenizer"))
     found = quantize_folder(whole, nano, bits=export.BITS, progress=silent, exempt=export.EXEMPT)
     for kind, error in found.error.items():

@@ -7,7 +7,6 @@ every token; others read the deepstack features. The heads are for training only
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -18,12 +17,12 @@ from torch.nn import functional
 
 from myna.media import decoded, patches
 from myna.media.patches import Patches, PatchRule
-from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.encoder_config import VisionConfig
 from myna.models.qwen3_omni.vision_encoder import VisionEncoder
-from myna.train import shapes, start, workshop
+from myna.train import start, workshop
 from myna.train.batches import cut_clip
 from myna.train.loop import Losses, Schedule, Trainer
+from myna.train.nano_config import nano_config
 from myna.train.pictures import clips, lines, scenes, watching
 from myna.train.pictures.asking import Studio, open_studio
 from myna.train.pictures.labels import (
@@ -172,15 +171,10 @@ class Gallery:
         return Sample(cut, label_things(things, *_token_grid(cut), changes=changes))
 
 
-def vision_config() -> VisionConfig:
-    """Read the shape of nano's vision encoder."""
-    return Config.from_hf(shapes.config(defaultdict(int))).thinker.vision
-
-
 def build() -> Eyes:
     """Make the networks with their first weights."""
     with torch.device("meta"):
-        eyes = Eyes(vision_config())
+        eyes = Eyes(nano_config().thinker.vision)
     start.materialise(eyes, seed=SEED)
     return eyes
 

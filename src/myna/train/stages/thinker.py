@@ -17,13 +17,13 @@ from torch.nn import functional
 
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.thinker import Thinker
-from myna.train import curriculum, shapes
+from myna.train import curriculum
 from myna.train.batches import Reader, Reading, Rectangles, packed_batch, stack
 from myna.train.examples import UNSCORED, Example
-from myna.train.export import special_ids
 from myna.train.guidance import Watched, strayed
 from myna.train.language.tokenizer import open_tokenizer
 from myna.train.loop import Losses, Schedule, Trainer, load_weights
+from myna.train.nano_config import nano_config
 from myna.train.pictures.asking import open_studio
 from myna.train.pictures.rule import PICTURE_RULE
 from myna.train.rectangle import Rectangle
@@ -163,7 +163,7 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
         report: takes lines of progress.
     """
     tokenizer = open_tokenizer()
-    config = Config.from_hf(shapes.config(special_ids(folder("tokenizer"))))
+    config = nano_config()
     thinker = build(config)
     makers = curriculum.makers(open_studio(say=spoken_live))
     reader = Reader(tokenizer, config, PICTURE_RULE)
