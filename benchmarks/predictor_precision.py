@@ -32,12 +32,13 @@ from myna.layers.linear import Linear
 from myna.layers.rope import Rope
 from myna.models.qwen3_omni.code_predictor import NUM_GIVEN, CodePredictor
 from myna.models.qwen3_omni.config import Config
-from myna.models.qwen3_omni.talker import find_turns, talker_prompt
+from myna.models.qwen3_omni.inputs import expand
+from myna.models.qwen3_omni.talker import find_turns
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import SPEECH_RULES, THINKER_RULES, Speech
 from myna.models.tiny_omni import write_tiny_omni
 from myna.pipeline.speaking import CodeVocoder, TalkerVoice, speech_rules
-from myna.speech.protocols import Beginning
+from myna.pipeline.speaking_prompt import TalkerBeginning
 from myna.speech.speaker import Speaker
 from myna.speech.voice import VoiceRequest
 from myna.text import tokenizer_files
@@ -106,24 +107,17 @@ def speak(folder: Path, num_frames: int) -> tuple[CodePredictor, Lesson]:
     speaker = Speaker(listening, CodeVocoder(speech), speech_rules(config.speech))
     for seed, sentence in enumerate(SENTENCES):
         prompt = "<|im_start|>user\nSay it.<|im_end|>\n<|im_start|>assistant\n"
-        token_ids = torch.tensor(tokenizer.encode(prompt, special=True))
-        turns = find_turns(token_ids, config.speech.roles)
-
-        def begin(first_id: int, token_ids: Tensor = token_ids, turns=turns) -> Beginning:
-            made = talker_prompt(
-                speech.talker,
-                config.speech,
-                token_ids=token_ids,
-                turns=turns,
-                media=None,
-                first_id=first_id,
-                speaker_id=next(iter(config.speech.talker.speakers.values())),
-                read=voice.read,
-            )
-            positions = torch.arange(len(made.inputs)).float()
-            return Beginning(inputs=made.inputs, positions=positions, advance=0.0)
-
-        request = VoiceRequest(id=RequestId(str(seed)), begin=begin, seed=seed)
+        token_ids = tokenizer.encode(prompt, special=True)
+        beginning = TalkerBeginning(
+            speech.talker,
+            config,
+            layout=expand(token_ids, (), config.thinker),
+            turns=find_turns(torch.tensor(token_ids), config.speech.roles),
+            states=None,
+            speaker_id=next(iter(config.speech.talker.speakers.values())),
+            read=voice.read,
+        )
+        request = VoiceRequest(id=RequestId(str(seed)), beginning=beginning, seed=seed)
         speaker.add(request)
         speaker.say(request.id, tokenizer.encode(sentence, special=False))
         speaker.end_text(request.id)

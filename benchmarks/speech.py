@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -44,7 +45,7 @@ from myna.models.tiny_omni import tiny_omni_config
 from myna.pipeline.engine_thread import EngineThread, Finish
 from myna.pipeline.speaking import CodeVocoder, TalkerVoice, speech_rules
 from myna.speech.loop import SpeechLoop
-from myna.speech.protocols import Beginning, Rules
+from myna.speech.protocols import Rules
 from myna.speech.speaker import Speaker
 from myna.speech.turns import Turns
 from myna.speech.voice import PIECES, VoiceRequest
@@ -163,12 +164,29 @@ def read_speed() -> float:
     return PROBE_BYTES / best_s
 
 
-def begin(model: Model, num_positions: int) -> Beginning:
-    """Draw what a voice reads before its first frame."""
-    width = model.speech.talker.config.text.width
-    inputs = torch.randn(num_positions, width, generator=torch.manual_seed(0)).bfloat16()
-    positions = torch.arange(num_positions).float().expand(3, -1)
-    return Beginning(inputs=inputs, positions=positions, advance=0.0)
+class NoisePrompt:
+    """Draw what a voice reads before its first frame, a vector for each token that is read."""
+
+    def __init__(self, model: Model, num_positions: int) -> None:
+        width = model.speech.talker.config.text.width
+        inputs = torch.randn(num_positions + 1, width, generator=torch.manual_seed(0)).bfloat16()
+        self._inputs = inputs
+        self.positions = torch.arange(num_positions + 1).float().expand(3, -1)
+        self.advance = 0.0
+        self.num_prompt = num_positions
+
+    def num_known(self, num_read: int) -> int:
+        """Know what was read."""
+        return num_read
+
+    def prompt(self, rows: slice) -> Tensor:
+        """Give a part."""
+        return self._inputs[rows]
+
+    def answer(self, first_id: int) -> Tensor:
+        """Give the last, whatever the first token is."""
+        del first_id
+        return self._inputs[-1:]
 
 
 @dataclass
@@ -235,13 +253,16 @@ def run_live(model: Model, options: argparse.Namespace, num_voices: int) -> dict
     ]
     most = model.config.thinker.text.vocab_size - 1
     for seed, voice in enumerate(voices):
-        request = VoiceRequest(
-            id=voice.id, begin=lambda first_id: begin(model, options.prompt), seed=seed
-        )
-        loop.start(request, voice)
+        beginning = NoisePrompt(model, options.prompt)
+        loop.start(VoiceRequest(id=voice.id, beginning=beginning, seed=seed), voice)
         token_ids = torch.randint(0, most, (options.prompt,), generator=torch.manual_seed(seed))
         sampling = Sampling(temperature=1.0, max_tokens=num_text, ignore_eos=True, seed=seed)
-        asked = EngineRequest(id=voice.id, token_ids=tuple(token_ids.tolist()), sampling=sampling)
+        asked = EngineRequest(
+            id=voice.id,
+            token_ids=tuple(token_ids.tolist()),
+            sampling=sampling,
+            on_read=partial(loop.follow, voice.id),
+        )
         thread.start(asked, voice)
     for voice in voices:
         voice.over.wait()
@@ -259,7 +280,10 @@ def run_alone(model: Model, options: argparse.Namespace) -> float:
     talker = TalkerVoice(model.speech, model.thinker)
     speaker = Speaker(talker, CodeVocoder(model.speech), model.rules)
     name = RequestId("alone")
-    speaker.add(VoiceRequest(id=name, begin=lambda _: begin(model, options.prompt), seed=0))
+    speaker.add(VoiceRequest(id=name, beginning=NoisePrompt(model, options.prompt), seed=0))
+    speaker.follow(name, options.prompt)
+    while speaker.has_work():  # it reads its prompt
+        speaker.step()
     speaker.say(name, [1] * (3 * NUM_ALONE))
     for _ in range(sum(PIECES)):
         speaker.step()

@@ -127,7 +127,7 @@ def make_engine(decoder: FakeDecoder | None = None, **changes: Any) -> Engine:  
 
 def make_request(name: str, token_ids: Sequence[int], **fields: Any) -> EngineRequest:
     """Make a request; `sampling` fields and request fields may be mixed."""
-    own = {"num_choices", "deadline_s", "cache_labels", "make_mask", "make_override"}
+    own = {"num_choices", "deadline_s", "cache_labels", "make_mask", "make_override", "on_read"}
     request_fields = {key: fields.pop(key) for key in own & fields.keys()}
     fields.setdefault("temperature", 0.0)
     sampling = Sampling(**fields)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from myna.core.errors import ContextOverflow, DeadlineExceeded, InternalError, InvalidRequest
+from myna.engine.tempo import MIN_TOKENS
 
 LOGPROB_ATOL = 1e-4  # float32, two layers, in batches of other shapes
 
@@ -330,3 +331,20 @@ def test_stats_count_what_happened(kit):
     assert (stats.prompt_tokens, stats.cached_tokens, stats.output_tokens) == (20, 8, 6)
     assert (stats.finished_choices, stats.num_running, stats.num_waiting) == (2, 0, 0)
     assert stats.tokens_per_s > 0
+
+
+def test_how_far_a_prompt_is_read_is_told_after_each_step(kit):
+    told: list[int] = []
+    engine = kit.make_engine(max_step_tokens=64)
+    engine.add(kit.make_request("a", [5] * 150, max_tokens=3, on_read=told.append))
+    kit.run_all(engine)
+    assert told == [64, 128, 150]
+
+
+def test_prompts_are_read_in_short_chunks_while_others_need_the_processor(kit):
+    decoder = kit.FakeDecoder()
+    engine = kit.make_engine(decoder, max_step_tokens=64, prefill_chunk_tokens=32)
+    engine.add(kit.make_request("a", [5] * 120, max_tokens=1))
+    for slack_s in (0.0, 1e9, None):
+        engine.step(slack_s)
+    assert decoder.batch_sizes == [MIN_TOKENS, 32, 64]

@@ -29,11 +29,11 @@ from myna.engine.engine import Engine
 from myna.layers.cache import PackedBatch, Rows
 from myna.models.qwen3_omni.inputs import Layout
 from myna.models.qwen3_omni.positions import Video, advance
-from myna.models.qwen3_omni.talker import TalkerPrompt, Turns, speaker_id
+from myna.models.qwen3_omni.talker import Turns, speaker_id
 from myna.models.qwen3_omni.weights import Speech
 from myna.models.tiny_omni import write_tiny_omni
 from myna.models.tiny_tokenizer import WORDS
-from myna.pipeline import speaking
+from myna.pipeline import speaking, speaking_prompt
 from myna.pipeline.load import LoadedModel, LoadOptions, load_model
 from myna.pipeline.media_prompt import Item, MediaReader, media_of
 from myna.pipeline.prepare import Prepared, Preparer
@@ -264,8 +264,12 @@ def speak(
     vocoder = ListeningVocoder(speech)
     rules = speech_rules(omni.config.speech)
     speaker = Speaker(TalkerVoice(speech, omni.thinker), vocoder, rules)
-    for one, words in zip(prepared, texts, strict=True):
+    for one in prepared:
         speaker.add(replace(one.spoken.voice, seed=None))
+        speaker.follow(one.engine_request.id, len(one.engine_request.token_ids))
+    while speaker.has_work():  # the prompts are read ahead
+        speaker.step()
+    for one, words in zip(prepared, texts, strict=True):
         speaker.say(one.engine_request.id, words[:-1])
         speaker.end_text(one.engine_request.id)
     for _ in range(NUM_FRAMES):
@@ -342,13 +346,13 @@ def forget_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def exchange_states(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each of the media's tokens the state of another."""
-    make = speaking.talker_prompt
+    make = speaking_prompt.user_inputs
 
-    def make_with_others(*args: object, media: Rows | None, **kwargs: object) -> TalkerPrompt:
+    def make_with_others(*args: object, media: Rows | None, **kwargs: object) -> Tensor:
         rolled = None if media is None else Rows(media.rows, media.values.roll(1, 0))
         return make(*args, media=rolled, **kwargs)
 
-    monkeypatch.setattr(speaking, "talker_prompt", make_with_others)
+    monkeypatch.setattr(speaking_prompt, "user_inputs", make_with_others)
 
 
 def take_states_a_layer_early(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,7 +361,7 @@ def take_states_a_layer_early(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def move_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaking, "advance", lambda places: advance(places) + 7)
+    monkeypatch.setattr(speaking_prompt, "advance", lambda places: advance(places) + 7)
 
 
 def move_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from beginnings import TokenBeginning
 from myna.core.errors import MynaError
 from myna.core.requests import RequestId
 from myna.models.qwen3_omni.config import Config
@@ -18,7 +19,7 @@ from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import SPEECH_RULES, THINKER_RULES, Speech
 from myna.models.tiny_omni import write_tiny_omni
 from myna.pipeline.speaking import CodeVocoder, TalkerVoice, speech_rules
-from myna.speech.protocols import Beginning, Rules
+from myna.speech.protocols import Rules
 from myna.speech.speaker import Speaker
 from myna.speech.voice import VoiceRequest
 from myna.weights.load import load_weights
@@ -37,16 +38,13 @@ class Parts:
     def speaker(self) -> Speaker:
         return Speaker(self.talker, self.vocoder, self.rules)
 
-    def request(self, name: str, *, seed: int | None = None, num_tokens: int = 5) -> VoiceRequest:
+    def request(
+        self, name: str, *, seed: int | None = None, num_tokens: int = 5, is_known: bool = True
+    ) -> VoiceRequest:
         """Make a voice that reads some tokens before its first, which differ with its name."""
         before = torch.tensor([(len(name) * 7 + i * 3) % 200 for i in range(num_tokens)])
-
-        def begin(first_id: int) -> Beginning:
-            inputs = self.talker.read(torch.cat((before, torch.tensor([first_id]))))
-            positions = torch.arange(len(inputs)).float()
-            return Beginning(inputs=inputs, positions=positions, advance=0.0)
-
-        return VoiceRequest(id=RequestId(name), begin=begin, seed=seed)
+        beginning = TokenBeginning(self.talker.read, before, is_known=is_known)
+        return VoiceRequest(id=RequestId(name), beginning=beginning, seed=seed)
 
 
 @dataclass

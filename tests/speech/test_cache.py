@@ -86,9 +86,14 @@ def test_blocks_come_back_and_are_forgotten(pool):
         assert pool.store[:, :, block].isnan().all()
 
 
-def test_many_positions_after_the_beginning_are_refused(pool):
-    cache = VoiceCache(pool)
-    joined([cache], [2])
-    cache.length = 2
-    with pytest.raises(AssertionError, match="at the beginning only"):
-        joined([cache], [2])
+def test_many_positions_after_others_see_them_and_those_before_each(pool):
+    caches = [VoiceCache(pool), VoiceCache(pool)]
+    dense = [DenseCache(), DenseCache()]
+    for sizes in ((3, 1), (BLOCK_TOKENS, 2), (5, 1)):
+        parts = [qkv(size, seed) for seed, size in enumerate(sizes)]
+        layers = joined(caches, sizes)
+        out = layers[0].attend(*(torch.cat(x) for x in zip(*parts, strict=True)))
+        expected = torch.cat([one.attend(*part) for one, part in zip(dense, parts, strict=True)])
+        assert torch.allclose(out, expected, atol=1e-6)
+        for cache, size in zip(caches, sizes, strict=True):
+            cache.length += size

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from beginnings import TokenBeginning
 from myna.core.requests import RequestId
 from myna.kernels.native import native
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.weights import Speech
 from myna.models.tiny_omni import tiny_omni_config
 from myna.pipeline.speaking import CodeVocoder, TalkerVoice, speech_rules
-from myna.speech.protocols import Beginning
 from myna.speech.speaker import Speaker
 from myna.speech.voice import VoiceRequest
 
@@ -53,13 +53,8 @@ def spoken(config: Config, speech: Speech, thinker, *, num_voices: int) -> list[
     talker = TalkerVoice(speech, thinker)
     speaker = Speaker(talker, CodeVocoder(speech), rules)
     for number in range(num_voices):
-
-        def begin(first_id: int, number: int = number) -> Beginning:
-            inputs = talker.read(torch.arange(3 + number + first_id) + 10 * number)
-            positions = torch.arange(len(inputs)).float()
-            return Beginning(inputs=inputs, positions=positions, advance=0.0)
-
-        request = VoiceRequest(id=RequestId(str(number)), begin=begin, seed=number)
+        beginning = TokenBeginning(talker.read, torch.arange(6 + number) + 10 * number)
+        request = VoiceRequest(id=RequestId(str(number)), beginning=beginning, seed=number)
         speaker.add(request)
         speaker.say(request.id, [4] * (NUM_STEPS + 1))
     frames: dict[str, list[list[int]]] = {}

@@ -8,12 +8,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from beginnings import TokenBeginning
 from myna.core.errors import InvalidRequest
 from myna.core.requests import RequestId
 from myna.layers.cache import PackedBatch, Rows
 from myna.layers.dense_cache import DenseCache
 from myna.speech import codes as speech_codes
-from myna.speech.speaker import Speaker
+from myna.speech import speaker as speaker_module
+from myna.speech.speaker import MAX_UNREAD_STEPS, Speaker
+from myna.speech.voice import CHUNK_POSITIONS
 
 SOUND_BAR = 1e-5  # relative to the peak; float32 sums in another order
 TEXT = [65, 70, 12, 90, 33, 8]
@@ -45,7 +48,9 @@ def all_codes(speaker: Speaker, request_id: str) -> list[list[int]]:
 def obvious_codes(parts, request, text: list[int], limit: int) -> list[list[int]]:
     """Speak greedily, reading everything anew for each frame, as the specification has it."""
     talker, rules = parts.talker, parts.rules
-    inputs = list(request.begin(text[0]).inputs)
+    beginning = request.beginning
+    prompt = beginning.prompt(slice(0, beginning.num_prompt))
+    inputs = [*prompt, *beginning.answer(text[0])]
     queue = [*text[1:], rules.end_token]
     frames: list[list[int]] = []
     suppressed = torch.zeros(talker.decoder.vocab_size, dtype=torch.bool)
@@ -160,15 +165,16 @@ def test_cancelling_silences_one_voice_and_no_other(parts, listen):
 
 
 def test_one_voices_failure_is_its_own(parts, listen, caplog):
-    def fail(first_id: int):
-        raise RuntimeError(f"cannot begin with {first_id}")
+    def fail(ids: torch.Tensor):
+        raise RuntimeError(f"cannot begin with {ids[-1]}")
 
-    def refuse(first_id: int):
-        raise InvalidRequest(f"{first_id} cannot be spoken")
+    def refuse(ids: torch.Tensor):
+        raise InvalidRequest(f"{ids[-1]} cannot be spoken")
 
+    before = torch.tensor([65])
     speaker, heard, alone = parts.speaker(), {}, {}
-    told(speaker, replace(parts.request("bad"), begin=fail), TEXT)
-    told(speaker, replace(parts.request("refused"), begin=refuse), TEXT)
+    told(speaker, replace(parts.request("bad"), beginning=TokenBeginning(fail, before)), TEXT)
+    told(speaker, replace(parts.request("refused"), beginning=TokenBeginning(refuse, before)), TEXT)
     told(speaker, parts.request("good"), TEXT)
     listen(speaker, heard)
     told(other := parts.speaker(), parts.request("good"), TEXT)
@@ -206,9 +212,8 @@ def test_a_failing_vocoder_ends_the_voice_that_it_fails_for(parts, listen):
 def test_scores_that_are_no_numbers_fail_the_voice(parts, listen):
     speaker, heard = parts.speaker(), {}
     request = parts.request("a")
-    begun = request.begin(5)
-    broken = replace(begun, inputs=begun.inputs * torch.nan)
-    told(speaker, replace(request, begin=lambda _: broken), TEXT)
+    broken = TokenBeginning(lambda ids: parts.talker.read(ids) * torch.nan, torch.tensor([5]))
+    told(speaker, replace(request, beginning=broken), TEXT)
     listen(speaker, heard)
     assert "not finite numbers" in str(heard["a"].error)
 
@@ -231,3 +236,113 @@ def test_speech_that_does_not_end_is_ended(parts, listen, caplog, rules, reason)
     listen(speaker, heard)
     assert heard["a"].num_frames
     assert reason in caplog.text
+
+
+class Passes:
+    """Count the positions of each pass through a decoder."""
+
+    def __init__(self, decoder) -> None:
+        self.sizes: list[int] = []
+        self._decoder = decoder
+
+    def __getattr__(self, name: str):
+        return getattr(self._decoder, name)
+
+    def forward(self, batch, caches):
+        self.sizes.append(len(batch.token_ids))
+        return self._decoder.forward(batch, caches)
+
+
+LONG = 2 * CHUNK_POSITIONS + 7
+
+
+def long_voice(parts, monkeypatch, *, is_known: bool, name: str = "a"):
+    """Make a speaker that is watched, and a voice with a prompt of more than two chunks."""
+    passes = Passes(parts.talker.decoder)
+    monkeypatch.setattr(type(parts.talker), "decoder", property(lambda _: passes))
+    return parts.speaker(), passes, parts.request(name, seed=1, num_tokens=LONG, is_known=is_known)
+
+
+def test_a_prompt_is_read_ahead_of_the_text_as_it_becomes_known(parts, listen, monkeypatch):
+    speaker, passes, request = long_voice(parts, monkeypatch, is_known=False)
+    speaker.add(request)
+    for num_read, expected in (
+        (CHUNK_POSITIONS - 1, []),
+        (CHUNK_POSITIONS + 9, [CHUNK_POSITIONS]),
+        (LONG - 1, [CHUNK_POSITIONS] * 2),
+    ):
+        speaker.follow(request.id, num_read)
+        listen(speaker, {})
+        assert passes.sizes == expected
+    speaker.say(request.id, TEXT[:1])
+    assert not speaker.has_work()  # the prompt's end is not known
+    speaker.follow(request.id, LONG)
+    listen(speaker, {})
+    assert passes.sizes == [CHUNK_POSITIONS, CHUNK_POSITIONS, 7 + 1]
+
+
+@pytest.mark.parametrize("steps", [[LONG], [1, CHUNK_POSITIONS, LONG], [0, 200, 201, LONG]])
+def test_reading_ahead_changes_no_bit_of_the_speech(parts, listen, steps):
+    request = parts.request("a", seed=1, num_tokens=LONG, is_known=False)
+    known, heard, at_once = parts.request("a", seed=1, num_tokens=LONG), {}, {}
+    speaker = parts.speaker()
+    speaker.add(request)
+    for num_read in steps:
+        speaker.follow(request.id, num_read)
+        listen(speaker, heard)
+    speaker.say(request.id, TEXT)
+    speaker.end_text(request.id)
+    listen(speaker, heard)
+    told(other := parts.speaker(), known, TEXT)
+    listen(other, at_once)
+    assert heard["a"].num_frames
+    assert torch.equal(heard["a"].wave, at_once["a"].wave)
+
+
+@torch.inference_mode()
+def test_a_prompt_read_in_chunks_gives_the_frames_of_one_read_whole(parts):
+    speaker, request = parts.speaker(), parts.request("a", num_tokens=LONG)
+    told(speaker, request, TEXT)
+    frames = all_codes(speaker, "a")
+    assert len(frames) > len(TEXT)
+    assert frames[:6] == obvious_codes(parts, request, TEXT, 6)
+
+
+def test_who_speaks_goes_before_who_reads(parts, monkeypatch):
+    speaker, passes, request = long_voice(parts, monkeypatch, is_known=True)
+    other = parts.request("other", seed=2)
+    speaker.add(other)
+    speaker.say(other.id, [3] * 50)
+    speaker.step()
+    speaker.add(request)
+    monkeypatch.setattr(speaker_module, "READING_LEAD_S", 1e9)  # nobody is ever so far ahead
+    passes.sizes.clear()
+    for _ in range(2 * MAX_UNREAD_STEPS):
+        speaker.step()
+    frames, chunks = passes.sizes.count(1), passes.sizes.count(CHUNK_POSITIONS)
+    assert (frames, chunks) == (2 * MAX_UNREAD_STEPS, 2)
+
+
+def test_the_slack_is_what_the_worst_off_listener_has_ahead(parts, listen):
+    speaker, heard = parts.speaker(), {}
+    request = parts.request("a", seed=1)
+    speaker.add(request)
+    assert speaker.slack_s is None
+    speaker.say(request.id, TEXT)
+    listen(speaker, heard)
+    assert not speaker.has_work()  # it waits for text while its listener hears on
+    assert 0 < speaker.slack_s <= parts.rules.frame_s * len(TEXT)
+    speaker.cancel(request.id)
+    assert speaker.slack_s is None
+
+
+def test_a_failure_while_reading_ahead_ends_the_voice(parts, listen):
+    def fail(ids: torch.Tensor):
+        raise RuntimeError("no vectors")
+
+    speaker, heard = parts.speaker(), {}
+    before = torch.zeros(LONG, dtype=torch.int64)
+    speaker.add(replace(parts.request("a"), beginning=TokenBeginning(fail, before)))
+    listen(speaker, heard)
+    assert "speaking the answer failed" in str(heard["a"].error)
+    assert speaker.num_voices == 0

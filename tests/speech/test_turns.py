@@ -129,3 +129,48 @@ def test_a_step_that_fails_gives_its_turn_back() -> None:
             raise ValueError("broken")
     with turns.text():
         pass
+
+
+def test_text_is_told_how_long_listeners_can_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, now_s = Turns(), 10.0
+    clock = SimpleNamespace(monotonic=lambda: now_s)
+    monkeypatch.setattr("myna.speech.turns.time", clock)
+    told: list[float | None] = []
+
+    def take() -> None:
+        with turns.text() as slack_s:
+            told.append(slack_s)
+
+    take()
+    turns.set_slack(1.5)
+    take()
+    now_s = 11.0
+    take()
+    now_s = 20.0
+    take()
+    turns.set_slack(None)
+    take()
+    assert told == [None, 1.5, 0.5, 0.0, None]
+
+
+def test_speech_that_was_called_goes_before_the_next_text(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("myna.speech.turns.CALL_S", WAIT_S)
+    turns = Turns()
+    turns.call_speech()
+    crowd.ask("text", turns.text)
+    crowd.ask("speech", lambda: turns.speech(0.0))
+    assert crowd.settle() == ["speech", "text"]
+
+
+@pytest.mark.parametrize("rests", [True, False])
+def test_a_call_that_nothing_follows_holds_nobody_up(crowd: Crowd, rests: bool) -> None:
+    turns = Turns()
+    turns.call_speech()
+    crowd.ask("text", turns.text)
+    if rests:
+        turns.rest()
+    assert crowd.settle() == ["text"]
+    with turns.text():
+        assert not turns._is_called

@@ -32,6 +32,7 @@ from myna.engine.sequence import (
     TokenScore,
 )
 from myna.engine.stats import Counters, EngineStats
+from myna.engine.tempo import ReadingTempo
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Engine:
         self._open: dict[RequestId, list[Sequence]] = {}
         self._num_arrived = 0
         self._counters = Counters()
+        self._tempo = ReadingTempo()
 
     def add(self, request: EngineRequest) -> None:
         """Queue a request.
@@ -91,16 +93,23 @@ class Engine:
         self.scheduler.add(sequences[0])  # its siblings follow when the prompt has been read once
 
     @torch.inference_mode()
-    def step(self) -> list[StepOutput]:
-        """Advance every scheduled sequence by one token, or by one chunk of its prompt."""
+    def step(self, slack_s: float | None = None) -> list[StepOutput]:
+        """Advance every scheduled sequence by one token, or by one chunk of its prompt.
+
+        Args:
+            slack_s: how long others, who share the processor, can do without it; prompts are read
+                in chunks that are meant to take half of it. `None` if nobody else is there.
+        """
         started_s = time.monotonic()
         outputs = self._expire(started_s)
-        chunks = self.scheduler.next_chunks()
+        chunks = self.scheduler.next_chunks(self._tempo.num_tokens(slack_s))
         for outcome in self._runner.run(chunks):
             outputs += self._commit(outcome)
         if chunks:
             num_tokens = sum(chunk.num_tokens for chunk in chunks)
-            self._counters.add_step(num_tokens, time.monotonic() - started_s)
+            duration_s = time.monotonic() - started_s
+            self._counters.add_step(num_tokens, duration_s)
+            self._tempo.add_step([chunk.num_tokens for chunk in chunks], duration_s)
         return outputs
 
     def has_work(self) -> bool:
@@ -188,6 +197,8 @@ class Engine:
         tokens = self._choose(outcome)
         self.scheduler.advance(chunk, num_right=max(0, len(tokens) - 1))
         sequence.prompt_scores += outcome.prompt_scores
+        if sequence.request.on_read is not None and chunk.start < sequence.num_prompt:
+            sequence.request.on_read(min(chunk.stop, sequence.num_prompt))
         if not outcome.logits:
             return []
         outputs = [

@@ -47,8 +47,13 @@ class Scheduler:
             self._release(sequence)
         sequence.status = Status.DONE
 
-    def next_chunks(self) -> list[Chunk]:
-        """Choose the next step's tokens, in packing order, and see to it that each has a slot."""
+    def next_chunks(self, max_prompt_tokens: int | None = None) -> list[Chunk]:
+        """Choose the next step's tokens, in packing order, and see to it that each has a slot.
+
+        Args:
+            max_prompt_tokens: the most of them that may be prompts'; `None` leaves it to the
+                configuration, as deterministic mode does always.
+        """
         for sequence in list(self.running):
             if sequence.status is Status.RUNNING:
                 self._make_room(sequence)
@@ -59,6 +64,8 @@ class Scheduler:
         if self._config.max_guesses > 0 and len(deciding) <= MAX_GUESSING:
             chunks = [replace(chunk, guesses=self._guess(chunk.sequence)) for chunk in chunks]
         budget = self._config.prefill_chunk_tokens if deciding else self._config.max_step_tokens
+        if max_prompt_tokens is not None:
+            budget = min(max_prompt_tokens, self._config.prefill_chunk_tokens)
         if self._config.is_deterministic:
             chunks += [_chunk(sequence, self._fixed_length(sequence)) for sequence in reading]
         else:

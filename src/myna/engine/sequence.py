@@ -102,6 +102,8 @@ class EngineRequest:
             states that it asks for are complete when the first token is chosen; such a request
             shares no cached blocks with others, so its labels must be its own.
         advance: how far the positions of the answer's tokens are ahead of counting.
+        on_read: is told, between steps, how many of the prompt's tokens are in the cache; it may be
+            fewer than before when they are computed again.
     """
 
     id: RequestId
@@ -114,6 +116,7 @@ class EngineRequest:
     make_override: Callable[[int], TokenOverride] | None = None
     prompt: PackedBatch | None = None
     advance: float = 0.0
+    on_read: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

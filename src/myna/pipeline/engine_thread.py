@@ -101,8 +101,8 @@ class EngineThread:
     def _run(self) -> None:
         while self._obey():
             try:
-                with self._turns.text():
-                    outputs = self._engine.step()
+                with self._turns.text() as slack_s:
+                    outputs = self._engine.step(slack_s)
             except Exception:  # the boundary of the engine: nobody may be left waiting
                 log.exception("event=step_failed open=%d", len(self._listeners))
                 self._fail_all(InternalError("the engine failed; the server's log has the cause"))

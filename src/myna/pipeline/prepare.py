@@ -150,6 +150,7 @@ class Preparer:
                 deadline_s=deadline_s,
                 make_mask=None if grammar is None else _mask_maker(grammar, thinking),
                 make_override=self._override_maker(request, prompt),
+                on_read=None if spoken is None else spoken.follow,
             ),
             starts_thinking=prompt.starts_thinking,
             may_think=prompt.is_chat and self._knows_thinking,

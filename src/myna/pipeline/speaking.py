@@ -30,20 +30,15 @@ from myna.layers.cache import Rows
 from myna.media.encode import encode_pcm16
 from myna.models.qwen3_omni import code2wav
 from myna.models.qwen3_omni.config import Config
-from myna.models.qwen3_omni.inputs import Layout, talker_positions
-from myna.models.qwen3_omni.positions import advance
+from myna.models.qwen3_omni.inputs import Layout
 from myna.models.qwen3_omni.speech_config import SpeechConfig
-from myna.models.qwen3_omni.talker import (
-    find_turns,
-    speaker_id,
-    suppressed_codes,
-    talker_prompt,
-)
+from myna.models.qwen3_omni.talker import find_turns, speaker_id, suppressed_codes
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import Speech
 from myna.pipeline.omni import Omni
+from myna.pipeline.speaking_prompt import TalkerBeginning
 from myna.speech.loop import SpeechLoop
-from myna.speech.protocols import Beginning, CodeDecoder, Rules
+from myna.speech.protocols import CodeDecoder, Rules
 from myna.speech.speaker import Speaker
 from myna.speech.turns import Turns
 from myna.speech.voice import VoiceRequest
@@ -67,6 +62,10 @@ class Spoken:
     voice: VoiceRequest
     begun: list[int]
     loop: SpeechLoop
+
+    def follow(self, num_read: int) -> None:
+        """Let the voice read on in the prompt, of which the thinker has read so many tokens."""
+        self.loop.follow(self.voice.id, num_read)
 
 
 class TalkerVoice:
@@ -138,7 +137,7 @@ class Speaking:
         Args:
             request: asks for speech, and was checked.
             layout: of the thinker's prompt.
-            states: hidden states at its media, written before the answer's first token.
+            states: hidden states at its media, written while it is read (`Spoken.follow`).
             deadline_s: the `time.monotonic()` at which the voice fails.
 
         Raises:
@@ -153,29 +152,19 @@ class Speaking:
         speech = self._omni.speech.get()
         talker = TalkerVoice(speech, self._omni.thinker)
 
-        def begin(first_id: int) -> Beginning:
-            prompt = talker_prompt(
-                speech.talker,
-                speech_config,
-                token_ids=layout.token_ids,
-                turns=turns,
-                media=states,
-                first_id=first_id,
-                speaker_id=code,
-                read=talker.read,
-            )
-            places = talker_positions(
-                layout,
-                user_rows=turns.user_rows,
-                token_ids=prompt.token_ids,
-                config=config.thinker,
-            )
-            return Beginning(inputs=prompt.inputs, positions=places, advance=advance(places))
-
+        beginning = TalkerBeginning(
+            speech.talker,
+            config,
+            layout=layout,
+            turns=turns,
+            states=states,
+            speaker_id=code,
+            read=talker.read,
+        )
         seed = request.sampling.seed
         voice = VoiceRequest(
             id=request.id,
-            begin=begin,
+            beginning=beginning,
             seed=secrets.randbits(SEED_BITS) if seed is None else seed,
             deadline_s=deadline_s,
         )

@@ -128,9 +128,12 @@ class _Layer:
         self._keys.flatten(0, 1)[step.slots] = k
         self._values.flatten(0, 1)[step.slots] = v
         if max(step.sizes) > 1:
-            sizes = list(step.sizes)
-            parts = zip(*(torch.split(x, sizes) for x in (q, k, v)), strict=True)
-            return torch.cat([_attend_beginning(*qkv) for qkv in parts])
+            return torch.cat(
+                [
+                    self._attend_alone(part, voice)
+                    for voice, part in enumerate(torch.split(q, list(step.sizes)))
+                ]
+            )
         return paged_attention(
             q,
             self._keys,
@@ -140,25 +143,32 @@ class _Layer:
             scale=q.shape[-1] ** -0.5,
         )
 
-
-def _attend_beginning(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Let each of a voice's first positions see those before it: (T, H, K) -> (T, H, K)."""
-    q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))  # (1, H or G, T, K)
-    out = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-    return out[0].transpose(0, 1)
+    def _attend_alone(self, q: Tensor, voice: int) -> Tensor:
+        """Let one voice's new positions see its past and those before each: (T, H, K) -> same."""
+        length = int(self._step.lengths[voice])
+        blocks = self._step.block_tables[voice, : -(-length // BLOCK_TOKENS)]
+        k, v = (
+            store.index_select(0, blocks).flatten(0, 1)[:length].transpose(0, 1)[None]
+            for store in (self._keys, self._values)
+        )  # (1, G, S, K)
+        num_past = length - len(q)
+        mask = None
+        if num_past > 0:
+            mask = torch.ones(len(q), length, dtype=torch.bool, device=q.device).tril(num_past)
+        out = functional.scaled_dot_product_attention(
+            q.transpose(0, 1)[None], k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=True
+        )  # (1, H, T, K)
+        return out[0].transpose(0, 1)
 
 
 def joined(caches: Sequence[VoiceCache], sizes: Sequence[int]) -> list[LayerCache]:
     """Make what the layers attend through in a step.
 
     Args:
-        caches: of the voices, in packing order, all of one pool; room is made in them. Either all
-            of them are empty, or all bring one position.
+        caches: of the voices, in packing order, all of one pool; room is made in them.
         sizes: new positions of each.
     """
-    is_beginning = max(sizes) > 1
     for cache, size in zip(caches, sizes, strict=True):
-        assert not (is_beginning and cache.length), "several positions come at the beginning only"
         cache.reserve(size)
     width = max(len(cache.blocks) for cache in caches)
     table = torch.zeros(len(caches), width, dtype=torch.int32)

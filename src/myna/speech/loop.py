@@ -42,21 +42,25 @@ class SpeechLoop:
 
     def start(self, request: VoiceRequest, listener: Listener) -> None:
         """Begin a voice; its fate is told to the listener alone."""
-        self._commands.put(lambda: self._add(request, listener))
+        self._ask(lambda: self._add(request, listener))
         if self._is_closed:
             listener.on_error(_closing())
 
     def say(self, request_id: RequestId, token_ids: list[int]) -> None:
         """Give a voice more text."""
-        self._commands.put(lambda: self._speaker.say(request_id, token_ids))
+        self._ask(lambda: self._speaker.say(request_id, token_ids))
+
+    def follow(self, request_id: RequestId, num_read: int) -> None:
+        """Tell a voice that who writes has read so many tokens of the prompt."""
+        self._ask(lambda: self._speaker.follow(request_id, num_read))
 
     def end_text(self, request_id: RequestId) -> None:
         """Tell a voice that no text follows."""
-        self._commands.put(lambda: self._speaker.end_text(request_id))
+        self._ask(lambda: self._speaker.end_text(request_id))
 
     def cancel(self, request_id: RequestId) -> None:
         """Silence a voice before the next frame; unknown ids are ignored."""
-        self._commands.put(lambda: self._drop(request_id))
+        self._ask(lambda: self._drop(request_id))
 
     def close(self) -> None:
         """Stop after the current frame; open voices fail."""
@@ -65,6 +69,10 @@ class SpeechLoop:
         self._is_closed = True
         self._commands.put(None)
         self._thread.join(JOIN_S)
+
+    def _ask(self, command: Command) -> None:
+        self._turns.call_speech()
+        self._commands.put(command)
 
     # On the thread that speaks.
 
@@ -84,8 +92,12 @@ class SpeechLoop:
     def _obey(self) -> bool:
         """Carry out what was asked since the last frame; wait while no voice can go on."""
         while True:
+            self._turns.set_slack(self._speaker.slack_s)
+            is_idle = not self._speaker.has_work()
+            if is_idle and self._commands.empty():
+                self._turns.rest()
             try:
-                command = self._commands.get(block=not self._speaker.has_work())
+                command = self._commands.get(block=is_idle)
             except queue.Empty:
                 return True
             if command is None:

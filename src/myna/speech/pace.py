@@ -46,6 +46,11 @@ class Pace:
             self._num_heard = 0
         self._num_heard += num_frames
 
+    @property
+    def is_heard(self) -> bool:
+        """Tell whether there was any sound yet."""
+        return self._heard_from_s is not None
+
     def lead_s(self, now_s: float) -> float:
         """Tell how much of the sound a listener who plays it at once has yet to hear."""
         if self._heard_from_s is None:

@@ -116,19 +116,38 @@ class Rules:
     max_positions: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Beginning:
-    """Hold what the decoder reads before its first frame.
+class Beginning(Protocol):
+    """Make what the decoder reads before its first frame: a prompt, then the answer's first token.
 
-    Attributes:
-        inputs: (N, D), up to the first token of the answer.
-        positions: (N,) or (3, N).
-        advance: how far later positions are ahead of counting.
+    Axis letters: U vectors of the prompt, N of all.
     """
 
-    inputs: Tensor
-    positions: Tensor
-    advance: float
+    @property
+    def positions(self) -> Tensor:
+        """Give the place of each vector, (N,) or (3, N)."""
+        ...
+
+    @property
+    def advance(self) -> float:
+        """Tell how far later positions are ahead of counting."""
+        ...
+
+    @property
+    def num_prompt(self) -> int:
+        """Count the prompt's vectors, U."""
+        ...
+
+    def num_known(self, num_read: int) -> int:
+        """Count the first of them that can be made once who writes has read so many tokens."""
+        ...
+
+    def prompt(self, rows: slice) -> Tensor:
+        """Make some of the prompt's vectors, which are known: (n, D)."""
+        ...
+
+    def answer(self, first_id: int) -> Tensor:
+        """Make the vectors after the prompt, of the answer's first token: (N-U, D)."""
+        ...
 
 
 class Listener(Protocol):

@@ -1,7 +1,8 @@
 """Let many voices speak at once: one frame of each that has text, then their sound.
 
-Every step takes all voices that can go on, so one joins or leaves at any frame. Not here: threads
-(loop), what the networks are (models).
+Every step takes all voices that can go on, so one joins or leaves at any frame. A voice that has no
+text yet reads its prompt meanwhile, as far as it is known, so that little is left when its text
+begins. Not here: threads (loop), what the networks are (models).
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ log = logging.getLogger("myna.speech")
 
 # So many tokens make one fused step; more voices take turns.
 MAX_TOGETHER = 8
+# A prompt is read on while every listener has so much sound ahead, or after so many frames.
+READING_LEAD_S = 0.4
+MAX_UNREAD_STEPS = 4
+# So many chunks of prompts are read in a step in which nobody speaks.
+MAX_CHUNKS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,7 @@ class Speaker:
         self._rules = rules
         self._voices: dict[RequestId, Voice] = {}
         self._pool = CachePool(talker.decoder)
+        self._num_unread_steps = 0
 
     @property
     def num_voices(self) -> int:
@@ -82,6 +89,12 @@ class Speaker:
             self._voices[request_id].end_text()
             self._start_clock(request_id)
 
+    def follow(self, request_id: RequestId, num_read: int) -> None:
+        """Tell a voice that so many tokens of its prompt were read; unknown ids are ignored."""
+        if request_id in self._voices:
+            self._voices[request_id].follow(num_read)
+            self._start_clock(request_id)
+
     def cancel(self, request_id: RequestId) -> None:
         """Forget a voice; unknown ids are ignored."""
         voice = self._voices.pop(request_id, None)
@@ -90,7 +103,7 @@ class Speaker:
 
     def has_work(self) -> bool:
         """Tell whether any voice can go on."""
-        return any(voice.is_ready for voice in self._voices.values())
+        return any(voice.can_go_on for voice in self._voices.values())
 
     @property
     def lead_s(self) -> float:
@@ -99,20 +112,56 @@ class Speaker:
         ready = [voice.pace.lead_s(now_s) for voice in self._voices.values() if voice.is_ready]
         return min(ready, default=0.0)
 
+    @property
+    def slack_s(self) -> float | None:
+        """Give the sound that the worst off of all listeners has ahead; None if nobody listens."""
+        now_s = time.monotonic()
+        heard = [voice.pace for voice in self._voices.values() if voice.pace.is_heard]
+        return min((pace.lead_s(now_s) for pace in heard), default=None)
+
     @torch.inference_mode()
     def step(self) -> list[VoiceOutput]:
-        """Let every voice that can go on speak one frame."""
+        """Let every voice that can speak say one frame, and one other read on in its prompt."""
+        outputs = self._expire()
         ready = [voice for voice in self._voices.values() if voice.is_ready]
-        late = [voice for voice in ready if _is_late(voice)]
-        outputs = [self._fail(voice, _too_late(voice)) for voice in late]
-        speaking = [voice for voice in ready if voice not in late and not voice.is_mute]
+        speaking = [voice for voice in ready if not voice.is_mute]
         for group in _groups(speaking):
             outputs += self._guarded(self._advance, group)
         while groups := self._due(speaking):
             for group in groups:
                 outputs += self._guarded(self._sound, group)
         ended = [voice for voice in ready if voice.is_mute or voice.is_over]
-        return outputs + [self._end(voice) for voice in ended if voice.request.id in self._voices]
+        outputs += [self._end(voice) for voice in ended if voice.request.id in self._voices]
+        for _ in range(1 if speaking else MAX_CHUNKS):
+            outputs += self._guarded(self._read, self._reading(speaking))
+        return outputs
+
+    def _expire(self) -> list[VoiceOutput]:
+        """Fail the voices whose deadline has passed."""
+        going = [voice for voice in self._voices.values() if voice.can_go_on]
+        return [self._fail(voice, _too_late(voice)) for voice in going if _is_late(voice)]
+
+    def _reading(self, speaking: Sequence[Voice]) -> list[Voice]:
+        """Choose who reads on: the first of those who can, if the speaking ones can wait."""
+        self._num_unread_steps += 1
+        can_wait = self.lead_s >= READING_LEAD_S or self._num_unread_steps >= MAX_UNREAD_STEPS
+        waiting = [voice for voice in self._voices.values() if voice.next_chunk() is not None]
+        if not waiting or (speaking and not can_wait):
+            return []
+        self._num_unread_steps = 0
+        return waiting[:1]
+
+    def _read(self, voices: Sequence[Voice]) -> list[VoiceOutput]:
+        """Read the next part of one voice's prompt."""
+        for voice in voices:
+            chunk = voice.next_chunk()
+            assert chunk is not None, "nobody else is to read"
+            beginning = voice.request.beginning
+            batch = _read_batch(beginning.prompt(chunk), beginning.positions[..., chunk])
+            self._talker.decoder.forward(batch, joined([voice.cache], [len(batch.token_ids)]))
+            voice.take_chunk(chunk)
+            self._start_clock(voice.request.id)
+        return []
 
     def _guarded(self, stage: Stage, voices: Sequence[Voice]) -> list[VoiceOutput]:
         """Run a stage for voices together; if that fails, one by one, to find out whose fault it
@@ -153,16 +202,8 @@ class Speaker:
         texts = self._talker.read(tokens)  # (B, D)
         parts = []
         for voice, text in zip(voices, texts, strict=True):
-            beginning = voice.beginning()
-            if beginning is not None:
-                inputs, positions = beginning.inputs, beginning.positions
-            else:
-                assert voice.frame is not None, "a voice that has begun has a frame"
-                inputs = (voice.frame + text)[None]
-                positions = torch.tensor([voice.position()])
-            rows = Rows(torch.arange(len(inputs)), inputs)
-            nothing = torch.zeros(len(inputs), dtype=torch.int64)
-            parts.append(PackedBatch(nothing, positions, replaced=(rows,)))
+            inputs, positions = voice.next_inputs(text)
+            parts.append(_read_batch(inputs, positions))
         return join(parts), [len(part.token_ids) for part in parts]
 
     def _first_codes(
@@ -237,6 +278,13 @@ class Speaker:
         return VoiceOutput(id=voice.request.id, error=error)
 
 
+def _read_batch(inputs: Tensor, positions: Tensor) -> PackedBatch:
+    """Let (n, D) vectors be read, at their (n,) or (3, n) places."""
+    rows = Rows(torch.arange(len(inputs)), inputs)
+    nothing = torch.zeros(len(inputs), dtype=torch.int64)
+    return PackedBatch(nothing, positions, replaced=(rows,))
+
+
 def _groups(voices: Sequence[Voice]) -> list[Sequence[Voice]]:
     """Gather the voices that step together.
 
@@ -244,7 +292,7 @@ def _groups(voices: Sequence[Voice]) -> list[Sequence[Voice]]:
     """
     groups: dict[tuple[bool, bool], list[Voice]] = {}
     for voice in voices:
-        groups.setdefault((voice.is_sampled, voice.cache.length > 0), []).append(voice)
+        groups.setdefault((voice.is_sampled, voice.has_begun), []).append(voice)
     return [
         group[start : start + MAX_TOGETHER]
         for group in groups.values()

@@ -18,6 +18,8 @@ ENOUGH_S = 0.5
 # Speech that is late lets text have a step after so many of its own, since it has nothing to say
 # without text.
 MAX_IN_A_ROW = 4
+# Speech that was called is given so long to ask for its turn before text takes the next.
+CALL_S = 0.02
 
 
 class Turns:
@@ -31,18 +33,47 @@ class Turns:
         self._deadline_s = 0.0
         self._in_a_row = 0
         self._text_is_next = False
+        self._gap_s: float | None = None  # when a listener would hear one
+        self._is_called = False
+
+    def call_speech(self) -> None:
+        """Say that speech is about to have something to do; it asks for a turn, or rests."""
+        with self._changed:
+            self._is_called = True
+
+    def rest(self) -> None:
+        """Say that speech has nothing to do."""
+        with self._changed:
+            self._is_called = False
+            self._changed.notify_all()
+
+    def set_slack(self, slack_s: float | None) -> None:
+        """Say how much sound the worst off of all listeners has ahead; None while nobody listens.
+
+        It counts down by itself.
+        """
+        with self._changed:
+            self._gap_s = None if slack_s is None else time.monotonic() + slack_s
 
     @contextmanager
-    def text(self) -> Iterator[None]:
-        """Wait until text may take a step, and hold the cores for it."""
+    def text(self) -> Iterator[float | None]:
+        """Wait until text may take a step, and hold the cores for it.
+
+        Yields:
+            The seconds it may take before a listener hears a gap; None while nobody listens.
+        """
         with self._changed:
+            self._changed.wait_for(lambda: not self._is_called, CALL_S)
+            self._is_called = False
             self._text_waits += 1
             self._decide()
             self._changed.wait_for(lambda: not self._is_running and self._text_may_go())
             self._text_waits -= 1
             self._is_running = True
             self._in_a_row = 0
-        yield from self._hold()
+            slack_s = None if self._gap_s is None else max(0.0, self._gap_s - time.monotonic())
+        with self._hold():
+            yield slack_s
 
     @contextmanager
     def speech(self, lead_s: float) -> Iterator[None]:
@@ -52,6 +83,7 @@ class Turns:
             lead_s: seconds of sound that the listener who is worst off has ahead.
         """
         with self._changed:
+            self._is_called = False
             self._speech_waits += 1
             self._deadline_s = time.monotonic() + lead_s
             self._decide()
@@ -59,8 +91,10 @@ class Turns:
             self._speech_waits -= 1
             self._is_running = True
             self._in_a_row += 1
-        yield from self._hold()
+        with self._hold():
+            yield
 
+    @contextmanager
     def _hold(self) -> Iterator[None]:
         try:
             yield

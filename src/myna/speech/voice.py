@@ -6,9 +6,9 @@ Not here: the networks' steps (speaker).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from myna.core.requests import RequestId
@@ -20,6 +20,9 @@ from myna.speech.protocols import Beginning, Rules
 # Frames of each of the first pieces that become sound; later ones are as long as the last.
 # Short at first, so that sound begins early.
 PIECES = (1, 2, 4)
+# So many vectors of a prompt are read at once, as soon as they are known, whatever else is known by
+# then: how a prompt is cut changes roundings, and must not depend on who was faster.
+CHUNK_POSITIONS = 128
 # Speech that goes on for longer than this after the last of its text has gone astray.
 MAX_S_PER_TOKEN = 1.0
 MAX_TAIL_S = 10.0
@@ -30,13 +33,13 @@ class VoiceRequest:
     """Ask for an answer to be spoken.
 
     Attributes:
-        begin: makes what is read before the first frame, of the answer's first token.
+        beginning: makes what is read before the first frame.
         seed: equal seeds give equal speech; None takes the likeliest codes.
         deadline_s: the `time.monotonic()` at which the voice fails.
     """
 
     id: RequestId
-    begin: Callable[[int], Beginning]
+    beginning: Beginning
     seed: int | None
     deadline_s: float | None = None
 
@@ -70,7 +73,7 @@ class Voice:
         self._num_text = 0
         self._is_text_complete = False
         self._num_pieces = 0
-        self._beginning: Beginning | None = None
+        self._num_known = request.beginning.num_known(0)
 
     @property
     def num_frames(self) -> int:
@@ -79,8 +82,21 @@ class Voice:
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether it can go on: it waits for text, rather than speak on without it."""
-        return bool(self._text) or self._is_text_complete
+        """Tell whether it can speak: it waits for text, rather than speak on without it."""
+        if self.is_mute:
+            return True
+        has_text = bool(self._text) or self._is_text_complete
+        return has_text and self._knows_prompt and self.next_chunk() is None
+
+    @property
+    def can_go_on(self) -> bool:
+        """Tell whether it can speak, or read on in its prompt."""
+        return self.is_ready or self.next_chunk() is not None
+
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether it has read all that comes before its first frame."""
+        return self.cache.length >= self._num_beginning
 
     @property
     def is_mute(self) -> bool:
@@ -101,6 +117,16 @@ class Voice:
         """Say that no text follows."""
         self._is_text_complete = True
 
+    def follow(self, num_read: int) -> None:
+        """Learn that who writes has read so many tokens of the prompt."""
+        self._num_known = max(self._num_known, self.request.beginning.num_known(num_read))
+
+    def next_chunk(self) -> slice | None:
+        """Give the part of its prompt that can be read ahead of any text."""
+        start = self.cache.length
+        stop = start + CHUNK_POSITIONS
+        return slice(start, stop) if stop <= self._num_known else None
+
     def next_token(self) -> int:
         """Tell which text token is read next; `commit` takes it off."""
         if self._text:
@@ -109,24 +135,30 @@ class Voice:
         is_told = self.num_frames > self._num_text
         return self._rules.pad_token if is_told else self._rules.end_token
 
-    def beginning(self) -> Beginning | None:
-        """Give what is read before the first frame; None once that is done."""
-        if self.cache.length > 0:
-            return None
-        if self._beginning is None:
-            self._beginning = self.request.begin(self._text[0])
-        return self._beginning
+    def next_inputs(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Give what is read for the next frame: (n, D) vectors, and their (n,) or (3, n) places.
 
-    def position(self) -> float:
-        """Give the position of the next vector after the beginning."""
-        assert self._beginning is not None, "the voice has not begun"
-        return self.cache.length + self._beginning.advance
+        Args:
+            text: (D,) vector of the next token.
+        """
+        beginning, length = self.request.beginning, self.cache.length
+        if self.has_begun:
+            assert self.frame is not None, "a voice that has begun has a frame"
+            place = torch.tensor([length + beginning.advance])
+            return (self.frame + text)[None], place
+        prompt = beginning.prompt(slice(length, beginning.num_prompt))
+        answer = beginning.answer(self._text[0])
+        return torch.cat((prompt, answer)), beginning.positions[..., length:]
 
     def points(self) -> Tensor | None:
         """Give (Q,) numbers for the next frame's draws."""
         if self.request.seed is None:
             return None
         return draw_points(self.request.seed, self.num_frames, self._rules.num_codebooks)
+
+    def take_chunk(self, chunk: slice) -> None:
+        """Note that a part of the prompt was read."""
+        self.cache.length = chunk.stop
 
     def commit(self, num_positions: int) -> None:
         """Take over a step: so many positions were read, and one text token with them."""
@@ -165,3 +197,11 @@ class Voice:
         if self.num_frames * self._rules.frame_s > limit_s:
             return "it is too long for its text"
         return None
+
+    @property
+    def _knows_prompt(self) -> bool:
+        return self._num_known >= self.request.beginning.num_prompt
+
+    @property
+    def _num_beginning(self) -> int:
+        return self.request.beginning.positions.shape[-1]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from beginnings import TokenBeginning
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.positions import Picture, Sound
 from myna.models.qwen3_omni.talker import find_turns, talker_prompt
@@ -91,7 +92,7 @@ def test_a_lesson_is_what_the_talker_is_served(config: Config, pupil: Pupil) -> 
         read=read,
     )
     voice = Voice(
-        VoiceRequest(id="one", begin=lambda first: None, seed=None),
+        VoiceRequest(id="one", beginning=TokenBeginning(read, prompt_ids), seed=None),
         cache=None,
         state=None,
         rules=Rules(

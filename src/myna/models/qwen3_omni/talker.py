@@ -34,6 +34,7 @@ from myna.models.qwen3_omni.decoder import OmniDecoder
 from myna.models.qwen3_omni.speech_config import RoleIds, SpeechConfig, TalkerConfig
 
 HEADER_TOKENS = 3  # im_start, assistant, line break
+ANSWER_ROWS = HEADER_TOKENS + 6  # with what stands beside the codes, and the first word
 NUM_CONTROLS = 1024  # the reference's code holds it: codes at the vocabulary's end are no sound
 
 ReadText = Callable[[Tensor], Tensor]  # text tokens (n,) int64 -> the talker's vectors (n, D)
@@ -172,24 +173,56 @@ def talker_prompt(
         speaker_id: the voice's code.
         read: makes the talker's vectors of text tokens.
     """
-    roles, codec = config.roles, config.talker.codec
-    first = torch.tensor([first_id])
-    pad, bos = read(torch.tensor([roles.tts_pad, roles.tts_bos])).split(1)  # (1, D) each
-    text = torch.cat((read(turns.header), pad.expand(4, -1), bos, read(first)))  # (9, D)
-    codes = [codec.nothink, codec.think_bos, codec.think_eos, speaker_id, codec.pad, codec.bos]
-    answer = text + functional.pad(talker.embed(torch.tensor(codes)), (0, 0, HEADER_TOKENS, 0))
-    user = _user_inputs(talker, token_ids, turns.user_rows, media, read)
-    stand_in = torch.full((len(answer),), roles.tts_pad)
+    user = user_inputs(talker, token_ids, turns.user_rows, media=media, read=read)
+    answer = answer_inputs(
+        talker, config, header=turns.header, first_id=first_id, speaker_id=speaker_id, read=read
+    )
+    stand_in = torch.full((len(answer),), config.roles.tts_pad)
     return TalkerPrompt(
         inputs=torch.cat((user, answer)),
         token_ids=torch.cat((token_ids[turns.user_rows], stand_in)),
     )
 
 
-def _user_inputs(
-    talker: Talker, token_ids: Tensor, rows: Tensor, media: Rows | None, read: ReadText
+def answer_inputs(
+    talker: Talker,
+    config: SpeechConfig,
+    *,
+    header: Tensor,
+    first_id: int,
+    speaker_id: int,
+    read: ReadText,
 ) -> Tensor:
-    """Make the talker's vectors of the users' tokens: (U, D)."""
+    """Make the talker's vectors from the answer's header to its first word: (ANSWER_ROWS, D).
+
+    Args:
+        talker: embeds.
+        config: names codes and text tokens.
+        header: (HEADER_TOKENS,) int64, the tokens that open the answer.
+        first_id: the answer's first token.
+        speaker_id: the voice's code.
+        read: makes the talker's vectors of text tokens.
+    """
+    roles, codec = config.roles, config.talker.codec
+    first = torch.tensor([first_id])
+    pad, bos = read(torch.tensor([roles.tts_pad, roles.tts_bos])).split(1)  # (1, D) each
+    text = torch.cat((read(header), pad.expand(4, -1), bos, read(first)))  # (ANSWER_ROWS, D)
+    codes = [codec.nothink, codec.think_bos, codec.think_eos, speaker_id, codec.pad, codec.bos]
+    return text + functional.pad(talker.embed(torch.tensor(codes)), (0, 0, HEADER_TOKENS, 0))
+
+
+def user_inputs(
+    talker: Talker, token_ids: Tensor, rows: Tensor, *, media: Rows | None, read: ReadText
+) -> Tensor:
+    """Make the talker's vectors of users' tokens, all of them or some: (U, D).
+
+    Args:
+        talker: projects.
+        token_ids: (T,) int64, the thinker's prompt.
+        rows: (U,) int64, which of its tokens.
+        media: as `talker_prompt` has them; those at other rows are left out.
+        read: makes the talker's vectors of text tokens.
+    """
     if media is None:
         return read(token_ids[rows])
     is_media = torch.isin(rows, media.rows)  # (U,)
