@@ -11,12 +11,14 @@ import subprocess
 import sys
 import wave
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
+from myna import embedded
 from myna.server.routes.page import APP
 from talk_sounds import pcm16, silence, vowels
 
@@ -54,9 +56,26 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(server_command: list[str], home: Path) -> Iterator[str]:
     """Serve on a free port."""
+    with serving(server_command, home) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def nano(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the model in the box, once for all modules that ask for it."""
+    if embedded.folder() is None:
+        pytest.skip("the model is not in the box; run `make box`")
+    command = [sys.executable, "-m", "myna", "serve", embedded.NAME, "--port", "0"]
+    with serving(command, tmp_path_factory.mktemp("nano")) as found:
+        yield found
+
+
+@contextmanager
+def serving(command: list[str], home: Path) -> Iterator[str]:
+    """Run a server; gives its address."""
     environment = {**os.environ, "MYNA_HOME": str(home)}
     with subprocess.Popen(
-        server_command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as server:
         assert server.stdout is not None
         try:
@@ -96,7 +115,14 @@ def playing() -> Iterator[Playwright]:
 
 
 @pytest.fixture(scope="module")
-def browser(playing: Playwright, microphone: Path) -> Iterator[Browser]:
+def camera() -> Path | None:
+    """Name what the fake camera sees; without a file, a picture of the browser's own."""
+    return None
+
+
+@pytest.fixture(scope="module")
+def browser(playing: Playwright, microphone: Path, camera: Path | None) -> Iterator[Browser]:
+    sights = [] if camera is None else [f"--use-file-for-fake-video-capture={camera}"]
     found = playing.chromium.launch(
         executable_path=CHROMIUM,
         args=[
@@ -105,6 +131,7 @@ def browser(playing: Playwright, microphone: Path) -> Iterator[Browser]:
             "--use-fake-ui-for-media-stream",
             f"--use-file-for-fake-audio-capture={microphone}",
             "--autoplay-policy=no-user-gesture-required",
+            *sights,
         ],
     )
     yield found
@@ -112,9 +139,16 @@ def browser(playing: Playwright, microphone: Path) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """Begin with nothing kept; a module that needs scripts of its own adds them."""
+    found = browser.new_context(viewport={"width": 1100, "height": 760})
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, address: str) -> Iterator[Page]:
     """Open the app; whatever it complains about, or asks another host for, fails the test."""
-    context = browser.new_context(viewport={"width": 1100, "height": 760})
     page = context.new_page()
     page.set_default_timeout(DEADLINE_MS)
     complaints: list[str] = []

@@ -31,6 +31,16 @@ def test_the_catalogue_comes_first_then_what_else_is_here(shelf: HubLibrary) -> 
     assert titles[-1].path is not None
 
 
+def test_the_model_in_the_box_tells_its_licence_and_needs(
+    shelf: HubLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr("myna.embedded.folder", lambda: tmp_path)
+    boxed = next(title for title in shelf.titles() if title.id == "nano")
+    assert boxed.licence == "Apache-2.0"
+    assert boxed.needs_bytes == boxed.num_bytes + library.PROGRAM_BYTES
+
+
 def test_only_ids_of_what_is_here_have_a_path(shelf: HubLibrary, tmp_path: Path) -> None:
     assert path_here(shelf, "mine") == tmp_path / "models" / "mine"
     for name in (str(tmp_path / "models" / "mine"), "../mine", "nobody"):

@@ -12,7 +12,7 @@ from typing import Protocol
 from myna.core.errors import InvalidRequest, NotFound
 from myna.core.progress import Progress
 from myna.core.settings import Settings
-from myna.hub.cache import Installed, installed, remove
+from myna.hub.cache import BOX, Installed, installed, remove
 from myna.hub.catalogue import Entry, catalogue
 from myna.hub.pull import Plan, plan_pull, pull
 from myna.server.fits import CONTEXT
@@ -69,11 +69,7 @@ class HubLibrary:
         """List all models; see `Library.titles`."""
         here = {model.id: model for model in installed(self._settings.models_dir)}
         listed = [_title(entry, here.pop(entry.id, None)) for entry in catalogue().values()]
-        own = [
-            Title(id=model.id, num_bytes=model.num_bytes, summary="your own", path=model.path)
-            for model in here.values()
-        ]
-        return (*listed, *own)
+        return (*listed, *map(_own, here.values()))
 
     def plan(self, name: str, *, has_consent: bool) -> Plan:
         """Find out what fetching a model of the catalogue means.
@@ -117,6 +113,19 @@ def path_here(library: Library, name: str) -> Path:
     remedy = "POST /api/v1/models/download fetches it; " if title is not None else ""
     raise NotFound(
         f"The model {name!r} is not on this machine; {remedy}here are: {here}.", param="model"
+    )
+
+
+def _own(model: Installed) -> Title:
+    if model.source != BOX:
+        return Title(id=model.id, num_bytes=model.num_bytes, summary="your own", path=model.path)
+    return Title(
+        id=model.id,
+        num_bytes=model.num_bytes,
+        summary="comes with Myna; a small omni model for a closed domain",
+        licence="Apache-2.0",
+        path=model.path,
+        needs_bytes=model.num_bytes + PROGRAM_BYTES,
     )
 
 

@@ -3,10 +3,11 @@
 import { useEffect, useRef, useState } from "react";
 import { IconButton } from "../parts/Button";
 import { CameraIcon, EndIcon, MicrophoneIcon, MutedIcon } from "../parts/icons";
+import { Behind } from "../sound/Behind";
 import { useThread } from "../thread/store";
 import { useWords } from "../words";
 import { openCamera } from "./camera";
-import { levels, lookThrough, useCall } from "./session";
+import { levels, lookThrough, player, useCall } from "./session";
 
 export function CallScreen() {
   const words = useWords();
@@ -68,6 +69,7 @@ export function CallScreen() {
           {problem}
         </p>
       )}
+      <Behind player={player} />
       <p role="status" className="text-sm text-muted">
         {words(state === "on" ? (isMuted ? "muted" : "listening") : "dialling")}
       </p>

@@ -11,6 +11,8 @@ export interface Line {
   role: "user" | "assistant";
   text: string;
   sound: Int16Array[];
+  /** What the camera saw when it was said. */
+  picture?: string;
 }
 
 interface Session {
@@ -23,14 +25,14 @@ interface Session {
   start: () => Promise<void>;
   end: () => void;
   mute: (isMuted: boolean) => void;
-  /** Milliseconds from the server's word that the user speaks until silence, of the last barge-in. */
-  cutMs: number | null;
 }
 
 export const player = new Player();
 let call: Call | null = null;
 let microphone: Microphone | null = null;
 let camera: Camera | null = null;
+/** The answer that was spoken over; more of it may be under way. */
+let cutItem: string | null = null;
 
 /** Loudness of the user and of the model, for the two waves. */
 export const levels = () => [microphone?.level() ?? 0, player.level()] as const;
@@ -41,7 +43,6 @@ export const useCall = create<Session>((set, get) => ({
   isMuted: false,
   isHeld: false,
   problem: null,
-  cutMs: null,
   start: async () => {
     const { model, voice } = useThread.getState();
     if (model === null || get().state !== "off") return;
@@ -60,7 +61,12 @@ export const useCall = create<Session>((set, get) => ({
     microphone?.close();
     player.stop();
     call = microphone = null;
-    if (get().state !== "off") useThread.getState().keepCall(get().lines.filter(({ text, sound }) => text || sound.length > 0));
+    if (get().state !== "off") {
+      const { lines } = get();
+      const wasAnswered = (at: number) => at < lines.length - 1;
+      const said = lines.filter(({ text, sound, picture }, at) => text || sound.length > 0 || (picture && wasAnswered(at)));
+      useThread.getState().keepCall(said);
+    }
     set({ state: "off" });
   },
   mute: (isMuted) => {
@@ -82,11 +88,13 @@ function receive(event: CallEvent): void {
     case "ready":
       set({ state: "on" });
       break;
-    case "listening":
+    case "listening": {
       interrupt();
-      showCamera();
-      grow(event.itemId, "user", (line) => line); // above the answer, which may come sooner than its words
+      const picture = showCamera();
+      // Above the answer, which may come sooner than the words of the question.
+      grow(event.itemId, "user", (line) => (picture ? { ...line, picture } : line));
       break;
+    }
     case "heard":
       grow(event.itemId, "user", (line) => ({ ...line, text: event.text }));
       break;
@@ -94,10 +102,12 @@ function receive(event: CallEvent): void {
       grow(event.itemId, "assistant", (line) => ({ ...line, text: line.text + event.text }));
       break;
     case "sound":
-      player.play(event.pcm);
+      if (event.itemId === cutItem) break;
+      player.play(event.pcm, event.factor);
       grow(event.itemId, "assistant", (line) => ({ ...line, sound: [...line.sound, event.pcm] }));
       break;
     case "done":
+      player.end();
       break;
     case "error":
       set({ problem: event.message });
@@ -110,13 +120,12 @@ function receive(event: CallEvent): void {
 
 /** Fall silent because the user speaks; the server learns how much was heard. */
 function interrupt(): void {
-  const { getState: get, setState: set } = useCall;
   if (!player.isPlaying) return;
-  const started = performance.now();
   const heardMs = player.stop();
-  set({ cutMs: performance.now() - started });
-  const spoken = get().lines.findLast((line) => line.role === "assistant");
-  if (spoken) call?.truncate(spoken.itemId, heardMs);
+  const spoken = useCall.getState().lines.findLast((line) => line.role === "assistant");
+  if (!spoken) return;
+  cutItem = spoken.itemId;
+  call?.truncate(spoken.itemId, heardMs);
 }
 
 export interface Camera {
@@ -131,7 +140,8 @@ export function lookThrough(next: Camera | null): void {
   camera = next;
 }
 
-function showCamera(): void {
-  const picture = camera?.picture();
+function showCamera(): string | null {
+  const picture = camera?.picture() ?? null;
   if (picture) call?.show(picture);
+  return picture;
 }

@@ -58,7 +58,7 @@ export function ModelsScreen() {
               <h2 className="font-medium">{title.key}</h2>
               <p className="text-muted">{title.display_name}</p>
               <p className="text-sm text-muted">
-                {words("gigabytes", { number: (title.size_bytes / 1e9).toFixed(1) })}
+                {sizeText(words, title.size_bytes)}
                 {title.licence && ` · ${title.licence}`}
                 {title.is_downloaded && ` · ${words("here")}`}
               </p>
@@ -76,6 +76,13 @@ export function ModelsScreen() {
       </ul>
     </main>
   );
+}
+
+function sizeText(words: ReturnType<typeof useWords>, bytes: number): string {
+  const isSmall = bytes < 1e8;
+  return isSmall
+    ? words("megabytes", { number: (bytes / 1e6).toFixed(0) })
+    : words("gigabytes", { number: (bytes / 1e9).toFixed(1) });
 }
 
 interface ActionProps {

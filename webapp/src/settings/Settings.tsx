@@ -23,6 +23,7 @@ export function SettingsScreen() {
     try {
       player.stop();
       player.play(await speak(model?.id ?? "", name, words("previewText")));
+      player.end();
     } catch (error) {
       setProblem((error as Error).message);
     }

@@ -22,6 +22,7 @@ export function Replay({ turn, onEnd }: { turn: Turn; onEnd: () => void }) {
       setWords(found);
       player.stop();
       for (const pcm of turn.sound) player.play(pcm);
+      player.end();
       follow();
     };
     // Without times the answer is heard all the same.

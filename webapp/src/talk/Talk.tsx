@@ -2,7 +2,8 @@
 
 import { useEffect, useRef } from "react";
 import { go } from "../shell/screens";
-import { useThread } from "../thread/store";
+import { Behind } from "../sound/Behind";
+import { player, useThread } from "../thread/store";
 import { shown } from "../thread/tree";
 import type { Model } from "../wire/api";
 import { useWords } from "../words";
@@ -65,6 +66,7 @@ export function Talk() {
           <div ref={end} />
         </div>
       </div>
+      <Behind player={player} />
       {(isTemporary || unsaved !== null) && (
         <p role="note" className="text-center text-sm text-muted">
           {isTemporary ? words("temporaryHint") : words("unsaved", { problem: unsaved ?? "" })}

@@ -42,6 +42,7 @@ interface Spoken {
   role: Turn["role"];
   text: string;
   sound: Int16Array[];
+  picture?: string;
 }
 
 export const player = new Player();
@@ -85,13 +86,14 @@ export const useThread = create<Thread>((set, get) => {
       const messages = await Promise.all(path.map(wireOf));
       const spoken = voice === null ? {} : { voice };
       for await (const delta of ask({ model: model.id, messages, ...spoken, signal: abort.signal })) {
-        if (delta.kind === "sound") player.play(delta.pcm);
+        if (delta.kind === "sound") player.play(delta.pcm, delta.factor);
         update(turn.id, (old) => grown(old, delta));
         if (performance.now() - flushed > FLUSH_MS) {
           keeper?.update(get().tree.turns[turn.id]!);
           flushed = performance.now();
         }
       }
+      player.end();
       update(turn.id, (old) => ({ ...old, state: "done" }));
     } catch (error) {
       const state = abort.signal.aborted ? "stopped" : { error: (error as Error).message };
@@ -173,9 +175,10 @@ export const useThread = create<Thread>((set, get) => {
       set({ tree: EMPTY, isTemporary, unsaved: null });
     },
     keepCall: (lines) => {
-      for (const { role, text, sound } of lines) {
+      for (const { role, text, sound, picture } of lines) {
         const parent = shown(get().tree).at(-1)?.id ?? null;
-        put({ ...newTurn(parent, role, [{ type: "text", text }]), state: "done", sound });
+        const seen: Part[] = picture ? [{ type: "image_url", image_url: { url: picture } }] : [];
+        put({ ...newTurn(parent, role, [...seen, { type: "text", text }]), state: "done", sound });
       }
     },
     choose: (model) => set({ model }),

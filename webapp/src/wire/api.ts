@@ -37,7 +37,7 @@ export interface Usage {
 export type Delta =
   | { kind: "text"; text: string }
   | { kind: "reasoning"; text: string }
-  | { kind: "sound"; pcm: Int16Array }
+  | { kind: "sound"; pcm: Int16Array; factor?: number }
   | { kind: "usage"; usage: Usage }
   | { kind: "end"; reason: string };
 
@@ -164,9 +164,15 @@ export async function* ask({ model, messages, voice, signal }: Ask): AsyncGenera
   }
 }
 
+/** What Myna adds to OpenAI's answers: how many seconds a second of sound takes to make. */
+export interface Pace {
+  realtime_factor?: number | null;
+}
+
 interface Chunk {
   error?: { message: string };
   usage?: Usage | null;
+  myna?: Pace;
   choices?: {
     finish_reason: string | null;
     delta: {
@@ -183,10 +189,15 @@ export function* deltasOf(chunk: Chunk): Generator<Delta> {
   for (const { delta, finish_reason } of chunk.choices ?? []) {
     if (delta.reasoning_content) yield { kind: "reasoning", text: delta.reasoning_content };
     if (delta.content) yield { kind: "text", text: delta.content };
-    if (delta.audio?.data) yield { kind: "sound", pcm: samplesOf(delta.audio.data) };
+    if (delta.audio?.data) yield { kind: "sound", pcm: samplesOf(delta.audio.data), ...paceOf(chunk) };
     if (finish_reason) yield { kind: "end", reason: finish_reason };
   }
   if (chunk.usage) yield { kind: "usage", usage: chunk.usage };
+}
+
+/** Read how fast sound is made, where that is told. */
+export function paceOf({ myna }: { myna?: Pace }): { factor?: number } {
+  return myna?.realtime_factor ? { factor: myna.realtime_factor } : {};
 }
 
 async function messageOf(response: Response): Promise<string> {

@@ -1,5 +1,6 @@
 /** A voice call over OpenAI's realtime protocol. */
 
+import { paceOf, type Pace } from "./api";
 import { base64Of, samplesOf } from "./bytes";
 
 export const RATE_HZ = 24_000;
@@ -9,7 +10,7 @@ export type CallEvent =
   | { kind: "listening"; itemId: string }
   | { kind: "heard"; itemId: string; text: string }
   | { kind: "says"; itemId: string; text: string }
-  | { kind: "sound"; itemId: string; pcm: Int16Array }
+  | { kind: "sound"; itemId: string; pcm: Int16Array; factor?: number }
   | { kind: "done"; status: string }
   | { kind: "error"; message: string }
   | { kind: "closed" };
@@ -20,6 +21,7 @@ interface ServerEvent {
   delta?: string;
   transcript?: string;
   error?: { message: string };
+  myna?: Pace;
   response?: { status: string };
 }
 
@@ -98,7 +100,7 @@ export function read(event: ServerEvent): CallEvent | null {
     case "response.output_audio_transcript.delta":
       return { kind: "says", itemId, text: event.delta ?? "" };
     case "response.output_audio.delta":
-      return { kind: "sound", itemId, pcm: samplesOf(event.delta ?? "") };
+      return { kind: "sound", itemId, pcm: samplesOf(event.delta ?? ""), ...paceOf(event) };
     case "response.done":
       return { kind: "done", status: event.response?.status ?? "" };
     case "error":
