@@ -1,4 +1,4 @@
-"""Write a random Qwen3-Omni as `myna quantize` would write the released one: 20 GB, for measurements.
+"""Write a random Qwen3-Omni, packed as `myna quantize` packs: 21 GB, for measurements.
 
     python benchmarks/random_omni.py LAYOUTS OUT [--layers 48] [--predictor-bits 8]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import mmap
+import re
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from myna.core.errors import BadCheckpoint
+from myna.kernels.packed import PackedWeight
 from myna.models.tiny import write_tiny_checkpoint
-from myna.weights.mapping import map_file
+from myna.weights.mapping import MappedFile
 from myna.weights.quantize.folder import quantize_folder
 from myna.weights.safetensors_files import SafetensorsCheckpoint
 
@@ -16,15 +20,50 @@ from myna.weights.safetensors_files import SafetensorsCheckpoint
 def test_a_mapped_file_shows_its_bytes_and_takes_no_writes(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes([1, 2, 3]))
-    data = map_file(path)
+    data = MappedFile(path).data
     assert data.tolist() == [1, 2, 3]
     data[0] = 9
     assert path.read_bytes() == bytes([1, 2, 3])
 
 
+def resident_bytes(data: Tensor) -> int:
+    """Count the bytes of a mapping that this process holds."""
+    lines = Path("/proc/self/smaps").read_text().splitlines()
+    place = next(
+        idx
+        for idx, line in enumerate(lines)
+        if (found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line))
+        and int(found[1], 16) <= data.data_ptr() < int(found[2], 16)
+    )
+    rss = next(line for line in lines[place:] if line.startswith("Rss:"))
+    return int(rss.split()[1]) * 1024
+
+
+def test_what_was_only_looked_through_is_given_back_and_can_be_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 4096)
+    file = MappedFile(path)
+    total = int(file.data.sum())
+    assert resident_bytes(file.data) == path.stat().st_size
+    file.forget(5, path.stat().st_size - 5)
+    assert resident_bytes(file.data) <= 2 * mmap.PAGESIZE
+    assert int(file.data.sum()) == total
+    file.forget(5, 10)  # within a page: nothing to give
+
+
+def test_a_packed_matrix_is_not_resident_before_it_is_used(tmp_path: Path) -> None:
+    source = write_tiny_checkpoint(tmp_path / "source", "qwen2", hidden_size=512)
+    quantize_folder(source, tmp_path / "small", bits=8, progress=lambda *_: None)
+    checkpoint = SafetensorsCheckpoint(tmp_path / "small")
+    name = next(name for name, info in checkpoint.tensors.items() if info.num_bytes > 1 << 17)
+    weight = checkpoint.read(name)
+    assert isinstance(weight, PackedWeight)
+    assert resident_bytes(weight.data) < weight.num_bytes
+
+
 def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadCheckpoint, match="cannot be mapped: No such file"):
-        map_file(tmp_path / "absent")
+        MappedFile(tmp_path / "absent")
 
 
 def test_blocks_that_were_cut_off_after_opening_are_told(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from myna.kernels.packed import PackedWeight
 from myna.weights.checkpoint import DTYPES, TensorInfo
 from myna.weights.gguf_header import GgufHeader, GgufTensor, read_gguf_header
 from myna.weights.gguf_metadata import Metadata
-from myna.weights.mapping import map_file
+from myna.weights.mapping import MappedFile
 from myna.weights.report import some_names
 
 PART_NAME = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf", re.DOTALL)
@@ -53,12 +53,12 @@ class GgufCheckpoint:
                 infos[name] = TensorInfo(entry.kind, entry.shape, part.name)
         self.tensors: Mapping[str, TensorInfo] = infos
         self._check_total(len(headers))
-        self._data = {part.name: map_file(part) for part, _ in headers}
+        self._files = {part.name: MappedFile(part) for part, _ in headers}
 
     def read(self, name: str) -> Tensor | PackedWeight:
         """Read one tensor."""
         entry, file = self._entries[name], self.tensors[name].file
-        data = self._data[file][entry.start : entry.start + entry.num_bytes]
+        data = self._files[file].data[entry.start : entry.start + entry.num_bytes]
         if not self.tensors[name].is_packed:
             return data.clone().view(DTYPES[entry.kind]).view(entry.shape)
         packed = PackedWeight(entry.kind, data.view(*entry.shape[:-1], -1), None, entry.shape)
@@ -67,11 +67,12 @@ class GgufCheckpoint:
                 f"{file} is damaged: {name!r} has scales that are infinite or not numbers; "
                 f"download it again"
             )
+        self._files[file].forget(entry.start, entry.num_bytes)
         return packed
 
     def close(self) -> None:
         """Let go of the mapped files; each stays mapped while a tensor read from it lives."""
-        self._data = {}
+        self._files = {}
 
     def _check_total(self, num_parts: int) -> None:
         """Check the number of tensors of a file in parts, where the first part tells it."""

@@ -9,20 +9,41 @@ import mmap
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from myna.core.errors import BadCheckpoint
 
 
-def map_file(path: Path) -> Tensor:
-    """Map a file as a (bytes,) uint8 tensor.
+class MappedFile:
+    """Show a file's bytes.
 
     The mapping is private: PyTorch has no read-only tensors, and a stray write must not reach the
-    file.
+    file. It lasts as long as a tensor that shows a part of it.
+
+    Args:
+        path: of the file.
+
+    Attributes:
+        data: (bytes,) uint8, not to be written to.
+
+    Raises:
+        BadCheckpoint: it cannot be mapped.
     """
-    try:
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except OSError as error:
-        raise BadCheckpoint(f"{path} cannot be mapped: {error.strerror}") from error
-    return torch.frombuffer(data, dtype=torch.uint8)
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        except OSError as error:
+            raise BadCheckpoint(f"{path} cannot be mapped: {error.strerror}") from error
+        self.data = torch.frombuffer(self._map, dtype=torch.uint8)
+
+    def forget(self, start: int, num_bytes: int) -> None:
+        """Give back the pages of a range that was only looked through.
+
+        They stay in the system's own memory of the file while there is room, and count as this
+        process's again once they are used: rows of a table that no token asks for never do.
+        """
+        first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = (start + num_bytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
+        if length > 0 and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, first, length)

@@ -17,7 +17,7 @@ from myna.core.errors import BadCheckpoint
 from myna.kernels.blocks import FORMATS, has_finite_scales
 from myna.kernels.packed import PackedWeight
 from myna.weights.checkpoint import DTYPES, TensorInfo
-from myna.weights.mapping import map_file
+from myna.weights.mapping import MappedFile
 from myna.weights.report import some_names
 from myna.weights.safetensors_header import AGAIN, Entry, read_header
 
@@ -47,7 +47,7 @@ class SafetensorsCheckpoint:
         if index:
             _check_files(folder, index, shards)
         self._entries: dict[str, Entry] = {}
-        self._maps: dict[str, Tensor] = {}
+        self._maps: dict[str, MappedFile] = {}
         infos: dict[str, TensorInfo] = {}
         for shard, promised in shards.items():
             entries = read_header(folder / shard)
@@ -55,45 +55,30 @@ class SafetensorsCheckpoint:
                 _check_names(shard, found=entries.keys(), promised=promised)
             for name, entry in entries.items():
                 self._entries[name] = entry
-                infos[name] = _info(name, entry, shard)
+                infos[name] = tensor_info(name, entry, shard)
         self.tensors: Mapping[str, TensorInfo] = infos
 
     def read(self, name: str) -> Tensor | PackedWeight:
         """Read one tensor."""
         info = self.tensors[name]
         if not info.is_packed:
-            return self._read_bytes(name)
+            return read_plain(self.folder / info.file, name, self._entries[name])
         data = self._view(name)
         if not has_finite_scales(info.dtype, data):
             raise BadCheckpoint(
                 f"{info.file} is damaged: {name!r} has scales that are infinite or not numbers; "
                 f"{AGAIN}"
             )
+        entry = self._entries[name]
+        self._maps[info.file].forget(entry.start, entry.num_bytes)
         return PackedWeight(info.dtype, data, None, info.shape)
-
-    def _read_bytes(self, name: str) -> Tensor:
-        """Read a tensor as its file's header describes it: blocks are bytes."""
-        entry, info = self._entries[name], self.tensors[name]
-        if entry.num_bytes == 0:
-            return torch.empty(entry.shape, dtype=DTYPES[entry.dtype])
-        path = self.folder / info.file
-        try:
-            data = np.fromfile(path, dtype=np.uint8, count=entry.num_bytes, offset=entry.start)
-        except OSError as error:
-            raise BadCheckpoint(f"{path} cannot be read: {error.strerror}") from error
-        if data.nbytes < entry.num_bytes:
-            raise BadCheckpoint(
-                f"{info.file} was cut short while it was being read: {name!r} needs "
-                f"{entry.num_bytes} bytes, {data.nbytes} were left; {AGAIN}"
-            )
-        return torch.from_numpy(data).view(DTYPES[entry.dtype]).view(entry.shape)
 
     def _view(self, name: str) -> Tensor:
         """Find a tensor's bytes in its mapped file."""
         entry, info = self._entries[name], self.tensors[name]
         if info.file not in self._maps:
-            self._maps[info.file] = map_file(self.folder / info.file)
-        data = self._maps[info.file][entry.start : entry.start + entry.num_bytes]
+            self._maps[info.file] = MappedFile(self.folder / info.file)
+        data = self._maps[info.file].data[entry.start : entry.start + entry.num_bytes]
         if len(data) < entry.num_bytes:
             raise BadCheckpoint(
                 f"{info.file} was cut short while it was being read: {name!r} needs "
@@ -106,12 +91,32 @@ class SafetensorsCheckpoint:
         self._maps.clear()
 
 
+def read_plain(path: Path, name: str, entry: Entry) -> Tensor:
+    """Read a tensor as its file's header describes it: blocks are bytes.
+
+    Raises:
+        BadCheckpoint: the file ends before the tensor does, or cannot be read.
+    """
+    if entry.num_bytes == 0:
+        return torch.empty(entry.shape, dtype=DTYPES[entry.dtype])
+    try:
+        data = np.fromfile(path, dtype=np.uint8, count=entry.num_bytes, offset=entry.start)
+    except OSError as error:
+        raise BadCheckpoint(f"{path} cannot be read: {error.strerror}") from error
+    if data.nbytes < entry.num_bytes:
+        raise BadCheckpoint(
+            f"{path.name} was cut short while it was being read: {name!r} needs "
+            f"{entry.num_bytes} bytes, {data.nbytes} were left; {AGAIN}"
+        )
+    return torch.from_numpy(data).view(DTYPES[entry.dtype]).view(entry.shape)
+
+
 def has_safetensors(folder: Path) -> bool:
     """Tell whether a folder holds weights in safetensors form."""
     return any(folder.glob("*.safetensors")) or any(folder.glob("*.safetensors.index.json"))
 
 
-def _info(name: str, entry: Entry, shard: str) -> TensorInfo:
+def tensor_info(name: str, entry: Entry, shard: str) -> TensorInfo:
     """Describe a tensor; blocks by the matrix that they stand for."""
     if entry.blocks is None:
         return TensorInfo(entry.dtype, entry.shape, shard)
