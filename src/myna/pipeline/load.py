@@ -141,7 +141,10 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
     module.eval()
     if isinstance(decoder, TextDecoder):
         decoder.fuse()
-    engine_config = _engine_config(blueprint, source.tokenizer, options, dtype)
+    mapped_bytes = packed_bytes(source.checkpoint) if keep_packed else 0
+    engine_config = _engine_config(
+        blueprint, source.tokenizer, options, dtype, mapped_bytes=mapped_bytes
+    )
     return LoadedModel(
         decoder=decoder,
         tokenizer=source.tokenizer,
@@ -320,13 +323,28 @@ def _check_memory(weight_bytes: int, path: Path) -> None:
         )
 
 
+def packed_bytes(checkpoint: Checkpoint) -> int:
+    """Count the bytes of quantized blocks, which stay in the mapped file."""
+    return sum(info.num_bytes for info in checkpoint.tensors.values() if info.is_packed)
+
+
 def _engine_config(
-    blueprint: Blueprint, tokenizer: Tokenizer, options: LoadOptions, dtype: torch.dtype
+    blueprint: Blueprint,
+    tokenizer: Tokenizer,
+    options: LoadOptions,
+    dtype: torch.dtype,
+    *,
+    mapped_bytes: int,
 ) -> EngineConfig:
-    """Bound context and cache by the model, the wish and the memory that is left."""
+    """Bound context and cache by the model, the wish and the memory that is left.
+
+    Pages of mapped files count as available to the system, which may drop them; but all of the
+    model's, what speaks included, are to stay in memory.
+    """
     context = options.max_context or blueprint.config.context_length
     bytes_per_token = blueprint.costs().kv_bytes(dtype.itemsize)
-    kv_bytes = options.kv_memory_bytes or int(KV_SHARE * available_memory_bytes())
+    left_bytes = max(available_memory_bytes() - mapped_bytes, 0)
+    kv_bytes = options.kv_memory_bytes or int(KV_SHARE * left_bytes)
     num_kv_tokens = min(int(kv_bytes / bytes_per_token), KV_CONTEXTS * context)
     if num_kv_tokens < min(context, MIN_CONTEXT):
         raise Unavailable(

@@ -1,0 +1,31 @@
+"""What a loaded model leaves room for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from myna.core.progress import silent
+from myna.models.tiny import write_tiny_checkpoint
+from myna.pipeline import load
+from myna.pipeline.load import LoadOptions, load_model, packed_bytes
+from myna.weights.open import open_checkpoint
+from myna.weights.quantize.folder import quantize_folder
+
+LEFT_BYTES = 2**21
+
+
+def test_a_mapped_file_takes_no_room_from_keys_and_values_that_it_will_need_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_tiny_checkpoint(tmp_path / "source", "qwen3", max_position_embeddings=1 << 20)
+    folder = tmp_path / "small"
+    quantize_folder(source, folder, bits=4, progress=silent)
+    mapped_bytes = packed_bytes(open_checkpoint(folder))
+    assert mapped_bytes > 0
+    monkeypatch.setattr(load, "available_memory_bytes", lambda: mapped_bytes + LEFT_BYTES)
+    options = LoadOptions(model_id="small", dtype="float32", keep_packed=True)
+    loaded = load_model(folder, options, silent)
+    kv_bytes = 2 * 2 * 2 * 16 * 4  # keys and values, layers, heads, width, float32
+    assert loaded.engine_config.num_kv_tokens == load.KV_SHARE * LEFT_BYTES / kv_bytes
