@@ -22,6 +22,7 @@ def bars(root: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "bars", module)
+    monkeypatch.syspath_prepend(root / "benchmarks")
     spec.loader.exec_module(module)
     return module
 
