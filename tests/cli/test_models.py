@@ -48,6 +48,16 @@ def test_list_shows_the_catalogue_and_ones_own(myna: Any, own_model: Path) -> No
     assert str(own_model.parent) in err
 
 
+def test_list_begins_with_the_model_in_the_box(
+    myna: Any, own_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "folder", lambda: tmp_path)
+    first = json.loads(myna("list", "--json")[1])[0]
+    assert first["id"] == "nano"
+    assert first["licence"] == "Apache-2.0"
+    assert "Comes with Myna" in first["summary"]
+
+
 def test_list_here_shows_what_is_here(myna: Any, own_model: Path) -> None:
     out = myna("list", "--here")[1]
     assert "mine" in out

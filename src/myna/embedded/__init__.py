@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 NAME = "nano"
+LICENCE = "Apache-2.0"
 
 
 def folder() -> Path | None:

@@ -21,13 +21,17 @@ BOX = "the package itself"  # where the model in the box came from
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell where an installed model's files came from, and which they are."""
+    """Tell where an installed model's files came from, and which they are.
+
+    `bits` are those of most weights, if they were packed as they came.
+    """
 
     id: str
     source: str
     revision: str | None
     pulled_s: float
     files: tuple[CatalogueFile, ...]
+    bits: int | None = None
 
 
 class Installed(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +41,18 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     num_bytes: int
     source: str | None
+
+    @property
+    def summary(self) -> str:
+        """Say what it is; the catalogue says more of its own models."""
+        if self.source != BOX:
+            return "your own"
+        return "Comes with Myna: hears, sees, speaks within a closed domain"
+
+    @property
+    def licence(self) -> str | None:
+        """Name its licence, as far as we know."""
+        return embedded.LICENCE if self.source == BOX else None
 
 
 def installed(models_dir: Path) -> tuple[Installed, ...]:

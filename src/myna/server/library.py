@@ -117,15 +117,13 @@ def path_here(library: Library, name: str) -> Path:
 
 
 def _own(model: Installed) -> Title:
-    if model.source != BOX:
-        return Title(id=model.id, num_bytes=model.num_bytes, summary="your own", path=model.path)
     return Title(
         id=model.id,
         num_bytes=model.num_bytes,
-        summary="comes with Myna; a small omni model for a closed domain",
-        licence="Apache-2.0",
+        summary=model.summary,
+        licence=model.licence,
         path=model.path,
-        needs_bytes=model.num_bytes + PROGRAM_BYTES,
+        needs_bytes=model.num_bytes + PROGRAM_BYTES if model.source == BOX else None,
     )
 
 

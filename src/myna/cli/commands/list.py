@@ -8,7 +8,7 @@ import msgspec
 
 from myna.cli.console import answer, answer_json, note, size_text, table
 from myna.core.settings import read_settings
-from myna.hub.cache import installed
+from myna.hub.cache import Installed, in_the_box, installed
 from myna.hub.catalogue import catalogue
 
 FLAGS = {"here": "Only what is on this machine already.", "json": "Answer in JSON."}
@@ -43,7 +43,8 @@ def command(*, here: bool, json: bool) -> None:
 def _rows(models_dir: Path) -> list[Row]:
     """Unite the catalogue with what is on this machine."""
     here = {model.id: model for model in installed(models_dir)}
-    rows = []
+    box = in_the_box()
+    rows = [] if box is None else [_own(here.pop(box.id))]
     for entry in catalogue().values():
         model = here.pop(entry.id, None)
         rows.append(
@@ -55,14 +56,14 @@ def _rows(models_dir: Path) -> list[Row]:
                 path=str(model.path) if model else None,
             )
         )
-    rows += [
-        Row(
-            id=model.id,
-            summary="your own",
-            licence=None,
-            num_bytes=model.num_bytes,
-            path=str(model.path),
-        )
-        for model in here.values()
-    ]
-    return rows
+    return rows + [_own(model) for model in here.values()]
+
+
+def _own(model: Installed) -> Row:
+    return Row(
+        id=model.id,
+        summary=model.summary,
+        licence=model.licence,
+        num_bytes=model.num_bytes,
+        path=str(model.path),
+    )
