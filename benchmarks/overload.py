@@ -24,14 +24,14 @@ import random
 import re
 import resource
 import sys
+import tempfile
 import time
-import urllib.request
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voice_latency import serving_nano
+from served import Server, served
 
 LEVELS = (1, 4, 8, 16, 24, 32)  # clients at once
 LEVEL_S = 4.0
@@ -173,11 +173,16 @@ def first_times(outcomes: list[Outcome]) -> list[float]:
     return [one.first_s - one.asked_s for one in outcomes if one.first_s is not None]
 
 
-def metrics(url: str) -> str:
+def metrics(server: Server) -> str:
     """Read what the server counts."""
-    with urllib.request.urlopen(f"{url}/metrics") as answer:
-        text: str = answer.read().decode()
-        return text
+    return server.read("GET", "/metrics")[1].decode()
+
+
+def gauge(text: str, name: str) -> float:
+    """Find a value of now."""
+    found = re.search(rf"^myna:{name} (\S+)$", text, re.MULTILINE)
+    assert found is not None, f"the server does not tell {name}"
+    return float(found[1])
 
 
 def refusal_bound(before: str, after: str) -> float:
@@ -188,23 +193,11 @@ def refusal_bound(before: str, after: str) -> float:
     return next(float(bound) for bound, count in now.items() if count >= enough)
 
 
-def canary(url: str) -> str:
-    """Ask for a greedy answer."""
-    turns = [{"role": "user", "content": "What is 7 plus 5?"}]
-    body = json.dumps({"messages": turns, "temperature": 0, "max_tokens": 24}).encode()
-    asked = urllib.request.Request(
-        f"{url}/v1/chat/completions", body, {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(asked) as answer:
-        answered: dict[str, Any] = json.load(answer)
-    return json.dumps([answered["choices"], answered["usage"]])
-
-
-async def measure(url: str, asked: argparse.Namespace) -> dict[str, Any]:
+async def measure(server: Server, asked: argparse.Namespace) -> dict[str, Any]:
     """Find what the server can do, offer it many times as much, and tell both."""
-    client = Client(int(url.rpartition(":")[2]), asked.seed)
+    client = Client(server.port, asked.seed)
     await closed_loop(client, num_clients=2, seconds=LEVEL_S)  # warm
-    answer = await asyncio.to_thread(canary, url)
+    answer = await asyncio.to_thread(server.canary)
     levels: dict[int, float] = {}
     for num_clients in LEVELS:
         ended = await closed_loop(client, num_clients=num_clients, seconds=LEVEL_S)
@@ -212,18 +205,18 @@ async def measure(url: str, asked: argparse.Namespace) -> dict[str, Any]:
     best = max(levels, key=lambda num_clients: levels[num_clients])
     closed = await closed_loop(client, num_clients=best, seconds=CAPACITY_S)
     capacity = sum(one.is_whole for one in closed) / CAPACITY_S
-    before = await asyncio.to_thread(metrics, url)
+    before = await asyncio.to_thread(metrics, server)
     started_s = time.monotonic()
     offered = await open_loop(client, rate=asked.factor * capacity, seconds=asked.seconds)
-    after = await asyncio.to_thread(metrics, url)
+    after = await asyncio.to_thread(metrics, server)
     begun_s, ended_s = started_s + SETTLE_S, started_s + asked.seconds
     answered = [one for one in offered if one.is_whole]
     num_during = sum(begun_s <= (one.ended_s or 0.0) < ended_s for one in answered)
     refused = [one for one in offered if one.status == 429]
     others = [one for one in offered if not one.is_whole and one.status != 429]
     await asyncio.sleep(SETTLE_S)
-    state = await asyncio.to_thread(metrics, url)
-    left = sum(float(match[1]) for name in MUST_BE_ZERO for match in [_gauge(state, name)])
+    state = await asyncio.to_thread(metrics, server)
+    left = sum(gauge(state, name) for name in MUST_BE_ZERO)
     ttft_closed_s = quantile(first_times(closed), QUANTILE)
     ttft_s = quantile(first_times(answered), QUANTILE)
     return {
@@ -246,14 +239,8 @@ async def measure(url: str, asked: argparse.Namespace) -> dict[str, Any]:
         "ttft_ratio": ttft_s / ttft_closed_s,
         "others": Counter(str(one.status) for one in others),
         "left_open": left,
-        "is_canary_equal": await asyncio.to_thread(canary, url) == answer,
+        "is_canary_equal": await asyncio.to_thread(server.canary) == answer,
     }
-
-
-def _gauge(text: str, name: str) -> re.Match[str]:
-    found = re.search(rf"^myna:{name} (\S+)$", text, re.MULTILINE)
-    assert found is not None, f"the server does not tell {name}"
-    return found
 
 
 def faults(figures: dict[str, Any], factor: float) -> list[str]:
@@ -282,9 +269,9 @@ def main() -> int:
     asked = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with serving_nano() as url:
+    with tempfile.TemporaryDirectory() as home, served(Path(home)) as server:
         os.nice(NICE)
-        figures = asyncio.run(measure(url, asked))
+        figures = asyncio.run(measure(server, asked))
     print(json.dumps(figures, indent=2))
     if asked.json is not None:
         machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
