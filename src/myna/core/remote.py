@@ -69,7 +69,7 @@ class Supervision:
     max_deaths: int = 5
     window_s: float = 600.0
     stale_s: float = 5.0
-    hang_s: float = 120.0
+    hang_s: float = 60.0
     close_s: float = 5.0
 
 
