@@ -299,6 +299,14 @@ BARS: Mapping[str, Bar] = {
         must="500 streams and 200 calls: lag p99 <= 50 ms, <= 100 KB each; 1,000 vanish, 0 left",
         show=Script(("load.py",)),
     ),
+    "overload": Bar(
+        must="nano offered 10x its capacity: goodput 90 %, refused in 50 ms, first token in 2x",
+        show=Script(("overload.py",)),
+    ),
+    "kills": Bar(
+        must="50 kills of each process at each work: told in 2 s, ready again, nothing lost or left",
+        show=Script(("kills.py",)),
+    ),
     "voice": Bar(
         must="nano called over a socket, 30 turns: first sound in 500 ms, 95 of 100 in 900 ms",
         show=Script(("voice_latency.py",)),
