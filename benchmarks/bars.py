@@ -304,7 +304,7 @@ BARS: Mapping[str, Bar] = {
         show=Script(("overload.py",)),
     ),
     "kills": Bar(
-        must="50 kills of each process at each work: told in 2 s, ready again, nothing lost or left",
+        must="50 kills of each process at all work: told in 2 s, ready again, nothing lost or left",
         show=Script(("kills.py",)),
     ),
     "voice": Bar(
