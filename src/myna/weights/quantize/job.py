@@ -119,9 +119,18 @@ class Job:
         part.write_bytes(msgspec.json.encode(self._journal))
         part.replace(path)
 
+    def sums(self) -> dict[str, str]:
+        """Give the SHA-256 of each finished shard by its path."""
+        return {
+            path: state.sha256
+            for path, state in sorted(self._journal.shards.items())
+            if state.sha256 is not None
+        }
+
     def report(self, prefix: str = "") -> QuantizeReport:
         """Sum up the shards whose paths begin so."""
-        found = [item for path, item in self._journal.shards.items() if path.startswith(prefix)]
+        shards = sorted(self._journal.shards.items())
+        found = [state for path, state in shards if path.startswith(prefix)]
         squares: dict[str, tuple[float, float]] = {}
         for state in found:
             for kind, (error, weight) in state.squares.items():
