@@ -18,6 +18,7 @@ from myna.core.events import (
     PictureDelta,
     PromptEcho,
     ReasoningDelta,
+    StepReuse,
     TextDelta,
     ToolCallDelta,
 )
@@ -261,6 +262,15 @@ async def test_an_edit_comes_back_as_it_was() -> None:
     assert [(p.index, p.preview_idx) for p in shown] == [(0, 0), (0, None), (1, 0), (1, None)]
     assert {p.data for p in shown} == {b"one"}
     assert [event.index for event in events[-2:]] == [0, 1]
+
+
+async def test_an_edit_that_may_reuse_steps_is_told_that_none_were() -> None:
+    asked = EditInput(pictures=(b"one",), prompt="x", num_steps=4, step_cache=0.1, num_previews=1)
+    request = Request(id=RequestId("r"), input=asked)
+    events = [event async for event in EchoService(is_editor=True).generate(request)]
+    before, last = (event for event in events if isinstance(event, PictureDelta))
+    assert before.reuse is None
+    assert last.reuse == StepReuse(num_reused=0, num_steps=4, max_change=0.0, summed_change=0.0)
 
 
 async def test_commands_work_in_the_prompt_of_an_edit() -> None:

@@ -119,6 +119,9 @@ def test_one_pixel_is_a_picture(plan) -> None:
         ({"work_px": 100}, InvalidRequest, "`work_px` is 100; give 4096"),
         ({"guidance": 0.5}, InvalidRequest, "`guidance` is 0.5; give 1 to 20"),
         ({"num_previews": 9}, InvalidRequest, "`partial_images` is 9; give 0 to 3"),
+        ({"step_cache": -0.1}, InvalidRequest, "`step_cache` is -0.1; give 0 to 1"),
+        ({"step_cache": 1.5}, InvalidRequest, "`step_cache` is 1.5"),
+        ({"step_cache": float("nan")}, InvalidRequest, "`step_cache` is nan"),
         ({"quality": 101}, InvalidRequest, "`quality` is 101"),
     ],
 )

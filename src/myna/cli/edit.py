@@ -79,12 +79,17 @@ def show_edit(events: Iterable[Event], files: PictureFiles) -> Iterator[str]:
             match event:
                 case EditProgress(index=index, stage=stage, done=done):
                     progress(f"{stage} {index + 1}", round(done * PARTS), PARTS)
-                case PictureDelta(preview_idx=None, drift=drift):
+                case PictureDelta(preview_idx=None, drift=drift, reuse=reuse):
                     progress(f"drawing {event.index + 1}", PARTS, PARTS)
                     if drift is not None:
                         note(
                             f"moved by {drift.right_px:+.1f}, {drift.down_px:+.1f} px, zoomed by "
                             f"{drift.zoom:.4f}{': undone' if drift.is_undone else ''}"
+                        )
+                    if reuse is not None:
+                        note(
+                            f"reused {reuse.num_reused} of {reuse.num_steps} steps: changes of up "
+                            f"to {reuse.max_change:.4f}, {reuse.summed_change:.4f} in all"
                         )
                     yield str(files.write(event))
                 case Failed(error=error):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from myna.core.events import Accepted, EditProgress, Event, Finished, PictureDelta, Usage
+from myna.core.events import Accepted, EditProgress, Event, Finished, PictureDelta, StepReuse, Usage
 from myna.core.requests import EditInput
 
 
@@ -21,12 +21,16 @@ def echo_edit(asked: EditInput, *, num_choices: int) -> Iterator[Event]:
         completion_tokens=0,
         media_tokens=len(asked.pictures),
     )
+    reuse = None
+    if asked.step_cache is not None:
+        num_steps = asked.num_steps or 1
+        reuse = StepReuse(num_reused=0, num_steps=num_steps, max_change=0.0, summed_change=0.0)
     for index in range(num_choices):
         yield EditProgress(index=index, stage="drawing", done=0.0, remaining_s=1.0)
         for preview_idx in range(asked.num_previews):
             yield PictureDelta(
                 index=index, data=picture, width=1, height=1, preview_idx=preview_idx
             )
-        yield PictureDelta(index=index, data=picture, width=1, height=1)
+        yield PictureDelta(index=index, data=picture, width=1, height=1, reuse=reuse)
     for index in range(num_choices):
         yield Finished(index=index, reason="stop", usage=usage)

@@ -144,6 +144,25 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
     is_undone: bool
 
 
+class StepReuse(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell how often a step of an edit reused what an earlier one computed, and how well it fit.
+
+    Changes are those of what the first block adds, relative to the last step that was computed
+    whole; how much they change the picture depends on the model.
+
+    Attributes:
+        num_reused: steps that reused.
+        num_steps: all steps.
+        max_change: the largest change at which that was done; 0 if it never was.
+        summed_change: of all of them.
+    """
+
+    num_reused: int
+    num_steps: int
+    max_change: float
+    summed_change: float
+
+
 class PictureDelta(msgspec.Struct, frozen=True, kw_only=True, tag="picture"):
     """Show picture `index` of an edit, unfinished or final.
 
@@ -153,6 +172,7 @@ class PictureDelta(msgspec.Struct, frozen=True, kw_only=True, tag="picture"):
         height: in pixels.
         preview_idx: number of the preview; `None` if this is the final picture.
         drift: of a final picture, where it was measured.
+        reuse: of a final picture, where steps were allowed to reuse.
     """
 
     index: int
@@ -161,6 +181,7 @@ class PictureDelta(msgspec.Struct, frozen=True, kw_only=True, tag="picture"):
     height: int
     preview_idx: int | None = None
     drift: Drift | None = None
+    reuse: StepReuse | None = None
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):

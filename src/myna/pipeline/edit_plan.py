@@ -151,6 +151,8 @@ def check_wishes(asked: EditInput, num_choices: int) -> None:
     _check_range("quality", asked.quality, 0, 100)
     if asked.guidance is not None:
         _check_range("guidance", asked.guidance, 1, MAX_GUIDANCE)
+    if asked.step_cache is not None:
+        _check_range("step_cache", asked.step_cache, 0, 1)
     if asked.work_px is not None:
         _check_range("work_px", asked.work_px, MIN_WORK_PX, MAX_WORK_PX)
     if asked.size is not None:

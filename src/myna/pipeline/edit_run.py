@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -17,12 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from myna.core.events import Drift, EditProgress, Event, PictureDelta
+from myna.core.events import Drift, EditProgress, Event, PictureDelta, StepReuse
 from myna.diffusion.guidance import guided
 from myna.diffusion.latents import draw_noise, pack, unpack
 from myna.diffusion.loop import Kept, walk
 from myna.diffusion.registration import LEAST_PX, extent_px, measure_drift, undo
 from myna.diffusion.schedule import Schedule
+from myna.diffusion.step_cache import StepCache
 from myna.media.decoded import Pixels
 from myna.media.drawing import lay_over, scale, write_picture
 from myna.models.qwen_image_edit.prompt import write_prompts
@@ -117,9 +120,11 @@ class EditRun:
         sources = self.encode_sources()
         self._parts.modulation(sigmas[:-1])
         for index in range(len(self._plan.seeds)):
-            latents = self.draw(index, text, sources, sigmas)
+            cache = self._make_cache()
+            latents = self.draw(index, text, sources, sigmas, cache)
             self._tell("finishing", 0.0, index=index, is_due=True)
-            self._finish(index, self._decode(latents))
+            reuse = None if cache is None else cache.report()
+            self._finish(index, self._decode(latents), reuse)
         return text
 
     def _read(self) -> Text:
@@ -150,10 +155,19 @@ class EditRun:
             out.append(pack(self._parts.vae.encode(to_tensor(pixels)), self._patch))
         return tuple(out)
 
+    def _make_cache(self) -> StepCache | None:
+        threshold = self._plan.asked.step_cache
+        return None if threshold is None else StepCache(threshold, self._num_steps)
+
     def draw(
-        self, index: int, text: Text, sources: tuple[Tensor, ...], sigmas: tuple[float, ...]
+        self,
+        index: int,
+        text: Text,
+        sources: tuple[Tensor, ...],
+        sigmas: tuple[float, ...],
+        cache: StepCache | None = None,
     ) -> Tensor:
-        """Go from noise to latents: (1, N, C)."""
+        """Go from noise to latents: (1, N, C); a cache is changed by it."""
         plan, parts = self._plan, self._parts
         rows, cols = token_grid(plan.work, self._grid_px)
         noise = pack(
@@ -185,9 +199,14 @@ class EditRun:
                 share=1 / len(steps),
                 num_pictures=num_pictures,
             )
-            velocities: tuple[Tensor, ...] = parts.transformer(
-                passes, steps[step_idx], num_latents=rows * cols, blocks=blocks
-            )
+            with closing(blocks):
+                velocities: tuple[Tensor, ...] = parts.transformer(
+                    passes,
+                    steps[step_idx],
+                    num_latents=rows * cols,
+                    blocks=blocks,
+                    shortcut=None if cache is None else partial(cache.complete, step_idx),
+                )
             positive = velocities[0].float()
             if len(velocities) == 1:
                 return positive[None]
@@ -225,7 +244,7 @@ class EditRun:
         pixels = to_pixels(self._parts.vae.decode(small))
         self._show(index, pixels, preview_idx=number)
 
-    def _finish(self, index: int, drawn: Pixels) -> None:
+    def _finish(self, index: int, drawn: Pixels, reuse: StepReuse | None) -> None:
         """Bring a drawn picture to its size and place."""
         plan = self._plan
         width, height = plan.out
@@ -236,7 +255,7 @@ class EditRun:
             pixels = lay_over(base, pixels, plan.mask)
         elif plan.is_on_grid:
             pixels, drift = aligned(plan.base, pixels, is_undone=plan.asked.is_aligned)
-        self._show(index, pixels, drift=drift)
+        self._show(index, pixels, drift=drift, reuse=reuse)
 
     def _show(
         self,
@@ -245,6 +264,7 @@ class EditRun:
         *,
         preview_idx: int | None = None,
         drift: Drift | None = None,
+        reuse: StepReuse | None = None,
     ) -> None:
         asked = self._plan.asked
         data = write_picture(pixels, asked.file_format, quality=asked.quality)
@@ -257,6 +277,7 @@ class EditRun:
                 height=height,
                 preview_idx=preview_idx,
                 drift=drift,
+                reuse=reuse,
             )
         )
 
@@ -269,7 +290,7 @@ class EditRun:
         offset: float = 0.0,
         share: float = 1.0,
         num_pictures: int | None = None,
-    ) -> Iterator[nn.Module]:
+    ) -> Generator[nn.Module]:
         """Give modules one by one; between two of them, look whether to go on, and report."""
         count = len(modules)
         for number, module in enumerate(modules):

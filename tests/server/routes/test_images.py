@@ -6,10 +6,12 @@ import base64
 import json
 
 import httpx
+import msgspec
 import pytest
 from openai import AsyncOpenAI
 
 from myna.core.echo import EchoService
+from myna.core.events import PictureDelta, StepReuse
 from myna.server.app import create_app
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
@@ -113,6 +115,7 @@ async def test_a_model_that_writes_is_no_editor() -> None:
         ({"background": "transparent"}, "background", "opaque"),
         ({"partial_images": 4}, "partial_images", "<= 3"),
         ({"guidance": 0.5}, "guidance", ">= 1"),
+        ({"step_cache": 1.5}, "step_cache", "<= 1"),
     ],
 )
 async def test_what_is_wrong_is_named(ask, changes, param, message) -> None:
@@ -156,6 +159,7 @@ async def test_wishes_reach_the_model() -> None:
         "seed": "5",
         "negative_prompt": "blurred",
         "work_px": "250000",
+        "step_cache": "0.1",
         "align": "false",
         "output_format": "webp",
         "output_compression": "70",
@@ -166,4 +170,28 @@ async def test_wishes_reach_the_model() -> None:
     assert asked[0].sampling.seed == 5
     assert (edit.size, edit.num_steps, edit.guidance) == ((640, 480), 8, 1.0)
     assert (edit.negative_prompt, edit.work_px, edit.is_aligned) == ("blurred", 250_000, False)
+    assert edit.step_cache == 0.1
     assert (edit.file_format, edit.quality) == ("webp", 70)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_reused_steps_are_told(is_streamed: bool) -> None:
+    found = StepReuse(num_reused=12, num_steps=40, max_change=0.08123456, summed_change=0.5)
+
+    class Reusing(EchoService):
+        async def generate(self, request):
+            async for event in super().generate(request):
+                is_picture = isinstance(event, PictureDelta) and event.preview_idx is None
+                yield msgspec.structs.replace(event, reuse=found) if is_picture else event
+
+    body = {"prompt": "x", "image": data_url(PNG), "stream": is_streamed, "partial_images": 1}
+    async with client(Reusing(is_editor=True)) as made:
+        answer = await made.post(URL, json=body)
+    *before, last = events(answer.text) if is_streamed else answer.json()["data"]
+    assert last["reuse"] == {
+        "reused_steps": 12,
+        "steps": 40,
+        "max_change": 0.08123,
+        "summed_change": 0.5,
+    }
+    assert not any("reuse" in event for event in before)

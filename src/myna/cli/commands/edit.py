@@ -52,6 +52,14 @@ def command(
         float | None,
         typer.Option(help="How hard to follow the prompt; default: 4. 1 is twice as fast."),
     ] = None,
+    step_cache: Annotated[
+        float | None,
+        typer.Option(
+            help="Faster, not the same picture: reuse most of an earlier step while the first "
+            "block's part changed by less than this share, such as 0.1. Default: never.",
+            metavar="SHARE",
+        ),
+    ] = None,
     count: Annotated[int, typer.Option("--count", "-n", help="How many pictures to make.")] = 1,
     seed: SeedOption = None,
     align: Annotated[
@@ -88,6 +96,7 @@ def command(
         work_px=None if megapixels is None else round(megapixels * 1_000_000),
         num_steps=steps,
         guidance=guidance,
+        step_cache=step_cache,
         is_aligned=align,
         file_format=files.file_format,
     )

@@ -12,8 +12,9 @@ matrix; modulation comes from outside; what is discarded at the end is not compu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,12 @@ from myna.models.qwen_image_edit.attention import attend
 from myna.models.qwen_image_edit.config import TransformerConfig
 from myna.models.qwen_image_edit.modulation import NORM_EPS, BlockShifts, Step, modulated
 from myna.models.qwen_image_edit.rope import Grid, PairRope, PictureRopeTable
+
+Streams = tuple[Tensor, ...]  # (num_latents, D) of each pass
+
+Shortcut = Callable[[Streams, Streams, Callable[[], Streams]], Streams]
+"""Called with what entered and what left the first block, and a function that runs all others;
+gives what leaves the last one, whether it ran them or not."""
 
 MLP_FACTOR = 4
 MLP_ROWS = 1024  # worked on at once, so that what is between the two matrices stays small
@@ -175,6 +182,7 @@ class Transformer(nn.Module):
         *,
         num_latents: int,
         blocks: Iterable[nn.Module] | None = None,
+        shortcut: Shortcut | None = None,
     ) -> tuple[Tensor, ...]:
         """Run passes side by side, every block on all of them before the next.
 
@@ -183,14 +191,36 @@ class Transformer(nn.Module):
             step: modulation of the time step.
             num_latents: tokens of noise, the first ones of each pass.
             blocks: to be run in place of `self.transformer_blocks`.
+            shortcut: decides whether blocks after the first are run; without it, all are.
 
         Returns:
             (num_latents, 4*C) of each.
         """
-        running = list(passes)
-        for idx, block in enumerate(self.transformer_blocks if blocks is None else blocks):
-            image_shifts, text_shifts = step.block(idx)
-            for number, x in enumerate(running):
-                running[number] = block(x, image_shifts, text_shifts)
+        numbered = enumerate(self.transformer_blocks if blocks is None else blocks)
+
+        def latents_of(running: Sequence[Pass]) -> Streams:
+            return tuple(x.image[:num_latents] for x in running)
+
+        if shortcut is None:
+            ended = latents_of(_advance(passes, step, numbered))
+        else:
+            first = _advance(passes, step, islice(numbered, 1))
+            ended = shortcut(
+                latents_of(passes),
+                latents_of(first),
+                lambda: latents_of(_advance(first, step, numbered)),
+            )
         scale, shift = step.out.chunk(2)
-        return tuple(self.proj_out(modulated(x.image[:num_latents], scale, shift)) for x in running)
+        return tuple(self.proj_out(modulated(x, scale, shift)) for x in ended)
+
+
+def _advance(
+    passes: Sequence[Pass], step: Step, numbered: Iterable[tuple[int, nn.Module]]
+) -> list[Pass]:
+    """Run some of the blocks, each told by its number, on all passes."""
+    running = list(passes)
+    for idx, block in numbered:
+        image_shifts, text_shifts = step.block(idx)
+        for number, x in enumerate(running):
+            running[number] = block(x, image_shifts, text_shifts)
+    return running

@@ -16,7 +16,15 @@ from starlette.routing import Route
 
 from myna.core import requests as core
 from myna.core.errors import InvalidRequest, Unsupported
-from myna.core.events import Drift, EditProgress, Event, Finished, PictureDelta, Usage
+from myna.core.events import (
+    Drift,
+    EditProgress,
+    Event,
+    Finished,
+    PictureDelta,
+    StepReuse,
+    Usage,
+)
 from myna.media.limits import MediaBudget
 from myna.server.body import read_wire
 from myna.server.context import context_of, request_key
@@ -32,6 +40,7 @@ from myna.server.schemas.images import (
     ImageObject,
     ImageUsage,
     InputDetails,
+    ReuseObject,
     SentPicture,
 )
 from myna.server.schemas.media import MediaUrl
@@ -153,6 +162,7 @@ def _question(
         work_px=fields.work_px,
         num_steps=fields.steps,
         guidance=fields.guidance,
+        step_cache=fields.step_cache,
         num_previews=(fields.partial_images or 0) if fields.stream else 0,
         is_aligned=fields.align is not False,
         file_format=fields.output_format or "png",
@@ -168,8 +178,13 @@ async def whole_edit(events: AsyncGenerator[Event, None], *, file_format: str) -
         async for event in events:
             match event:
                 case PictureDelta(preview_idx=None):
-                    drift = _drift(event.drift)
-                    made.append(ImageObject(b64_json=_base64(event.data), drift=drift))
+                    made.append(
+                        ImageObject(
+                            b64_json=_base64(event.data),
+                            drift=_drift(event.drift),
+                            reuse=_reuse(event.reuse),
+                        )
+                    )
                     size = _size(event)
                 case Finished():
                     usage = event.usage
@@ -231,6 +246,7 @@ def _picture(
             output_format=file_format,
             size=_size(picture),
             drift=_drift(picture.drift),
+            reuse=_reuse(picture.reuse),
             usage=UNSET if usage is None else image_usage(usage),
         )
     )
@@ -256,6 +272,17 @@ def _drift(drift: Drift | None) -> DriftObject | msgspec.UnsetType:
         down_px=round(drift.down_px, 2),
         zoom=round(drift.zoom, 5),
         undone=drift.is_undone,
+    )
+
+
+def _reuse(reuse: StepReuse | None) -> ReuseObject | msgspec.UnsetType:
+    if reuse is None:
+        return UNSET
+    return ReuseObject(
+        reused_steps=reuse.num_reused,
+        steps=reuse.num_steps,
+        max_change=round(reuse.max_change, 5),
+        summed_change=round(reuse.summed_change, 5),
     )
 
 

@@ -1,7 +1,7 @@
 """`/v1/images/...` on the wire: what is to be changed, and what comes back.
 
 Beside OpenAI's fields stand those of the model: `negative_prompt`, `steps`, `guidance`, `seed`,
-`work_px` and `align`.
+`work_px`, `step_cache` and `align`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class EditFields(msgspec.Struct, kw_only=True):
     guidance: Annotated[float, Meta(ge=1)] | None = None
     seed: Annotated[int, Meta(ge=0, le=MAX_SEED)] | None = None
     work_px: Annotated[int, Meta(ge=1)] | None = None
+    step_cache: Annotated[float, Meta(ge=0, le=1)] | None = None
     align: bool | None = None
 
 
@@ -83,11 +84,21 @@ class DriftObject(msgspec.Struct, kw_only=True):
     undone: bool
 
 
+class ReuseObject(msgspec.Struct, kw_only=True):
+    """How many steps reused an earlier one, and the changes at which they did."""
+
+    reused_steps: int
+    steps: int
+    max_change: float
+    summed_change: float
+
+
 class ImageObject(msgspec.Struct, kw_only=True):
     """One picture."""
 
     b64_json: str
     drift: DriftObject | UnsetType = UNSET
+    reuse: ReuseObject | UnsetType = UNSET
 
 
 class ImageList(msgspec.Struct, kw_only=True):
@@ -114,4 +125,5 @@ class ImageEvent(msgspec.Struct, kw_only=True):
     progress: float | UnsetType = UNSET
     remaining_s: float | UnsetType = UNSET
     drift: DriftObject | UnsetType = UNSET
+    reuse: ReuseObject | UnsetType = UNSET
     usage: ImageUsage | UnsetType = UNSET
