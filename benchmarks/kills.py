@@ -32,6 +32,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 from http.client import HTTPException
 from pathlib import Path
 
@@ -50,7 +51,6 @@ from myna.server.run import make_server
 RESTART_S = 0.1
 CLIENTS = 3
 WRITE_S = 0.1  # between two messages
-AT_WORK = 0.6  # of the kills of a child
 MAX_ERROR_S, MAX_UNREADY_S, MAX_DRAINING_S = 2.0, 10.0, 0.1
 MAX_EXIT_S, MAX_SECOND_EXIT_S, MAX_FROZEN_S, GONE_S = 35.0, 2.0, 70.0, 5.0
 PICTURE_PX = 5000
@@ -114,6 +114,7 @@ def request_of(phase: str, rng: random.Random) -> Json:
     return chat(f"What is {number} plus 2?", **wishes)
 
 
+@cache
 def picture(px: int) -> str:
     """Draw a grey square, as the address of a PNG file that is small and takes a while to read."""
 
@@ -258,8 +259,16 @@ def kill_engine(server: Server, phase: str, rng: random.Random, tally: Tally) ->
     tally.counts[what] += 1
     for one in asked:
         tally.end(one, what=what, since_s=killed_s)
-    tally.time("ready again", wait_until(server.is_ready, limit_s=READY_S), limit_s=READY_S)
+    tally.time("ready again", until_restarted(server, engine), limit_s=READY_S)
     tally.leave(below, what=what)
+
+
+def until_restarted(server: Server, engine: int) -> float | None:
+    """Wait until another engine is ready; returns the seconds, or nothing if none came."""
+    return wait_until(
+        lambda: any(pid != engine for pid in server.find(ENGINE)) and server.is_ready(),
+        limit_s=READY_S,
+    )
 
 
 def ask(server: Server, phase: str, rng: random.Random) -> list[Asked]:
@@ -271,22 +280,24 @@ def ask(server: Server, phase: str, rng: random.Random) -> list[Asked]:
     return asked
 
 
-def kill_child(server: Server, module: str, rng: random.Random, tally: Tally) -> None:
-    """Kill the children that run a module, at work or idle; the next request must not notice."""
-    what = module.rpartition(".")[2]
+def kill_child(
+    server: Server, module: str, rng: random.Random, tally: Tally, *, is_at_work: bool
+) -> None:
+    """Kill the children that run a module; the next request must not notice."""
+    what = f"{module.rpartition('.')[2]}, {'at work' if is_at_work else 'idle'}"
     if not server.find(module):
         tally.check(
             f"{what}: no start", holds=Asked(server, work_for(module, rng)).fate() == "whole"
         )
     engine = server.find(ENGINE)
-    asked = [Asked(server, work_for(module, rng))] if rng.random() < AT_WORK else []
+    asked = [Asked(server, work_for(module, rng))] if is_at_work else []
     time.sleep(rng.uniform(0.0, 0.3))
     killed_s = time.monotonic()
     for pid in server.find(module):
         os.kill(pid, signal.SIGKILL)
     tally.counts[what] += 1
     for one in asked:
-        tally.end(one, what=f"{what}, at work", since_s=killed_s)
+        tally.end(one, what=what, since_s=killed_s)
     fate = Asked(server, work_for(module, rng)).fate()
     tally.check(f"{what}: the next answer was {fate}", holds=fate == "whole")
     tally.check(f"{what}: the engine is another one", holds=server.find(ENGINE) == engine)
@@ -333,7 +344,7 @@ def freeze_engine(server: Server, rng: random.Random, tally: Tally) -> None:
     tally.end(Asked(server, request_of("stream", rng)), what="frozen, late", since_s=late_s)
     for one in asked:
         tally.end(one, what="frozen", since_s=frozen_s, limit_s=MAX_FROZEN_S)
-    tally.time("ready again", wait_until(server.is_ready, limit_s=READY_S), limit_s=READY_S)
+    tally.time("ready again", until_restarted(server, engine), limit_s=READY_S)
     tally.leave([engine], what="frozen")
 
 
@@ -378,7 +389,7 @@ def attack_engine(home: Path, num_kills: int, rng: random.Random, tally: Tally) 
         _under_watch(
             server,
             [
-                lambda phase=phase: kill_engine(server, phase, rng, tally)
+                partial(kill_engine, server, phase, rng, tally)
                 for _ in range(num_kills)
                 for phase in PHASES
             ],
@@ -387,14 +398,15 @@ def attack_engine(home: Path, num_kills: int, rng: random.Random, tally: Tally) 
 
 
 def attack_children(home: Path, num_kills: int, rng: random.Random, tally: Tally) -> None:
-    """Kill each kind of child so often."""
+    """Kill each kind of child so often, idle and at work."""
     with served(home) as server:
         _under_watch(
             server,
             [
-                lambda module=module: kill_child(server, module, rng, tally)
+                partial(kill_child, server, module, rng, tally, is_at_work=is_at_work)
                 for _ in range(num_kills)
                 for module in (DECODER, PROVER)
+                for is_at_work in (False, True)
             ],
             tally,
         )
@@ -403,7 +415,7 @@ def attack_children(home: Path, num_kills: int, rng: random.Random, tally: Tally
 def attack_by_frost(home: Path, num_kills: int, rng: random.Random, tally: Tally) -> None:
     """Freeze the engine, once for fifty kills: it takes a minute."""
     with served(home) as server:
-        attacks = [lambda: freeze_engine(server, rng, tally)] * -(-num_kills // 50)
+        attacks = [partial(freeze_engine, server, rng, tally)] * -(-num_kills // 50)
         _under_watch(server, attacks, tally)
 
 
