@@ -110,7 +110,7 @@ def test_a_question_is_edited_answered_again_and_found_later(page: Page) -> None
     expect(answered(page)).to_contain_text("2 of 2")
     page.wait_for_load_state("networkidle")
     page.reload()
-    page.keyboard.press("Control+b")
+    page.get_by_role("button", name="Show or hide conversations").click()
     page.get_by_role("searchbox").fill("three plus two is five")
     page.get_by_role("button", name="What is three plus one?", exact=True).first.click()
     expect(page.get_by_role("article", name="nano")).to_contain_text("five")

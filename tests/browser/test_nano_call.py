@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ def address(nano: str) -> str:
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ask what is seen, once the camera is on."""
     path = tmp_path_factory.mktemp("sound") / "question.wav"
-    path.write_bytes(microphone_file(ABOUT_IT, before_s=1.5, after_s=4.0))
+    path.write_bytes(microphone_file(ABOUT_IT, before_s=1.5, after_s=12.0))
     return path
 
 
@@ -36,22 +38,49 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def kind_of(frame: str | bytes) -> str:
+    """Name the event of a frame."""
+    return str(json.loads(frame)["type"])
+
+
 def test_a_spoken_question_about_a_picture_is_answered_aloud_and_stays(page: Page) -> None:
-    page.get_by_role("button", name="Call", exact=True).click()
+    with page.expect_websocket() as opened:
+        page.get_by_role("button", name="Call", exact=True).click()
+    kept_turns: list[str] = []
+    page.on("response", lambda response: kept_turns.extend(re.findall("/messages$", response.url)))
+    told_of: Counter[str] = Counter()
+    opened.value.on("framereceived", lambda frame: told_of.update([kind_of(frame)]))
     page.get_by_role("button", name="Turn the camera on").click()
     lines = page.get_by_role("listitem")
-    asked = lines.filter(has_text="You").filter(has_text=SOMETHING)
-    told = lines.filter(has_text="nano").filter(has_text=SOMETHING)
+    asked = lines.filter(has_text=SOMETHING).filter(has=page.locator("img"))
     expect(asked).not_to_have_count(0, timeout=ANSWER_MS)
-    expect(told).not_to_have_count(0, timeout=ANSWER_MS)
+    told = asked.first.locator("xpath=following-sibling::li").filter(has_text="nano")
+    expect(told.first).to_have_text(SOMETHING, timeout=ANSWER_MS)
+    while told_of["response.done"] < told_of["response.created"]:
+        page.wait_for_timeout(50)
     page.get_by_role("button", name="End the call").click()
-    question = page.get_by_role("article", name="You")
-    expect(question.first.locator("img")).to_be_visible()
-    answer = page.get_by_role("article", name="nano").first
+    question = page.get_by_role("article", name="You").filter(has=page.locator("img"))
+    expect(question.first).to_be_visible()
+    answer = page.get_by_role("article", name="nano").last
     expect(answer.get_by_role("button", name="Play the answer")).to_be_visible()
-    page.wait_for_load_state("networkidle")
-    page.reload()  # and is kept
-    page.keyboard.press("Control+b")
+    while len(kept_turns) < page.get_by_role("article").count():
+        page.wait_for_timeout(50)
+    page.reload()
+    page.get_by_role("button", name="Show or hide conversations").click()
     kept = page.get_by_role("complementary", name="Conversations").get_by_role("listitem")
     kept.first.get_by_role("button").first.click()
-    expect(question.first.locator("img")).to_be_visible()
+    expect(question.first).to_be_visible()
+
+
+def test_the_keyboard_mutes_and_leaves_and_the_camera_closes(page: Page) -> None:
+    page.get_by_role("button", name="Call", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Listening")
+    page.get_by_role("button", name="Turn the camera on").press("Enter")
+    expect(page.locator("video")).to_be_visible()
+    page.get_by_role("button", name="Turn the camera off").press("Enter")
+    expect(page.locator("video")).to_be_hidden()
+    page.get_by_role("button", name="Turn the microphone off").press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("off")
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Message")).to_be_visible()

@@ -10,12 +10,15 @@ import logging
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from box_sounds import A_SUM, samples_of, wave_file
 
 MAX_CUT_MS = 150.0
+NUM_ATTEMPTS = 3
+AUDIBLE = 0.01  # of full scale
 UNHEARD_MS = 1000  # after which a turn would have been heard
 MICROPHONE_HZ = 48_000
 SOMETHING = re.compile(r":\s*\w")  # after the speaker's name
@@ -38,8 +41,9 @@ def context(context: BrowserContext) -> BrowserContext:
 
 @pytest.fixture(scope="module")
 def spoken() -> str:
-    """Give a spoken sum, for the page."""
+    """Give a spoken sum, for the page, from its first sound on."""
     samples = samples_of(A_SUM, rate_hz=MICROPHONE_HZ)
+    samples = samples[np.argmax(np.abs(samples) > AUDIBLE) :]
     return base64.b64encode(wave_file(samples, rate_hz=MICROPHONE_HZ)).decode()
 
 
@@ -52,10 +56,14 @@ def call(page: Page) -> Page:
 
 
 def test_speech_over_the_answer_silences_it_within_150_ms(call: Page, spoken: str) -> None:
-    found = call.evaluate("(data) => window.turns.bargeIn(data)", spoken)
-    logging.getLogger(__name__).info("times of a barge-in: %s", found)
-    assert found["wasLoud"], "the answer was over before it could be spoken over"
+    found = {"wasLoud": False}
+    for _ in range(NUM_ATTEMPTS):  # an answer may be over before it can be spoken over
+        if not found["wasLoud"]:
+            found = call.evaluate("(data) => window.turns.bargeIn(data)", spoken)
+            logging.getLogger(__name__).info("times of a barge-in: %s", found)
+    assert found["wasLoud"]
     assert found["cutMs"] <= MAX_CUT_MS, found
+    call.evaluate("() => window.turns.untilSound()")  # and the question is answered
 
 
 def test_the_space_bar_is_held_to_talk(call: Page, spoken: str) -> None:

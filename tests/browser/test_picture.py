@@ -212,6 +212,24 @@ def test_a_picture_and_what_came_of_it_are_forgotten(studio: Page) -> None:
     expect(studio.get_by_text("Drop a picture here")).to_be_visible()
 
 
+def test_the_tree_of_edits_outlives_a_reload(studio: Page) -> None:
+    change(studio, "one")
+    expect(tree(studio)).to_have_count(2)
+    studio.get_by_role("button", name="Use as input").click()
+    change(studio, "two")
+    expect(tree(studio)).to_have_count(3)
+    expect(studio.get_by_role("progressbar")).to_have_count(0)
+    studio.reload()
+    expect(tree(studio)).to_have_count(3)
+    assert studio.locator("nav ul ul ul button").count() == 1
+    expect(tree(studio).nth(1)).to_contain_text("goes in")
+    studio.get_by_role("button", name="Forget this picture").click()
+    expect(tree(studio)).to_have_count(1)
+    studio.reload()
+    expect(tree(studio)).to_have_count(1)
+    expect(tree(studio)).to_contain_text("red.png")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(studio: Page, theme: str) -> None:
     studio.evaluate(f"document.documentElement.dataset.theme = {theme!r}")

@@ -56,12 +56,6 @@ def test_settings_tell_what_left_this_machine(page: Page, home: Path) -> None:
     (home / NAME).unlink()
 
 
-def test_voices_can_be_heard(page: Page) -> None:
-    page.get_by_role("button", name="Settings").click()
-    page.get_by_role("button", name="Hear").first.click()
-    expect(page.get_by_role("alert")).to_have_count(0)
-
-
 def test_the_app_can_be_installed(page: Page) -> None:
     address = page.get_attribute("link[rel=manifest]", "href")
     assert address is not None

@@ -73,43 +73,9 @@ def test_other_files_are_refused_by_name(page: Page, tmp_path: Path) -> None:
     expect(page.get_by_role("alert")).to_have_text("notes.xyz is no picture, sound or clip.")
 
 
-def test_a_spoken_answer_can_be_played_again(page: Page) -> None:
-    page.get_by_role("button", name="Speak answers").click()
-    ask(page, "say these words one after the other until they are said")
-    expect(page.get_by_text("first sound after")).to_be_visible()
-    page.get_by_role("button", name="Play the answer").click()
-    expect(page.locator("mark")).to_contain_text("say")
-    expect(page.get_by_role("button", name="Play the answer")).to_be_visible()
-
-
 @pytest.mark.parametrize(("code", "placeholder"), [("fr", "Demandez"), ("zh", "提问")])
 def test_the_app_speaks_other_languages(page: Page, code: str, placeholder: str) -> None:
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("Language").select_option(code)
     page.goto(page.url.split("#")[0])
     expect(page.get_by_placeholder(placeholder)).to_be_visible()
-
-
-def test_the_microphone_can_be_recorded(page: Page) -> None:
-    page.get_by_role("button", name="Record a sound").click()
-    page.wait_for_timeout(400)
-    page.get_by_role("button", name="Stop recording").click()
-    expect(page.get_by_text("recording.wav")).to_be_visible()
-    ask(page, "what did i say")
-    expect(page.get_by_role("article", name="You").locator("audio")).to_have_count(1)
-
-
-def test_the_camera_takes_a_picture(page: Page) -> None:
-    page.get_by_role("button", name="Open the camera").click()
-    page.locator("form video").evaluate(
-        "v => v.videoWidth || new Promise((r) => (v.onplaying = r))"
-    )
-    page.wait_for_timeout(300)
-    page.get_by_role("button", name="Take the picture").click()
-    expect(page.get_by_role("img", name="camera.jpg")).to_be_visible()
-
-
-def test_what_the_empty_screen_offers_is_really_asked(page: Page) -> None:
-    page.get_by_role("region", name="Four things to try").get_by_role("button").first.click()
-    expect(page.get_by_role("button", name="Answer again")).to_be_visible()
-    expect(page.get_by_role("article", name="You")).to_be_visible()

@@ -3,6 +3,8 @@
   const QUIET = 0.001;
   const LOOK_MS = 4;
   const WINDOW = 256; // samples that are looked at
+  const MID_WORD_MS = 60; // as long as speech may be quiet without being over
+  const SILENT_MS = 250;
   let mouth = null; // the context and the node that speak into the microphone
   const taps = [];
   let lastLoudAt = -Infinity;
@@ -52,28 +54,28 @@
     const node = new AudioBufferSourceNode(mouth.context, { buffer });
     connect.call(node, mouth.out);
     node.start();
-    return new Promise((resolve) => (node.onended = resolve));
+    return { startedAt: performance.now(), said: new Promise((resolve) => (node.onended = resolve)) };
   };
-  const isLoud = () => performance.now() - lastLoudAt < 20;
+  const sinceLoudMs = () => performance.now() - lastLoudAt;
 
   window.turns = {
     /** Speak into the microphone; ends when all is said. */
-    say,
-    /** Ask; as soon as the answer sounds, ask again; tell how long it went on. */
+    say: async (data) => (await say(data)).said,
+    untilSound: () => until(() => sinceLoudMs() < 20),
+    /** Ask; as soon as the answer sounds, ask again; tell how long the answer went on. */
     bargeIn: async (data) => {
-      await say(data);
-      await until(isLoud);
+      await (await say(data)).said;
+      await window.turns.untilSound();
       detectedAt = null;
-      const spokenAt = performance.now();
-      void say(data);
+      const { startedAt } = await say(data);
       await until(() => detectedAt !== null);
-      const wasLoud = lastLoudAt > detectedAt - 60;
-      await until(() => performance.now() - lastLoudAt > 300);
+      const wasLoud = lastLoudAt > detectedAt - MID_WORD_MS;
+      await until(() => sinceLoudMs() > SILENT_MS);
       return {
         wasLoud,
-        detectMs: detectedAt - spokenAt,
+        detectMs: detectedAt - startedAt,
         cutMs: Math.max(0, lastLoudAt - detectedAt),
-        fromSpeechMs: lastLoudAt - spokenAt,
+        fromSpeechMs: lastLoudAt - startedAt,
       };
     },
   };

@@ -60,6 +60,7 @@ export function CallScreen() {
         {lines.map((line) => (
           <li key={line.itemId} className={line.role === "user" ? "text-end text-muted" : ""}>
             <span className="sr-only">{line.role === "user" ? words("you") : model?.id}: </span>
+            {line.picture && <img src={line.picture} alt="" className="mb-1 ms-auto h-20 rounded-lg" />}
             {line.text || "…"}
           </li>
         ))}

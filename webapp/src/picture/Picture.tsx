@@ -18,8 +18,9 @@ import { MAX_INPUTS, useEditor, useStudio } from "./studio";
 export function PictureScreen() {
   const words = useWords();
   const editor = useEditor();
-  const { pictures, shown, take } = useStudio();
+  const { pictures, shown, take, restore } = useStudio();
   const stage = useRef<HTMLElement>(null);
+  useEffect(() => void restore(), [restore]);
   useEffect(() => {
     void stage.current?.scrollIntoView({ block: "nearest" }); // on a phone it may be off the screen
   }, [shown]);

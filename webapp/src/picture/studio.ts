@@ -5,6 +5,7 @@ import { useThread } from "../thread/store";
 import { edit, type EditNews, type Wishes } from "../wire/images";
 import { NotAPicture, branch, pictureOf, type Picture } from "./edits";
 import { NO_MASK, fileOf, isEmpty, openMask, type Mask } from "./mask";
+import * as shelf from "./shelf";
 
 export const MAX_INPUTS = 3;
 const SEEDS = 2 ** 31;
@@ -20,7 +21,10 @@ export interface Job {
   preview: string | null;
 }
 
-type Problem = { reason: "notAPicture" | "tooManyPictures"; name: string } | { message: string };
+type Problem =
+  | { reason: "notAPicture" | "tooManyPictures"; name: string }
+  | { reason: "unsaved"; problem: string }
+  | { message: string };
 /** What the user wishes; an open seed is drawn anew each time. */
 export type Open = Omit<Wishes, "seed"> & { seed: number | null };
 
@@ -35,6 +39,8 @@ interface Studio {
   wishes: Open;
   job: Job | null;
   problem: Problem | null;
+  /** Show again what was kept in this browser; once for a page. */
+  restore: () => Promise<void>;
   /** Take files in: the first to be changed if there is none yet, others beside it. */
   take: (files: Iterable<File>) => Promise<void>;
   /** Begin with another picture; those before stay in the tree. */
@@ -50,10 +56,23 @@ interface Studio {
   stop: () => void;
 }
 
+const BASE = "myna-picture"; // where the browser remembers which picture goes in
+
 let running: AbortController | null = null;
+let isRestored = false;
 
 export const useStudio = create<Studio>((set, get) => {
-  const put = (picture: Picture) => set(({ pictures }) => ({ pictures: [...pictures, picture] }));
+  const unsaved = (error: Error) => set({ problem: { reason: "unsaved", problem: error.message } });
+  const put = (picture: Picture) => {
+    set(({ pictures }) => ({ pictures: [...pictures, picture] }));
+    void shelf.keep(picture).catch(unsaved);
+  };
+  /** Choose the picture that is changed next, and remember it. */
+  const chosen = (base: string | null) => {
+    if (base === null) localStorage.removeItem(BASE);
+    else localStorage.setItem(BASE, base);
+    return { base };
+  };
   const find = (id: string | null) => get().pictures.find((picture) => picture.id === id);
   const opened = async (file: Blob, title: string) => {
     try {
@@ -69,7 +88,7 @@ export const useStudio = create<Studio>((set, get) => {
     const picture = await opened(file, title);
     if (!picture) return;
     put(picture);
-    set({ base: picture.id, shown: picture.id, mask: NO_MASK });
+    set({ ...chosen(picture.id), shown: picture.id, mask: NO_MASK });
   };
   const hear = async (news: EditNews, asked: Wishes, base: Picture) => {
     const job = get().job;
@@ -101,6 +120,20 @@ export const useStudio = create<Studio>((set, get) => {
     wishes: { prompt: "", count: 1, seed: null, negative: "", size: null, workPx: null, steps: null },
     job: null,
     problem: null,
+    restore: async () => {
+      if (isRestored) return;
+      isRestored = true;
+      try {
+        const kept = await shelf.all();
+        set(({ pictures, base, shown }) => {
+          const last = kept.find(({ id }) => id === localStorage.getItem(BASE)) ?? kept.at(-1);
+          const found = last?.id ?? null;
+          return { pictures: [...kept, ...pictures], base: base ?? found, shown: shown ?? found };
+        });
+      } catch (error) {
+        unsaved(error as Error);
+      }
+    },
     begin,
     take: async (files) => {
       set({ problem: null });
@@ -125,10 +158,11 @@ export const useStudio = create<Studio>((set, get) => {
       const left = (wanted: string | null) =>
         wanted !== null && !gone.has(wanted) ? wanted : (pictures.at(-1)?.id ?? null);
       const base = left(get().base);
-      set({ pictures, base, shown: gone.has(get().shown ?? "") ? base : get().shown });
+      set({ pictures, ...chosen(base), shown: gone.has(get().shown ?? "") ? base : get().shown });
+      void shelf.forget(gone).catch(unsaved);
     },
     show: (shown) => set({ shown }),
-    useAsInput: (id) => set({ base: id, shown: id }),
+    useAsInput: (id) => set({ ...chosen(id), shown: id }),
     setMask: (mask) => set({ mask }),
     wish: (wishes) => set((old) => ({ wishes: { ...old.wishes, ...wishes } })),
     start: async (model) => {
