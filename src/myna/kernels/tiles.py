@@ -31,10 +31,16 @@ TILED_KINDS: Mapping[str, str] = MappingProxyType({row: tiled for tiled, row in 
 def tile(data: Tensor, block_bytes: int) -> Tensor:
     """Set rows of blocks side by side: (..., rows, row_bytes) -> the same shape, uint8."""
     blocks = _cut(data, block_bytes)  # (T, 16, P, block_bytes)
-    scales = blocks[..., :SCALE_BYTES].transpose(1, 2)  # (T, P, 16, 2)
-    steps = blocks[..., SCALE_BYTES:].reshape(*blocks.shape[:3], -1, LANE_BYTES)
-    parts = (scales.flatten(1), steps.permute(0, 2, 3, 1, 4).flatten(1))  # of (T, P, fours, 16, 4)
-    return torch.cat(parts, dim=1).view(data.shape)
+    num_tiles, _, num_blocks, _ = blocks.shape
+    # Lanes are moved as integers of their size: faster than byte by byte.
+    scales = blocks[..., :SCALE_BYTES].contiguous().view(torch.int16)  # (T, 16, P, 1)
+    steps = blocks[..., SCALE_BYTES:].contiguous().view(torch.int32)  # (T, 16, P, fours)
+    out = torch.empty_like(data, memory_format=torch.contiguous_format).view(num_tiles, -1)
+    split = num_blocks * TILE_ROWS * SCALE_BYTES
+    upper, lower = out[:, :split].view(torch.int16), out[:, split:].view(torch.int32)
+    upper.view(num_tiles, num_blocks, TILE_ROWS).copy_(scales.squeeze(-1).transpose(1, 2))
+    lower.view(num_tiles, num_blocks, -1, TILE_ROWS).copy_(steps.permute(0, 2, 3, 1))
+    return out.view(data.shape)
 
 
 def untile(data: Tensor, block_bytes: int) -> Tensor:

@@ -32,6 +32,9 @@ class GgufCheckpoint:
     Args:
         path: the file, or any part of a file in parts.
 
+    Attributes:
+        first: the file with the metadata.
+
     Raises:
         BadCheckpoint: a file is missing or damaged, or parts do not belong together.
     """
@@ -39,6 +42,7 @@ class GgufCheckpoint:
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         headers = _read_parts(path)
+        self.first = headers[0][0]
         self.metadata: Metadata = headers[0][1].metadata
         self._entries: dict[str, GgufTensor] = {}
         infos: dict[str, TensorInfo] = {}
@@ -67,8 +71,13 @@ class GgufCheckpoint:
                 f"{file} is damaged: {name!r} has scales that are infinite or not numbers; "
                 f"download it again"
             )
-        self._files[file].forget(entry.start, entry.num_bytes)
+        self.forget(name)
         return packed
+
+    def forget(self, name: str) -> None:
+        """Give back the memory that a tensor's blocks take, until they are used again."""
+        entry = self._entries[name]
+        self._files[self.tensors[name].file].forget(entry.start, entry.num_bytes)
 
     def close(self) -> None:
         """Let go of the mapped files; each stays mapped while a tensor read from it lives."""

@@ -26,6 +26,7 @@ from myna.weights.checkpoint import Checkpoint
 from myna.weights.plan import Plan, Slot, make_plan
 from myna.weights.report import LoadReport
 from myna.weights.rules import Place, Rule
+from myna.weights.tiling import tiled
 
 Progress = Callable[[int, int], None]
 
@@ -39,6 +40,15 @@ class TakesPacked(Protocol):
         ...
 
 
+@runtime_checkable
+class GivesBack(Protocol):
+    """A checkpoint whose tensors may be views of its files."""
+
+    def forget(self, name: str, /) -> None:
+        """Give back the memory of a tensor that was read, and was copied since."""
+        ...
+
+
 def load_weights(
     module: nn.Module,
     checkpoint: Checkpoint,
@@ -46,6 +56,7 @@ def load_weights(
     *,
     dtype: torch.dtype,
     keep_packed: bool = False,
+    tiles: bool = False,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> LoadReport:
@@ -62,6 +73,8 @@ def load_weights(
         dtype: what floating-point parameters are stored as.
         keep_packed: leave quantized weights packed where the module can take them, rather than
             write them out.
+        tiles: copy such weights into tiled formats, which are multiplied faster, into memory of
+            their own; else they stay in the mapped file as they are.
         device: where the parameters are to live.
         progress: called with the bytes read so far and the bytes to read.
 
@@ -82,7 +95,12 @@ def load_weights(
                 if is_kept
                 else _DenseBuilder(plan, name, dtype, device)
             )
-        builders[name].put(place, _apply(place, checkpoint.read(source)))
+        weight = _apply(place, checkpoint.read(source))
+        if tiles and isinstance(builders[name], _PackedBuilder):
+            weight = tiled(weight)
+            if isinstance(checkpoint, GivesBack):
+                checkpoint.forget(source)
+        builders[name].put(place, weight)
         if builders[name].num_missing == 0:
             _install(module, name, builders.pop(name).result())
         done_bytes += checkpoint.tensors[source].num_bytes

@@ -69,9 +69,14 @@ class SafetensorsCheckpoint:
                 f"{info.file} is damaged: {name!r} has scales that are infinite or not numbers; "
                 f"{AGAIN}"
             )
-        entry = self._entries[name]
-        self._maps[info.file].forget(entry.start, entry.num_bytes)
+        self.forget(name)
         return PackedWeight(info.dtype, data, None, info.shape)
+
+    def forget(self, name: str) -> None:
+        """Give back the memory that a tensor's blocks take, until they are used again."""
+        entry, file = self._entries[name], self.tensors[name].file
+        if file in self._maps:
+            self._maps[file].forget(entry.start, entry.num_bytes)
 
     def _view(self, name: str) -> Tensor:
         """Find a tensor's bytes in its mapped file."""

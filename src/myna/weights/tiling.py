@@ -1,0 +1,34 @@
+"""Tiling: blocks in the order of their file become tiles, which are multiplied faster.
+
+Not here: what a tile is (kernels.tiles), and when it is worth the memory (whoever loads).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from myna.kernels.blocks import FORMATS
+from myna.kernels.packed import PackedWeight, Weight
+from myna.kernels.tiles import TILE_ROWS, TILED_KINDS, tile
+
+SLAB_BYTES = 1 << 22
+
+
+def tiled(weight: Weight) -> Weight:
+    """Copy a packed matrix, or a stack of them, into tiles.
+
+    What has no tiled format, or rows that fill no whole tiles, is given back as it is.
+    """
+    if not isinstance(weight, PackedWeight) or weight.kind not in TILED_KINDS:
+        return weight
+    if weight.shape[-2] % TILE_ROWS:
+        return weight
+    rows = weight.data.flatten(0, -2)  # (rows of all, row_bytes)
+    out = torch.empty_like(rows)
+    step = max(1, SLAB_BYTES // (rows.shape[1] * TILE_ROWS)) * TILE_ROWS
+    for start in range(0, len(rows), step):
+        slab = rows[start : start + step]
+        out[start : start + step] = tile(slab, FORMATS[weight.kind].num_bytes)
+    return replace(weight, kind=TILED_KINDS[weight.kind], data=out.view(weight.data.shape))
