@@ -1,14 +1,21 @@
-"""Qwen-Image-Edit-2509 at its true shape with random weights: memory, time, and one block beside
-diffusers.
+"""Qwen-Image-Edit-2509 at its true shape with random weights: memory, time, one block beside
+diffusers, and what the step cache saves and spoils.
 
     python benchmarks/image_edit.py full LAYOUTS [--bits 4] [--steps 2] [--side 1024]
         [--guidance 1] [--memory 9e9] [--json OUT]
     python benchmarks/image_edit.py block [--side 1024] [--repeats 3] [--json OUT]
+    python benchmarks/image_edit.py cache [LAYOUTS] [--layers 4] [--steps 20] [--side 128]
+        [--guidance 1] [--memory 9e9] [--span 0.004] [--thresholds 0.05 0.1 0.2 0.4]
+        [--repeats 3] [--json OUT]
 
 LAYOUTS is `tests/models/layouts`, which lists the released tensors. `full` draws packed weights as
 they are asked for, edits a picture of noise, and prints the seconds of each step and the most
 memory that the process ever had; it exits non-zero above `--max-gib`. `block` prints the ratio of
-medians; it exits non-zero below `--min-ratio`. The last line is the figure.
+medians; it exits non-zero below `--min-ratio`. `cache` draws the same latents with and without the
+step cache and prints how far they are apart, as a share of the way that they went; without LAYOUTS
+it takes a tiny model. Random weights turn with the time step as trained ones do not, so steps cover
+only `--span` of the way out of noise, where they are alike; 1 is all of it, on the usual schedule.
+What a threshold does to real pictures cannot be told from this. The last line is the figure.
 """
 
 from __future__ import annotations
@@ -23,9 +30,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from diffusers.models.transformers.transformer_qwenimage import (
@@ -39,6 +47,7 @@ from torch import Tensor
 from myna.core.events import EditProgress, Event
 from myna.core.requests import EditInput
 from myna.diffusion.schedule import Schedule
+from myna.diffusion.step_cache import StepCache
 from myna.kernels.blocks import FORMATS
 from myna.kernels.packed import PackedWeight
 from myna.media.decoder import Decoder
@@ -55,9 +64,9 @@ from myna.models.qwen_image_edit.transformer import Block, Pass
 from myna.models.qwen_image_edit.weights import BLOCK_RULES, MODULATION_RULES
 from myna.models.tiny_image_edit import PREPROCESSOR, write_tiny_image_edit
 from myna.models.tiny_omni import token_ids
-from myna.pipeline.edit_parts import PARTS, EditFiles, EditParts
+from myna.pipeline.edit_parts import PARTS, EditFiles, EditParts, open_edit_files
 from myna.pipeline.edit_plan import make_plan
-from myna.pipeline.edit_run import EditRun, Habits
+from myna.pipeline.edit_run import EditRun, Habits, Text
 from myna.text import tokenizer_files
 from myna.weights.checkpoint import MemoryCheckpoint, MetaCheckpoint, TensorInfo
 from myna.weights.load import load_weights
@@ -121,7 +130,7 @@ def random_files(layouts: Path, bits: Bits, num_layers: int) -> EditFiles:
         text_encoder=dataclasses.replace(
             text,
             decoder=decoder,
-            # The prompt is cut by a tiny tokenizer, since the released one is not at hand.
+            # The prompt is cut by a tiny model's tokenizer.
             image_id=token_ids()["<|image_pad|>"],
         ),
         transformer=dataclasses.replace(
@@ -189,6 +198,22 @@ class Clock:
         }
 
 
+def make_run(
+    files: EditFiles, parts: EditParts, asked: EditInput, hear: Callable[[Event], None]
+) -> EditRun:
+    """Prepare an edit; the tokenizer is a tiny model's, since the released one is not at hand."""
+    decoder = Decoder(num_children=1)
+    plan = make_plan(
+        asked, num_choices=1, seed=0, decoder=decoder, rule=files.rule, grid_px=files.config.grid_px
+    )
+    decoder.close()
+    with tempfile.TemporaryDirectory() as folder:
+        tiny = write_tiny_image_edit(Path(folder))
+        tokenizer = tokenizer_files.from_folder(tiny / "tokenizer")
+    habits = Habits(schedule=files.schedule)
+    return EditRun(parts, tokenizer, plan, habits, deliver=hear, cancelled=threading.Event())
+
+
 def run_full(args: argparse.Namespace) -> dict[str, object]:
     """Edit one picture with the whole model."""
     files = random_files(args.layouts, args.bits, args.layers)
@@ -207,24 +232,8 @@ def run_full(args: argparse.Namespace) -> dict[str, object]:
         guidance=args.guidance,
         work_px=args.side**2,
     )
-    decoder = Decoder(num_children=1)
-    plan = make_plan(
-        asked, num_choices=1, seed=0, decoder=decoder, rule=files.rule, grid_px=files.config.grid_px
-    )
-    decoder.close()
     clock = Clock(args.steps)
-    with tempfile.TemporaryDirectory() as folder:
-        tiny = write_tiny_image_edit(Path(folder))
-        tokenizer = tokenizer_files.from_folder(tiny / "tokenizer")
-    run = EditRun(
-        parts,
-        tokenizer,
-        plan,
-        Habits(schedule=files.schedule),
-        deliver=clock.hear,
-        cancelled=threading.Event(),
-    )
-    run.run()
+    make_run(files, parts, asked, clock.hear).run()
     seconds = clock.durations_s()
     steps_s = [value for name, value in seconds.items() if name.startswith("step")]
     return {
@@ -299,11 +308,91 @@ def run_block(args: argparse.Namespace) -> dict[str, object]:
     }
 
 
+def run_cache(args: argparse.Namespace) -> dict[str, object]:
+    """Draw with and without the step cache."""
+    if args.layouts is not None:
+        return compare_caches(random_files(args.layouts, args.bits, args.layers), args)
+    with tempfile.TemporaryDirectory() as folder:
+        return compare_caches(open_edit_files(write_tiny_image_edit(Path(folder))), args)
+
+
+@torch.inference_mode()
+def compare_caches(files: EditFiles, args: argparse.Namespace) -> dict[str, object]:
+    """Draw with each threshold, and compare with what is drawn without a cache."""
+    parts = EditParts(
+        files,
+        dtype=torch.float32 if args.layouts is None else torch.bfloat16,
+        memory_bytes=int(args.memory),
+        progress=lambda step, done, total: None,
+    )
+    asked = EditInput(
+        pictures=(noise_png(args.side),),
+        prompt=PROMPT,
+        num_steps=args.steps,
+        guidance=args.guidance,
+        work_px=args.side**2,
+    )
+    run = make_run(files, parts, asked, lambda event: None)
+    sigmas = files.schedule.sigmas(args.steps, (args.side // files.config.grid_px) ** 2)
+    if args.span < 1:
+        middle = torch.linspace(0.5 + args.span / 2, 0.5 - args.span / 2, args.steps + 1)
+        sigmas = tuple(middle.tolist())
+    generator = torch.Generator().manual_seed(0)
+    width = files.config.transformer.text_width
+    prompts = tuple(torch.randn(TEXT_TOKENS, width, generator=generator) for _ in range(2))
+    text = Text(prompts if args.guidance > 1 else prompts[:1], TEXT_TOKENS, 0)
+    sources = run.encode_sources()
+    start = run.draw(0, text, sources, sigmas[:1])  # no step at all: the noise
+    parts.modulation(sigmas[:-1])
+    seconds: dict[float | None, list[float]] = {key: [] for key in (None, *args.thresholds)}
+    drawn: dict[float | None, Tensor] = {}
+    reports: dict[float | None, object] = {}
+    for _ in range(args.repeats):
+        for threshold, times in seconds.items():
+            cache = None if threshold is None else StepCache(threshold, args.steps)
+            start_s = time.perf_counter()
+            drawn[threshold] = run.draw(0, text, sources, sigmas, cache)
+            times.append(time.perf_counter() - start_s)
+            reports[threshold] = None if cache is None else msgspec.to_builtins(cache.report())
+    exact, exact_s = drawn[None], statistics.median(seconds[None])
+    way = float((exact - start).norm())
+    rows = []
+    for threshold in args.thresholds:
+        taken_s = statistics.median(seconds[threshold])
+        rows.append(
+            {
+                "threshold": threshold,
+                **reports[threshold],
+                "difference": round(float((drawn[threshold] - exact).norm()) / way, 5),
+                "seconds": round(taken_s, 2),
+                "ratio": round(exact_s / taken_s, 2),
+            }
+        )
+    return {
+        "layers": files.config.transformer.num_layers,
+        "width": files.config.transformer.width,
+        "side_px": args.side,
+        "guidance": args.guidance,
+        "span": args.span,
+        "whole_s": round(exact_s, 2),
+        "thresholds": rows,
+    }
+
+
+def figure_of_cache(found: dict[str, object]) -> str:
+    """Say in a line what each threshold saved and spoiled."""
+    return "; ".join(
+        f"{row['threshold']:g}: {row['num_reused']} of {row['num_steps']} steps reused, "
+        f"{row['ratio']}x, {row['difference']:.2%} off"
+        for row in found["thresholds"]
+    )
+
+
 def main() -> None:
     """Measure, print, and judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    full, block = commands.add_parser("full"), commands.add_parser("block")
+    full, block, cache = (commands.add_parser(name) for name in ("full", "block", "cache"))
     full.add_argument("layouts", type=Path)
     full.add_argument("--bits", type=int, choices=(4, 8), default=4)
     full.add_argument("--layers", type=int, default=60, help="fewer, to try this out")
@@ -311,13 +400,23 @@ def main() -> None:
     full.add_argument("--guidance", type=float, default=1.0)
     full.add_argument("--memory", type=float, default=9e9)
     full.add_argument("--max-gib", type=float, default=20.0)
-    block.add_argument("--repeats", type=int, default=3)
     block.add_argument("--min-ratio", type=float, default=1.05)
-    for command in (full, block):
-        command.add_argument("--side", type=int, default=1024)
+    cache.add_argument("layouts", type=Path, nargs="?")
+    cache.add_argument("--bits", type=int, choices=(4, 8), default=4)
+    cache.add_argument("--layers", type=int, default=4)
+    cache.add_argument("--steps", type=int, default=20)
+    cache.add_argument("--guidance", type=float, default=1.0)
+    cache.add_argument("--memory", type=float, default=9e9, help="0 streams every block")
+    cache.add_argument("--span", type=float, default=0.004)
+    cache.add_argument("--thresholds", type=float, nargs="+", default=[0.05, 0.1, 0.2, 0.4])
+    for command in (block, cache):
+        command.add_argument("--repeats", type=int, default=3)
+    for command, side in ((full, 1024), (block, 1024), (cache, 128)):
+        command.add_argument("--side", type=int, default=side)
         command.add_argument("--json", type=Path)
     args = parser.parse_args()
-    found = run_full(args) if args.command == "full" else run_block(args)
+    run = {"full": run_full, "block": run_block, "cache": run_cache}[args.command]
+    found = run(args)
     found |= {"threads": torch.get_num_threads(), "spin_ratio": round(spin_ratio(), 2)}
     text = json.dumps(found, indent=2)
     print(text, file=sys.stderr)
@@ -326,6 +425,9 @@ def main() -> None:
     if args.command == "full":
         is_good = found["most_memory_gib"] <= args.max_gib
         print(f"{found['most_memory_gib']} GiB at most, {found['step_s']} s a step")
+    elif args.command == "cache":
+        is_good = True  # no bar: it depends on the weights
+        print(figure_of_cache(found))
     else:
         is_good = found["ratio"] >= args.min_ratio
         print(f"one block {found['ratio']}x diffusers")

@@ -6,13 +6,13 @@ Random weights change far more from step to step than trained ones, hence the hi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from edit_pictures import file_of, mask_of, noise
+from edit_pictures import file_of, mask_of, noise, pixels_of
 from myna.core.events import EditProgress, Event, PictureDelta, StepReuse
 from myna.core.progress import silent
 from myna.core.requests import EditInput
@@ -34,7 +34,8 @@ class Edits:
     """Run edits with a tiny model, whose blocks are all read from disk when `memory_bytes` is 0."""
 
     def __init__(self, folder: Path, *, memory_bytes: int) -> None:
-        self.folder = folder
+        self.tokenizer = tokenizer_files.from_folder(folder / "tokenizer")
+        self.decoder = Decoder(num_children=1)
         self.files: EditFiles = open_edit_files(folder)
         self.parts = EditParts(
             self.files, dtype=torch.float32, memory_bytes=memory_bytes, progress=silent
@@ -47,11 +48,9 @@ class Edits:
         """Prepare an edit; its events are kept, and `hear` gets each when it comes."""
         wishes = {"work_px": 96 * 96, "num_steps": NUM_STEPS, "guidance": 1.0} | wishes
         asked = EditInput(pictures=(PNG,), prompt="x", **wishes)
-        decoder = Decoder(num_children=1)
         plan = make_plan(
-            asked, num_choices=n, seed=1, decoder=decoder, rule=self.files.rule, grid_px=16
+            asked, num_choices=n, seed=1, decoder=self.decoder, rule=self.files.rule, grid_px=16
         )
-        decoder.close()
         self.events: list[Event] = []
         cancelled = threading.Event()
 
@@ -63,7 +62,7 @@ class Edits:
         self.cancel = cancelled.set
         return EditRun(
             self.parts,
-            tokenizer_files.from_folder(self.folder / "tokenizer"),
+            self.tokenizer,
             plan,
             Habits(schedule=self.files.schedule),
             deliver=deliver,
@@ -82,8 +81,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def edits(folder: Path) -> Edits:
-    return Edits(folder, memory_bytes=10**9)
+def edits(folder: Path) -> Iterator[Edits]:
+    made = Edits(folder, memory_bytes=10**9)
+    yield made
+    made.decoder.close()
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +124,7 @@ def test_where_steps_are_alike_most_are_reused_with_a_small_error(
     text = Text(prompts if guidance > 1 else prompts[:1], num_tokens=0, num_picture_tokens=0)
     with torch.inference_mode():
         sources = run.encode_sources()
-        start = run.draw(0, text, sources, sigmas[:1])
+        start = run.draw(0, text, sources, sigmas[:1])  # no step: the noise
         exact = run.draw(0, text, sources, sigmas)
         cache = StepCache(THRESHOLD, NUM_STEPS)
         found = run.draw(0, text, sources, sigmas, cache)
@@ -146,6 +147,7 @@ def test_steps_that_change_little_are_reused_and_told(edits: Edits, wishes) -> N
 def test_reused_steps_read_one_block_and_the_one_that_is_under_way(folder: Path) -> None:
     streamed = Edits(folder, memory_bytes=0)
     streamed.run(step_cache=1.0)
+    streamed.decoder.close()
     whole = list(range(NUM_BLOCKS))
     assert streamed.read == whole + [0, 1] * (NUM_STEPS - 2) + whole
 
@@ -163,6 +165,9 @@ def test_a_mask_is_kept_to(edits: Edits) -> None:
     mask = file_of(mask_of(90, 60, (20, 10, 60, 40)))
     events = edits.run(step_cache=1.0, mask=mask)
     assert reuse_of(events).num_reused == NUM_STEPS - 2
+    found, original = pixels_of(final(events).data), pixels_of(PNG)
+    assert (found[:10] == original[:10]).all()
+    assert (found[10:40, 20:60] != original[10:40, 20:60]).any()
 
 
 def test_progress_only_grows_and_tells_the_time_left(edits: Edits) -> None:

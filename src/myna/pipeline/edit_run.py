@@ -167,18 +167,10 @@ class EditRun:
         sigmas: tuple[float, ...],
         cache: StepCache | None = None,
     ) -> Tensor:
-        """Go from noise to latents: (1, N, C); a cache is changed by it."""
+        """Go from noise to latents: (1, N, C); `cache`, a new one for each picture, is changed."""
         plan, parts = self._plan, self._parts
         rows, cols = token_grid(plan.work, self._grid_px)
-        noise = pack(
-            draw_noise(
-                plan.seeds[index],
-                channels=parts.config.vae.latent_channels,
-                height=rows * self._patch,
-                width=cols * self._patch,
-            ),
-            self._patch,
-        )
+        noise = self._noise(plan.seeds[index])
         grids = [(rows, cols)]
         grids += [token_grid((p.shape[1], p.shape[0]), self._grid_px) for p in plan.sources]
         pictures = torch.cat([source[0] for source in sources])
@@ -218,6 +210,17 @@ class EditRun:
 
         kept = self._kept(sources[0], noise)
         return walk(noise, sigmas, predict, kept=kept, on_step=on_step)
+
+    def _noise(self, seed: int) -> Tensor:
+        """Draw what a picture begins as: (1, N, C)."""
+        rows, cols = token_grid(self._plan.work, self._grid_px)
+        noise = draw_noise(
+            seed,
+            channels=self._parts.config.vae.latent_channels,
+            height=rows * self._patch,
+            width=cols * self._patch,
+        )
+        return pack(noise, self._patch)
 
     def _kept(self, source: Tensor, noise: Tensor) -> Kept | None:
         """Keep what lies outside of the mask, where picture and answer have the same tokens."""
