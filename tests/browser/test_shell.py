@@ -51,6 +51,7 @@ def test_settings_tell_what_left_this_machine(page: Page, home: Path) -> None:
         note_departure(home, purpose="model", host="hub.example", path=path)
     page.reload()
     ledger = page.get_by_role("region", name="What left this machine")
+    expect(ledger.get_by_text(f"kept in {home}")).to_be_visible()
     ledger.get_by_text("asked 2 times, to fetch a model").click()
     expect(ledger.get_by_text("/model.safetensors")).to_be_visible()
     (home / NAME).unlink()

@@ -36,7 +36,8 @@ def test_the_model_in_the_box_tells_its_licence_and_needs(
 ) -> None:
     (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr("myna.embedded.folder", lambda: tmp_path)
-    boxed = next(title for title in shelf.titles() if title.id == "nano")
+    boxed = shelf.titles()[0]
+    assert boxed.id == "nano"
     assert boxed.licence == "Apache-2.0"
     assert boxed.needs_bytes == boxed.num_bytes + library.PROGRAM_BYTES
 

@@ -43,7 +43,7 @@ class Library(Protocol):
     """Know models by name. Every method may block: call it beside the event loop."""
 
     def titles(self) -> tuple[Title, ...]:
-        """List all models: those of the catalogue, then others that are here."""
+        """List all models: what is in the box, those of the catalogue, others that are here."""
         ...
 
     def plan(self, name: str, *, has_consent: bool) -> Plan:
@@ -66,10 +66,11 @@ class HubLibrary:
         self._settings = settings
 
     def titles(self) -> tuple[Title, ...]:
-        """List all models; see `Library.titles`."""
+        """List all models, what is in the box first; see `Library.titles`."""
         here = {model.id: model for model in installed(self._settings.models_dir)}
+        box = [_own(here.pop(model.id)) for model in list(here.values()) if model.source == BOX]
         listed = [_title(entry, here.pop(entry.id, None)) for entry in catalogue().values()]
-        return (*listed, *map(_own, here.values()))
+        return (*box, *listed, *map(_own, here.values()))
 
     def plan(self, name: str, *, has_consent: bool) -> Plan:
         """Find out what fetching a model of the catalogue means.

@@ -18,7 +18,7 @@ async def ask(home: Path | None) -> httpx.Response:
 
 
 async def test_departures_are_listed(tmp_path: Path) -> None:
-    assert (await ask(tmp_path)).json() == {"data": []}
+    assert (await ask(tmp_path)).json() == {"folder": str(tmp_path), "data": []}
     note_departure(tmp_path, purpose="model", host="hub.example", path="/a", has_key=True)
     (found,) = (await ask(tmp_path)).json()["data"]
     assert found.pop("at") > 0

@@ -1,17 +1,17 @@
 /** What left this machine: each host that was asked, when, and for what. */
 
 import { useEffect, useState } from "react";
-import { listDepartures, type Departure } from "../wire/api";
+import { openLedger, type Departure } from "../wire/api";
 import { useLanguage, useWords } from "../words";
 import { visits } from "./visits";
 
 export function Ledger() {
   const words = useWords();
   const language = useLanguage((choice) => choice.language);
-  const [departures, setDepartures] = useState<Departure[] | null>(null);
+  const [kept, setKept] = useState<{ folder: string; data: Departure[] } | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   useEffect(() => {
-    listDepartures().then(setDepartures, (error: Error) => setProblem(error.message));
+    openLedger().then(setKept, (error: Error) => setProblem(error.message));
   }, []);
   const date = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
   return (
@@ -20,10 +20,11 @@ export function Ledger() {
         {words("privacy")}
       </h2>
       <p className="text-muted">{words("privacyPage", { host: location.host })}</p>
+      {kept && <p className="break-words text-muted">{words("dataFolder", { folder: kept.folder })}</p>}
       {problem && <p role="alert">{problem}</p>}
-      {departures?.length === 0 && <p className="text-fits">{words("privacyNone")}</p>}
+      {kept?.data.length === 0 && <p className="text-fits">{words("privacyNone")}</p>}
       <ul className="divide-y divide-line">
-        {visits(departures ?? []).map((visit) => (
+        {visits(kept?.data ?? []).map((visit) => (
           <li key={`${visit.at} ${visit.host}`} className="py-2">
             <details>
               <summary className="cursor-pointer">

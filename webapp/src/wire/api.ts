@@ -103,8 +103,8 @@ export interface Departure {
   has_key: boolean;
 }
 
-export const listDepartures = async () =>
-  (await call<{ data: Departure[] }>("api/v1/ledger")).data;
+/** What left the machine, the newest first, and the folder in which all else stays. */
+export const openLedger = () => call<{ folder: string; data: Departure[] }>("api/v1/ledger");
 
 export const load = (model: string) => call("api/v1/models/load", { model });
 export const unload = (instance_id: string) => call("api/v1/models/unload", { instance_id });

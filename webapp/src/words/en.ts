@@ -166,6 +166,7 @@ export const en = {
   measuring: "Measuring…",
   speed: "about {speed} tokens/s",
   privacyPage: "This page talks only to {host}.",
+  dataFolder: "Models, conversations and files are kept in {folder}.",
   privacyNone: "Nothing has left this machine.",
   forModel: "asked {count} times, to fetch a model",
   forMedia: "asked {count} times, for media that a request named by their address",

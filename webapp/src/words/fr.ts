@@ -167,6 +167,7 @@ export const fr: Words = {
   measuring: "Mesure en cours…",
   speed: "environ {speed} jetons/s",
   privacyPage: "Cette page ne parle qu’à {host}.",
+  dataFolder: "Modèles, conversations et fichiers sont conservés dans {folder}.",
   privacyNone: "Rien n’a quitté cette machine.",
   forModel: "interrogé {count} fois, pour chercher un modèle",
   forMedia: "interrogé {count} fois, pour des médias nommés par leur adresse",

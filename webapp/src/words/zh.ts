@@ -167,6 +167,7 @@ export const zh: Words = {
   measuring: "正在测量…",
   speed: "约每秒 {speed} 个词元",
   privacyPage: "本页面只与 {host} 通信。",
+  dataFolder: "模型、对话和文件保存在 {folder}。",
   privacyNone: "没有任何数据离开本机。",
   forModel: "为获取模型请求了 {count} 次",
   forMedia: "为按地址引用的媒体请求了 {count} 次",

@@ -24,6 +24,7 @@ async def show_ledger(request: Request) -> Response:
         raise Unsupported("This server has no data folder to keep a ledger in.")
     latest = await asyncio.to_thread(departures, home, limit=MAX_LINES)
     body = Ledger(
+        folder=str(home),
         data=[
             DepartureObject(
                 at=left.at_s,

@@ -136,6 +136,7 @@ class DepartureObject(msgspec.Struct, kw_only=True):
 
 
 class Ledger(msgspec.Struct, kw_only=True):
-    """What left this machine, the newest first."""
+    """What left this machine, the newest first, and the folder in which all data stays."""
 
+    folder: str
     data: list[DepartureObject]
