@@ -16,150 +16,154 @@ request is lost, and afterwards nothing is open and a greedy answer is the same 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
 import random
 import re
 import resource
+import select
+import socket
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from served import Server, served
+from served import PATH, Server, chat, served
 
 LEVELS = (1, 4, 8, 16, 24, 32)  # clients at once
 LEVEL_S = 4.0
-CAPACITY_S = 15.0
 SETTLE_S = 2.0
 NICE = 5
 TOKENS = (16, 48)
 MIN_GOODPUT, MAX_REFUSAL_S, MAX_TTFT_RATIO = 0.9, 0.05, 2.0
 QUANTILE = 0.99
-WAIT_S = 60.0
+WAIT_S, CONNECT_S = 60.0, 10.0
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")
+TOKEN = re.compile(rb'"content":"[^"]')
 BUCKET = re.compile(r'myna:refusal_seconds_bucket\{le="([^"]+)"\} (\d+)')
+HEAD = (
+    f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+).encode()
 MUST_BE_ZERO = ("num_requests_running", "num_requests_waiting", "http_open_requests")
 
 
 @dataclass
 class Outcome:
-    """Tell what became of one request; times are of the monotonic clock, in seconds."""
+    """Tell what became of one request; times are of the monotonic clock, in seconds.
 
-    asked_s: float
+    Attributes:
+        due_s: when it was to be sent.
+        sent_s: when it was.
+        status: of HTTP, if one came.
+        first_s: when the first token came.
+        ended_s: when the connection ended, which it does with the answer.
+        is_whole: whether the answer ended as good ones do.
+        says_when_to_retry: whether it says so.
+    """
+
+    due_s: float
+    sent_s: float = 0.0
     status: int | None = None
     first_s: float | None = None
     ended_s: float | None = None
     is_whole: bool = False
     says_when_to_retry: bool = False
 
-
-class Asking(asyncio.Protocol):
-    """Send one request over a connection of its own, and note when what comes back."""
-
-    def __init__(self, request: bytes, outcome: Outcome, done: asyncio.Future[Outcome]) -> None:
-        self.request = request
-        self.outcome = outcome
-        self.done = done
-        self.received = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(self.request)
-
-    def data_received(self, data: bytes) -> None:
-        """Look for the status and for the first token."""
-        self.received += data
-        if self.outcome.first_s is None and b'"content":"' in self.received:
-            self.outcome.first_s = time.monotonic()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Take the end of the connection for the end of the answer: no other was agreed on."""
-        outcome = self.outcome
-        outcome.ended_s = time.monotonic()
-        if (status := STATUS.match(self.received)) is not None:
-            outcome.status = int(status[1])
-        outcome.is_whole = b"data: [DONE]" in self.received
-        outcome.says_when_to_retry = b"\r\nretry-after: " in self.received
-        if not self.done.done():
-            self.done.set_result(outcome)
+    def take(self, received: bytes, now_s: float) -> None:
+        """Read the beginning of an answer, or more of it."""
+        if self.status is None and (status := STATUS.match(received)) is not None:
+            self.status = int(status[1])
+            self.says_when_to_retry = b"\r\nretry-after: " in received
+        if self.first_s is None and TOKEN.search(received) is not None:
+            self.first_s = now_s
+        self.is_whole = self.is_whole or b"data: [DONE]" in received
 
 
-@dataclass
-class Client:
-    """Ask a server, with prompts and lengths drawn from a seed."""
+class Crowd:
+    """Many clients in one thread, each request over a connection of its own.
 
-    port: int
-    seed: int
-    rng: random.Random = field(init=False)
+    It costs the server's machine little: bare sockets, and no thread or task for each.
+    """
 
-    def __post_init__(self) -> None:
-        """Begin to draw."""
-        self.rng = random.Random(self.seed)
+    def __init__(self, port: int, seed: int) -> None:
+        self.port = port
+        self.rng = random.Random(seed)
+        self.open: dict[int, tuple[socket.socket, Outcome]] = {}
+        self.poll = select.epoll()
+        self.outcomes: list[Outcome] = []
 
-    async def ask(self, asked_s: float) -> Outcome:
-        """Send a request and wait for its end; one that never ends is told apart by its times."""
-        loop = asyncio.get_running_loop()
-        outcome, done = Outcome(asked_s), loop.create_future()
-        request = self.request()
+    def closed_loop(self, num_clients: int, *, seconds: float) -> list[Outcome]:
+        """Let so many clients ask again and again; returns what ended within the time."""
+        self.outcomes = []
+        until_s = time.monotonic() + seconds
+        while (now_s := time.monotonic()) < until_s:
+            while len(self.open) < num_clients:
+                self._send(now_s)
+            self._receive(until_s - now_s)
+        ended = [outcome for outcome in self.outcomes if outcome.ended_s is not None]
+        self._wait()
+        return ended
+
+    def open_loop(self, rate: float, *, seconds: float) -> list[Outcome]:
+        """Ask at a rate, whatever becomes of it; returns all requests, once they have ended."""
+        self.outcomes = []
+        due_s = time.monotonic()
+        until_s = due_s + seconds
+        while (due_s := due_s + self.rng.expovariate(rate)) < until_s:
+            while (early_s := due_s - time.monotonic()) > 0:
+                self._receive(early_s)
+            self._send(due_s)
+        self._wait()
+        return self.outcomes
+
+    def _wait(self) -> None:
+        """Read what is still open to its end; what has none keeps no time of its end."""
+        until_s = time.monotonic() + WAIT_S
+        while self.open and (left_s := until_s - time.monotonic()) > 0:
+            self._receive(left_s)
+        for sock, _ in self.open.values():
+            sock.close()
+        self.open.clear()
+
+    def _send(self, due_s: float) -> None:
+        outcome = Outcome(due_s, sent_s=time.monotonic())
+        self.outcomes.append(outcome)
         try:
-            transport, _ = await loop.create_connection(
-                lambda: Asking(request, outcome, done), "127.0.0.1", self.port
-            )
+            sock = socket.create_connection(("127.0.0.1", self.port), timeout=CONNECT_S)
+            sock.sendall(self._request())
         except OSError:
-            return outcome
-        try:
-            async with asyncio.timeout(WAIT_S):
-                return await done
-        except TimeoutError:
-            return outcome
-        finally:
-            transport.close()
+            return
+        sock.setblocking(False)
+        self.open[sock.fileno()] = sock, outcome
+        self.poll.register(sock, select.EPOLLIN)
 
-    def request(self) -> bytes:
+    def _receive(self, limit_s: float) -> None:
+        """Take what comes within a time, or return as soon as something came."""
+        for descriptor, _ in self.poll.poll(limit_s):
+            sock, outcome = self.open[descriptor]
+            try:
+                received = sock.recv(2**16)
+            except ConnectionError:
+                received = b""
+            now_s = time.monotonic()
+            if received:
+                outcome.take(received, now_s)
+                continue
+            outcome.ended_s = now_s
+            del self.open[descriptor]
+            sock.close()  # which also ends its being polled
+
+    def _request(self) -> bytes:
         """Write a request: a sum, to be answered at a length that is drawn, as a stream."""
         question = f"What is {self.rng.randrange(100)} plus {self.rng.randrange(100)}?"
-        wanted = {
-            "stream": True,
-            "messages": [{"role": "user", "content": question}],
-            "max_tokens": self.rng.randint(*TOKENS),
-            "ignore_eos": True,
-        }
+        wanted = chat(question, max_tokens=self.rng.randint(*TOKENS), ignore_eos=True)
         body = json.dumps(wanted).encode()
-        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-        head += "Content-Type: application/json\r\n"
-        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-async def closed_loop(client: Client, *, num_clients: int, seconds: float) -> list[Outcome]:
-    """Let so many clients ask again and again; returns what ended within the time."""
-    outcomes: list[Outcome] = []
-    until_s = time.monotonic() + seconds
-
-    async def ask_on() -> None:
-        while (now_s := time.monotonic()) < until_s:
-            outcomes.append(await client.ask(now_s))
-
-    await asyncio.gather(*(ask_on() for _ in range(num_clients)))
-    return [outcome for outcome in outcomes if (outcome.ended_s or until_s) < until_s]
-
-
-async def open_loop(client: Client, *, rate: float, seconds: float) -> list[Outcome]:
-    """Ask at a rate, whatever becomes of it; returns all requests, once they have ended."""
-    tasks: list[asyncio.Task[Outcome]] = []
-    due_s = time.monotonic()
-    until_s = due_s + seconds
-    while (due_s := due_s + client.rng.expovariate(rate)) < until_s:
-        if (early_s := due_s - time.monotonic()) > 0:
-            await asyncio.sleep(early_s)
-        tasks.append(asyncio.create_task(client.ask(time.monotonic())))
-    return list(await asyncio.gather(*tasks))
+        return HEAD % len(body) + body
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -170,7 +174,7 @@ def quantile(values: list[float], share: float) -> float:
 
 def first_times(outcomes: list[Outcome]) -> list[float]:
     """List how long the first token of each answer took."""
-    return [one.first_s - one.asked_s for one in outcomes if one.first_s is not None]
+    return [one.first_s - one.sent_s for one in outcomes if one.first_s is not None]
 
 
 def metrics(server: Server) -> str:
@@ -193,30 +197,29 @@ def refusal_bound(before: str, after: str) -> float:
     return next(float(bound) for bound, count in now.items() if count >= enough)
 
 
-async def measure(server: Server, asked: argparse.Namespace) -> dict[str, Any]:
+def measure(server: Server, asked: argparse.Namespace) -> dict[str, Any]:
     """Find what the server can do, offer it many times as much, and tell both."""
-    client = Client(server.port, asked.seed)
-    await closed_loop(client, num_clients=2, seconds=LEVEL_S)  # warm
-    answer = await asyncio.to_thread(server.canary)
+    crowd = Crowd(server.port, asked.seed)
+    crowd.closed_loop(2, seconds=LEVEL_S)  # warm
+    answer = server.canary()
     levels: dict[int, float] = {}
     for num_clients in LEVELS:
-        ended = await closed_loop(client, num_clients=num_clients, seconds=LEVEL_S)
+        ended = crowd.closed_loop(num_clients, seconds=LEVEL_S)
         levels[num_clients] = sum(one.is_whole for one in ended) / LEVEL_S
     best = max(levels, key=lambda num_clients: levels[num_clients])
-    closed = await closed_loop(client, num_clients=best, seconds=CAPACITY_S)
-    capacity = sum(one.is_whole for one in closed) / CAPACITY_S
-    before = await asyncio.to_thread(metrics, server)
+    closed = crowd.closed_loop(best, seconds=asked.seconds)
+    capacity = sum(one.is_whole for one in closed) / asked.seconds
+    before = metrics(server)
     started_s = time.monotonic()
-    offered = await open_loop(client, rate=asked.factor * capacity, seconds=asked.seconds)
-    after = await asyncio.to_thread(metrics, server)
+    offered = crowd.open_loop(asked.factor * capacity, seconds=asked.seconds)
+    after = metrics(server)
     begun_s, ended_s = started_s + SETTLE_S, started_s + asked.seconds
     answered = [one for one in offered if one.is_whole]
     num_during = sum(begun_s <= (one.ended_s or 0.0) < ended_s for one in answered)
     refused = [one for one in offered if one.status == 429]
     others = [one for one in offered if not one.is_whole and one.status != 429]
-    await asyncio.sleep(SETTLE_S)
-    state = await asyncio.to_thread(metrics, server)
-    left = sum(gauge(state, name) for name in MUST_BE_ZERO)
+    time.sleep(SETTLE_S)
+    state = metrics(server)
     ttft_closed_s = quantile(first_times(closed), QUANTILE)
     ttft_s = quantile(first_times(answered), QUANTILE)
     return {
@@ -224,13 +227,14 @@ async def measure(server: Server, asked: argparse.Namespace) -> dict[str, Any]:
         "levels": levels,
         "capacity_per_s": capacity,
         "offered_per_s": len(offered) / asked.seconds,
+        "sent_late_p99_s": quantile([one.sent_s - one.due_s for one in offered], QUANTILE),
         "answered_per_s": num_during / (ended_s - begun_s),
         "goodput": num_during / (ended_s - begun_s) / capacity,
         "refused": len(refused),
         "refused_without_retry_after": sum(not one.says_when_to_retry for one in refused),
         "refusal_p99_at_server_s": refusal_bound(before, after),
         "refusal_p99_at_client_s": quantile(
-            [one.ended_s - one.asked_s for one in refused if one.ended_s is not None], QUANTILE
+            [one.ended_s - one.sent_s for one in refused if one.ended_s is not None], QUANTILE
         ),
         "ttft_p50_closed_s": quantile(first_times(closed), 0.5),
         "ttft_p99_closed_s": ttft_closed_s,
@@ -238,8 +242,8 @@ async def measure(server: Server, asked: argparse.Namespace) -> dict[str, Any]:
         "ttft_p99_s": ttft_s,
         "ttft_ratio": ttft_s / ttft_closed_s,
         "others": Counter(str(one.status) for one in others),
-        "left_open": left,
-        "is_canary_equal": await asyncio.to_thread(server.canary) == answer,
+        "left_open": sum(gauge(state, name) for name in MUST_BE_ZERO),
+        "is_canary_equal": server.canary() == answer,
     }
 
 
@@ -271,7 +275,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as home, served(Path(home)) as server:
         os.nice(NICE)
-        figures = asyncio.run(measure(server, asked))
+        figures = measure(server, asked)
     print(json.dumps(figures, indent=2))
     if asked.json is not None:
         machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
