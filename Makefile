@@ -34,7 +34,7 @@ PYTEST = $(TEST_ENV) $(BIN)/python -m pytest $(ARGS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run setup test fmt lint types layers sizes unit parity golden docs reference bench bars box web web-test pictures wheel clean help
+.PHONY: run setup test fmt lint types layers sizes unit parity golden docs gpu reference bench bars box web web-test pictures clip wheel clean help
 
 run: .venv/.run  ## Set up and serve the model in the box on 127.0.0.1 (PORT=8000, MODEL=smollm2-135m for free chat)
 	@test -f $(WEB_PAGE) || $(MAKE) --no-print-directory web || echo "the web app could not be built: a plain page is served instead; try \`make web\`" >&2
@@ -77,6 +77,9 @@ parity: setup  ## Compare every model stage with its reference
 golden: setup  ## Compare with the committed outputs
 	@$(PYTEST) tests/models/test_goldens.py
 
+gpu: setup  ## Check what a GPU computes (needs one, and TORCH=… for it)
+	@$(PYTEST) tests/gpu/*_suite.py
+
 docs: setup  ## Run the documentation's examples and check its names
 	@$(PYTEST) tests/docs
 
@@ -106,6 +109,9 @@ web-test: .venv/.web  ## Run the web app's unit tests
 
 pictures: .venv/.test web  ## Make the pictures of the web app in docs/pictures anew
 	@MYNA_TEST_KEEP_PICTURES=1 $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
+
+clip: .venv/.test web  ## Record the web app for 20 s into docs/pictures/clip.webp (an idle machine)
+	@$(BIN)/python scripts/app_clip.py docs/pictures/clip.webp
 
 $(WEB_PAGE): .venv/.web $(WEB_SOURCES)
 	@echo "building the web app"

@@ -15,6 +15,7 @@ export function CallScreen() {
   const model = useThread((thread) => thread.model);
   const [isWatching, setWatching] = useState(false);
   const view = useRef<HTMLVideoElement>(null);
+  const captions = useRef<HTMLOListElement>(null);
   const leave = () => {
     end();
     location.hash = "";
@@ -24,6 +25,10 @@ export function CallScreen() {
     if (model !== null) void start();
     return end;
   }, [model, start, end]);
+
+  useEffect(() => {
+    captions.current?.scrollTo({ top: captions.current.scrollHeight });
+  }, [lines]);
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -52,11 +57,15 @@ export function CallScreen() {
   };
 
   return (
-    <main className="flex h-full grow flex-col items-center gap-4 px-4 pb-6">
+    <main className="flex h-full min-w-0 grow flex-col items-center gap-3 overflow-y-auto px-4 pb-4">
       <h1 className="sr-only">{words("call")}</h1>
       <Waves />
-      <video ref={view} muted playsInline hidden={!isWatching} className="max-h-48 rounded-2xl" />
-      <ol aria-live="polite" className="w-full max-w-[44rem] grow space-y-3 overflow-y-auto">
+      <video ref={view} muted playsInline hidden={!isWatching} className="max-h-[24dvh] rounded-2xl" />
+      <ol
+        ref={captions}
+        aria-live="polite"
+        className="min-h-24 w-full max-w-[44rem] shrink grow basis-0 space-y-3 overflow-y-auto"
+      >
         {lines.map((line) => (
           <li key={line.itemId} className={line.role === "user" ? "text-end text-muted" : ""}>
             <span className="sr-only">{line.role === "user" ? words("you") : model?.id}: </span>
@@ -127,5 +136,5 @@ function Waves() {
     draw();
     return () => cancelAnimationFrame(next);
   }, []);
-  return <canvas ref={canvas} width={WAVE_PX} height={160} className="w-full max-w-[40rem] text-muted" aria-hidden="true" />;
+  return <canvas ref={canvas} width={WAVE_PX} height={160} className="max-h-[18dvh] w-full max-w-[40rem] shrink-0 text-muted" aria-hidden="true" />;
 }

@@ -39,10 +39,10 @@ export function Talk() {
   const last = turns.at(-1);
   useEffect(() => {
     void end.current?.scrollIntoView({ block: "end" }); // new browsers return a promise
-  }, [turns.length, last?.parts]);
+  }, [turns.length, last?.parts, last?.state]);
   return (
     <main className="flex h-full min-w-0 grow flex-col">
-      <div className="grow overflow-y-auto" tabIndex={-1}>
+      <div data-scroller className="grow overflow-y-auto" tabIndex={-1}>
         <div className="mx-auto w-full max-w-[44rem] space-y-6 px-4 py-6">
           {isOffline && (
             <p role="alert" className="text-error">

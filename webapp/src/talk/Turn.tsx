@@ -1,6 +1,6 @@
 /** One turn of the thread: what was asked or answered, and what can be done with it. */
 
-import { Suspense, lazy, memo, useState } from "react";
+import { Suspense, lazy, memo, useRef, useState } from "react";
 import { urlOf } from "../history/open";
 import { IconButton } from "../parts/Button";
 import { Media } from "../parts/Media";
@@ -11,6 +11,7 @@ import { siblings, textOf, type Turn } from "../thread/tree";
 import { blobOf } from "../wire/bytes";
 import { useWords } from "../words";
 import { Replay } from "./Replay";
+import { useNear } from "./near";
 
 // What is far off the screen is neither laid out nor painted.
 const UNSEEN = "[content-visibility:auto] [contain-intrinsic-size:auto_8rem]";
@@ -58,7 +59,7 @@ function Question({ turn }: { turn: Turn }) {
   }
   return (
     <article aria-label={words("you")} className={`group ms-auto max-w-[85%] ${UNSEEN}`}>
-      <div className="space-y-2 rounded-2xl bg-raised px-4 py-2.5 shadow-xs ring-1 ring-line">
+      <div className="ms-auto w-fit space-y-2 rounded-2xl bg-raised px-4 py-2.5 shadow-xs ring-1 ring-line">
         {turn.parts.map((part, index) =>
           part.type === "text" ? (
             <p key={index} className="whitespace-pre-wrap break-words">
@@ -103,16 +104,18 @@ function Answer({ turn }: { turn: Turn }) {
   const name = useThread((thread) => thread.model?.id ?? "");
   const { regenerate } = useThread.getState();
   const [isReplayed, setReplayed] = useState(false);
+  const article = useRef<HTMLElement>(null);
+  const isNear = useNear(article);
   const { state, figures } = turn;
   const text = textOf(turn);
   return (
-    <article aria-label={name} className={`group max-w-full ${UNSEEN}`} aria-busy={state === "writing"}>
+    <article ref={article} aria-label={name} className={`group max-w-full ${UNSEEN}`} aria-busy={state === "writing"}>
       {turn.reasoning && <Reasoning turn={turn} />}
       {isReplayed ? (
         <Replay turn={turn} onEnd={() => setReplayed(false)} />
       ) : (
-        <Suspense fallback={<p className="whitespace-pre-wrap">{text}</p>}>
-          <Markdown text={text} />
+        <Suspense fallback={<Plain text={text} />}>
+          {isNear ? <Markdown text={text} /> : <Plain text={text} />}
         </Suspense>
       )}
       {state === "writing" && !text && !turn.reasoning && (
@@ -149,6 +152,10 @@ function Answer({ turn }: { turn: Turn }) {
       )}
     </article>
   );
+}
+
+function Plain({ text }: { text: string }) {
+  return <p className="whitespace-pre-wrap">{text}</p>;
 }
 
 function figuresLine({ figures }: Turn, words: ReturnType<typeof useWords>): string {
