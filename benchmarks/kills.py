@@ -293,9 +293,11 @@ def kill_child(
     asked = [Asked(server, work_for(module, rng))] if is_at_work else []
     time.sleep(rng.uniform(0.0, 0.3))
     killed_s = time.monotonic()
-    for pid in server.find(module):
+    children = server.find(module)
+    for pid in children:
         os.kill(pid, signal.SIGKILL)
     tally.counts[what] += 1
+    tally.leave(children, what=what)
     for one in asked:
         tally.end(one, what=what, since_s=killed_s)
     fate = Asked(server, work_for(module, rng)).fate()
