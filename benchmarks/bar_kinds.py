@@ -32,7 +32,6 @@ class Files:
     model: Path = SMOLLM2
     qwen: Path | None = None
     moe: Path | None = None
-    packed: Path | None = None
 
     def need(self, name: str) -> str:
         """Give the path of a model.

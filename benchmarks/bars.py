@@ -312,14 +312,30 @@ BARS: Mapping[str, Bar] = {
         show=Script(("voice_latency.py",)),
     ),
     # Four bits.
+    "moe-peers": Bar(
+        must="30B-A3B shape, random, one Q4_0 file, beside llama.cpp: decode 1.3x, prefill 2.5x",
+        show=Script(("big_peers.py", "30b-a3b", "--min-decode", "1.3", "--min-prefill", "2.5")),
+    ),
     "peers": Bar(
-        must="0.5B in four bits beside llama.cpp's pure Q4_0: decode >= 1.0x, prefill >= 1.0x",
-        show=Script(("peers.py", "{packed}", "{qwen}", "--requantize")),
-        needs=("packed", "qwen"),
+        must="0.5B, one pure Q4_0 file: decode >= llama.cpp's, prefill >= its and OpenVINO's",
+        show=Script(("peers.py", "{qwen}", "--requantize", "--openvino")),
+        needs=("qwen",),
+    ),
+    "qwq-peers": Bar(
+        must="QwQ-32B shape, random, 8 and 16 layers scaled to 64, beside llama.cpp: decode 1.0x",
+        show=Script(("big_peers.py", "qwq-32b", "--layers", "8", "16", "--min-decode", "1.0")),
+    ),
+    "whole-omni": Bar(
+        must="Qwen3-Omni whole, from disk: picture, sound, speech in 21 GiB; no major faults later",
+        show=Script(("whole_omni.py", "tests/models/layouts")),
     ),
     "speech": Bar(
         must="Qwen3-Omni speaks at full size, random weights, predictor of 6 bits: factor <= 1.0",
         show=Script(("speech.py", "--random", "tests/models/layouts")),
+    ),
+    "predictor": Bar(
+        must="nano speaks with its predictor in few bits: wrong words within 1 point of bfloat16",
+        show=Script(("predictor_precision.py", "--max-harm", "1.0")),
     ),
     "kernels": Bar(
         must="kernels beside their twins: integers exact, 1 to 64 rows, 1 to 4 threads, all levels",
@@ -339,7 +355,6 @@ def main() -> int:
     parser.add_argument("--model", type=Path, default=SMOLLM2, help="SmolLM2, a GGUF file")
     parser.add_argument("--qwen", type=Path, help="a Qwen2 of 0.5B, a GGUF file")
     parser.add_argument("--moe", type=Path, help="the folder that random_moe.py wrote")
-    parser.add_argument("--packed", type=Path, help="what `myna quantize` made of the same Qwen2")
     args = parser.parse_args()
     if args.list or not args.names:
         for name, bar in BARS.items():
@@ -349,7 +364,7 @@ def main() -> int:
     unknown = [name for name in args.names if name not in BARS]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(BARS)}")
-    files = Files(model=args.model, qwen=args.qwen, moe=args.moe, packed=args.packed)
+    files = Files(model=args.model, qwen=args.qwen, moe=args.moe)
     figures = []
     for name in args.names:
         try:

@@ -32,7 +32,7 @@ from myna.models.tiny_omni import (
 )
 from myna.models.tiny_tokenizer import WORDS, added_token, vocabulary, write_vocabulary
 from myna.weights.checkpoint import MetaCheckpoint, TensorInfo
-from myna.weights.quantize.scheme import PredictorBits, flat_shape
+from myna.weights.quantize.scheme import PredictorBits
 from myna.weights.safetensors_files import INDEX
 from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
 
@@ -178,7 +178,7 @@ def _header(infos: Mapping[str, TensorInfo]) -> bytes:
     header: dict[str, object] = {"__metadata__": {"format": "pt", BLOCKS_KEY: blocks}}
     start = 0
     for name, info in infos.items():
-        shape = list(flat_shape(info.shape) if info.is_packed else info.shape)
+        shape = list(info.shape)
         if info.is_packed:
             shape[-1] = FORMATS[info.dtype].row_bytes(shape[-1])
         stop = start + info.num_bytes
