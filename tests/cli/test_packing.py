@@ -34,7 +34,7 @@ def test_what_is_fetched_and_what_is_kept_is_shown(
 @pytest.mark.parametrize(
     ("argv", "code", "message"),
     [
-        (["qwq-32b", "--quantize", "5"], 2, "'5' is not one of '4', '8'"),
+        (["qwq-32b", "--quantize", "5"], 2, "'5' is not one of '4', '6', '8'"),
         (["smollm2-135m", "--quantize", "4"], 2, "smollm2-135m is small as it comes"),
         (["nothing", "--quantize", "4"], 3, "'nothing' is no model of the catalogue"),
     ],

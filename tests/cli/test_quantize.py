@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from myna.models.tiny import write_tiny_checkpoint
 from myna.models.tiny_omni import write_tiny_omni
@@ -82,3 +84,29 @@ def test_the_predictor_of_speech_has_bits_of_its_own(myna: Any, tmp_path: Path) 
     argv = ("quantize", str(source), str(tmp_path / "kept"), "--predictor-bits", "16", "--json")
     assert "Q6_0_R16" not in json.loads(myna(*argv)[1])["num_tensors"]
     assert myna("quantize", str(source), str(tmp_path / "odd"), "--predictor-bits", "5")[0] == 2
+
+
+def test_what_gptq_quantized_runs_as_it_is_and_in_blocks(myna: Any, tmp_path: Path) -> None:
+    source = write_tiny_checkpoint(tmp_path / "source", "qwen2")
+    words = torch.randint(-(2**31), 2**31, (12, 32), generator=torch.Generator().manual_seed(0))
+    for path in sorted(source.glob("*.safetensors")):
+        tensors = load_file(path)
+        for name in [name for name in tensors if name.endswith("down_proj.weight")]:
+            rows, columns = tensors.pop(name).shape
+            base = name.removesuffix(".weight")
+            tensors |= {
+                f"{base}.qweight": words[: columns // 8, :rows].int().contiguous(),
+                f"{base}.qzeros": torch.full((columns // 32, rows // 8), 0x77777777).int(),
+                f"{base}.scales": torch.full((columns // 32, rows), 0.01).half(),
+            }
+        save_file(tensors, path)
+    places = {name: path.name for path in source.glob("*.safetensors") for name in load_file(path)}
+    (source / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    config = json.loads((source / "config.json").read_bytes())
+    section = {"quant_method": "gptq", "bits": 4, "group_size": 32}
+    (source / "config.json").write_text(json.dumps({**config, "quantization_config": section}))
+    code = myna("quantize", str(source), str(tmp_path / "small"), "--bits", "8")[0]
+    assert code == 0
+    ask = ("Hello", "--max-tokens", "6", "--dtype", "float32", "--temperature", "0")
+    for folder in (source, tmp_path / "small"):
+        assert myna("run", str(folder), *ask)[0] == 0

@@ -21,7 +21,7 @@ from myna.weights.quantize.scheme import Recipe
 from myna.weights.safetensors_files import INDEX
 
 
-def make_packer(name: str, settings: Settings, bits: Literal[4, 8]) -> ArrivingModel:
+def make_packer(name: str, settings: Settings, bits: Literal[4, 6, 8]) -> ArrivingModel:
     """Make what packs a model of the catalogue.
 
     Raises:

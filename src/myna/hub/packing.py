@@ -16,7 +16,7 @@ from myna.hub.catalogue import Entry
 
 WORK_FOLDER = ".packing"  # within the model's own: what is fetched, and what is known of it
 STEP_BYTES = 256 * 2**20  # may be written before what it was made of is given up
-DEFAULT_SHARES: Mapping[int, float] = {4: 0.33, 8: 0.54}  # of what bfloat16 takes
+DEFAULT_SHARES: Mapping[int, float] = {4: 0.33, 6: 0.42, 8: 0.54}  # of what bfloat16 takes
 
 
 class Packer(Protocol):

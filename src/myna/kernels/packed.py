@@ -20,7 +20,7 @@ from myna.kernels import fused
 from myna.kernels.blocks import FORMATS
 from myna.kernels.blocks import decode_rows as decode_rows_twin
 from myna.kernels.linear import linear_bf16
-from myna.kernels.tiles import ROW_KINDS, TILE_ROWS, tiled_rows
+from myna.kernels.tiles import ROW_KINDS, TILE_ROWS, tile, tiled_rows
 
 SLAB_BYTES = 4 << 20
 FLOAT_KINDS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
@@ -244,7 +244,11 @@ def permute_rows(weight: Weight, order: Tensor) -> Weight:
     if isinstance(weight, Tensor):
         return weight[order]
     assert isinstance(weight, PackedWeight), "rows of mixed formats cannot be moved between them"
-    return replace(weight, data=weight.data[order])
+    if weight.kind not in ROW_KINDS:
+        return replace(weight, data=weight.data[order])
+    block_bytes = FORMATS[weight.kind].num_bytes
+    rows = tiled_rows(weight.data.contiguous(), order, block_bytes)
+    return replace(weight, data=tile(rows, block_bytes))
 
 
 def concat_rows(parts: Sequence[Tensor | PackedWeight | PackedStack]) -> Packed:

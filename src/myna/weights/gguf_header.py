@@ -90,10 +90,14 @@ class GgufTensor:
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """Hold what stands before a file's data; tensors come in the order of their bytes."""
+    """Hold what stands before a file's data; tensors come in the order of their bytes.
+
+    The metadata end at byte `metadata_end` of the file.
+    """
 
     metadata: Metadata
     tensors: Mapping[str, GgufTensor]
+    metadata_end: int
 
 
 def read_gguf_header(path: Path) -> GgufHeader:
@@ -147,6 +151,7 @@ class _Reader:
             if not key or key in values:
                 raise self._bad(f"the metadata key {key!r:.80} is empty or comes twice", position)
             values[key] = self._value()
+        metadata_end = self._position
         alignment = self._alignment(values.get("general.alignment", 32))
         infos: dict[str, _TensorInfo] = {}
         for _ in range(num_tensors):
@@ -155,7 +160,8 @@ class _Reader:
             if not name or name in infos:
                 raise self._bad(f"the tensor name {name!r:.80} is empty or comes twice", position)
             infos[name] = self._tensor_info(name)
-        return GgufHeader(Metadata(values, file=self._name), self._placed(infos, alignment))
+        tensors = self._placed(infos, alignment)
+        return GgufHeader(Metadata(values, file=self._name), tensors, metadata_end)
 
     def _bad(self, found: str, position: int) -> BadCheckpoint:
         return BadCheckpoint(

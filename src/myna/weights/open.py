@@ -1,6 +1,6 @@
 """Open what a user points at: a folder of safetensors, a GGUF file, or a folder that holds one.
 
-Not here: the formats (safetensors_files, gguf).
+Not here: the formats (safetensors_files, gguf, grouped, gguf_folder).
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from pathlib import Path
 
 from myna.core.errors import BadCheckpoint, NotFound, Unsupported
 from myna.weights.gguf import PART_NAME, GgufCheckpoint
+from myna.weights.gguf_folder import METADATA, GgufFolder
+from myna.weights.grouped import GroupedCheckpoint, is_grouped
 from myna.weights.report import some_names
 from myna.weights.safetensors_files import SafetensorsCheckpoint, has_safetensors
 
 PIPELINE_INDEX = "model_index.json"  # of diffusers
 
 
-def open_checkpoint(path: Path) -> SafetensorsCheckpoint | GgufCheckpoint:
+def open_checkpoint(path: Path) -> SafetensorsCheckpoint | GgufCheckpoint | GroupedCheckpoint:
     """Open a checkpoint and check its headers; no values are read.
 
     Raises:
@@ -33,7 +35,9 @@ def open_checkpoint(path: Path) -> SafetensorsCheckpoint | GgufCheckpoint:
             f"{path} holds several networks rather than one model that writes; if it edits "
             "pictures, `myna edit` and `myna serve` run it"
         )
-    return SafetensorsCheckpoint(path)
+    if (path / METADATA).is_file() and has_safetensors(path):
+        return GgufFolder(path)
+    return GroupedCheckpoint(path) if is_grouped(path) else SafetensorsCheckpoint(path)
 
 
 def find_gguf(path: Path) -> Path | None:

@@ -23,12 +23,14 @@ class Bits(StrEnum):
     """Bits of most weights."""
 
     FOUR = "4"
+    SIX = "6"
     EIGHT = "8"
 
     @property
-    def number(self) -> Literal[4, 8]:
+    def number(self) -> Literal[4, 6, 8]:
         """Give the number."""
-        return 4 if self is Bits.FOUR else 8
+        numbers: dict[Bits, Literal[4, 6, 8]] = {self.FOUR: 4, self.SIX: 6, self.EIGHT: 8}
+        return numbers[self]
 
 
 class PredictorBits(StrEnum):
@@ -54,7 +56,12 @@ TextFile = Annotated[
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="A name of `myna list` or a folder.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A name of `myna list`, a folder (as released, of GPTQ or AWQ) or a GGUF file."
+        ),
+    ],
     target: Annotated[
         Path, typer.Argument(help="The folder to write; nothing may be there.", metavar="OUT")
     ],
@@ -132,11 +139,15 @@ def _quantize(
         )
 
 
+def _loss_text(error: float) -> str:
+    return f"rounded, {error:.2%} off (rms)" if error else "exact"
+
+
 def _show(report: QuantizeReport, harm: Damage | None) -> None:
     rows = [("before", size_text(report.bytes_before)), ("after", size_text(report.bytes_after))]
     for kind, count in sorted(report.num_tensors.items()):
         error = report.error.get(kind)
-        suffix = "kept as they are" if error is None else f"rounded, {error:.2%} off (rms)"
+        suffix = "kept as they are" if error is None else _loss_text(error)
         rows.append((kind, f"{count} tensors, {suffix}"))
     if harm is not None:
         change = f"{harm.perplexity_before:.3f} before, {harm.perplexity_after:.3f} after"

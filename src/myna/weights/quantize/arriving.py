@@ -14,10 +14,11 @@ from torch import Tensor
 
 from myna.core.progress import Progress
 from myna.weights.checkpoint import TensorInfo
-from myna.weights.quantize.folder import DESCRIPTION, INDEX_SUFFIX, finish_network
+from myna.weights.quantize.folder import finish_network
 from myna.weights.quantize.job import Job
 from myna.weights.quantize.pipeline import KEPT
 from myna.weights.quantize.scheme import Recipe
+from myna.weights.quantize.sources import DESCRIPTION, INDEX_SUFFIX
 from myna.weights.safetensors_files import read_plain, tensor_info
 from myna.weights.safetensors_header import read_header
 
@@ -120,6 +121,11 @@ class _ArrivedShard:
         self.tensors: Mapping[str, TensorInfo] = {
             name: tensor_info(name, entry, path.name) for name, entry in self._entries.items()
         }
+
+    @property
+    def num_bytes(self) -> int:
+        """Count the bytes of the tensors."""
+        return sum(info.num_bytes for info in self.tensors.values())
 
     def read(self, name: str) -> Tensor:
         """Read one tensor."""

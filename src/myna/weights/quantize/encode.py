@@ -10,6 +10,9 @@ Axis letter of this file: P blocks.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 import torch
 from torch import Tensor
 
@@ -25,9 +28,19 @@ from myna.kernels.tiles import ROW_KINDS, tile
 MIN_STEP_5 = -16
 MIN_STEP_6 = -32
 MAX_STEP_8 = 127
+RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "Q4_0": (MIN_STEP, -MIN_STEP - 1),
+        "Q5_0": (MIN_STEP_5, -MIN_STEP_5 - 1),
+        "Q6_0": (MIN_STEP_6, -MIN_STEP_6 - 1),
+        "Q8_0": (-MAX_STEP_8, MAX_STEP_8),
+    }
+)
 
 
-def encode_rows(kind: str, values: Tensor, importance: Tensor | None = None) -> Tensor:
+def encode_rows(
+    kind: str, values: Tensor, importance: Tensor | None = None, steps: Tensor | None = None
+) -> Tensor:
     """Encode rows.
 
     Args:
@@ -35,56 +48,69 @@ def encode_rows(kind: str, values: Tensor, importance: Tensor | None = None) -> 
         values: (..., columns) finite floats, in whole blocks; of a tiled kind, in whole tiles.
         importance: (columns,) float32, what an error in each column weighs; `None` weighs all
             alike. Eight bits need none.
+        steps: (..., columns/32) float16, of which the values of a block may be whole multiples; if
+            they are, and not too large ones, the block is exact.
 
     Returns:
         (..., row_bytes) uint8.
     """
     row_kind = ROW_KINDS.get(kind, kind)
+    low, high = RANGES[row_kind]
     flat = values.reshape(-1, BLOCK_VALUES).float().contiguous()  # (P, 32)
-    match row_kind:  # (P, bytes)
-        case "Q4_0":
-            blocks = _q4_0(flat, importance)
-        case "Q5_0":
-            blocks = _q5_0(flat, importance)
-        case "Q6_0":
-            blocks = _q6_0(flat, importance)
-        case _:
-            blocks = _q8_0(flat)
+    scale = _scales(flat, row_kind, importance)  # (P, 1) float16
+    if steps is not None:
+        scale = _exact(flat, steps.reshape(-1, 1), scale, low, high)
+    numbers = steps_of(flat, scale.float(), low, high)  # (P, 32)
+    blocks = torch.cat([scale.view(torch.uint8), PACK[row_kind](numbers)], dim=1)  # (P, bytes)
     rows = blocks.view(*values.shape[:-1], -1)
     return rows if row_kind == kind else tile(rows, blocks.shape[1])
 
 
-def _q4_0(values: Tensor, importance: Tensor | None) -> Tensor:
-    """Encode (P, 32) float32 as (P, 18) uint8."""
-    scale = block_scales(values, importance).half().unsqueeze(1)
-    steps = (steps_of(values, scale.float()) - MIN_STEP).to(torch.uint8)  # (P, 32)
-    low, high = steps.chunk(2, dim=1)  # (P, 16) each
-    return torch.cat([scale.view(torch.uint8), low | (high << 4)], dim=1)
+def _scales(values: Tensor, row_kind: str, importance: Tensor | None) -> Tensor:
+    """Choose the scale of each block (P, 32) float32: (P, 1) float16."""
+    low, high = RANGES[row_kind]
+    if row_kind == "Q8_0":
+        return (values.abs().amax(1, keepdim=True) / high).half()
+    if row_kind == "Q4_0":
+        return block_scales(values, importance).half().unsqueeze(1)
+    return block_scales_twin(values, importance, min_step=low).half().unsqueeze(1)
 
 
-def _q5_0(values: Tensor, importance: Tensor | None) -> Tensor:
-    """Encode (P, 32) float32 as (P, 22) uint8: the fifth bits come first, a bit for each value."""
-    scale = block_scales_twin(values, importance, min_step=MIN_STEP_5).half().unsqueeze(1)
-    steps = steps_of(values, scale.float(), MIN_STEP_5, -MIN_STEP_5 - 1) - MIN_STEP_5  # (P, 32)
-    low, high = (steps % 16).to(torch.uint8).chunk(2, dim=1)  # (P, 16) each
-    fifth = (steps >= 16).view(-1, 4, 8) << torch.arange(8)  # (P, 4, 8)
-    fifth = fifth.sum(2).to(torch.uint8)
-    return torch.cat([scale.view(torch.uint8), fifth, low | (high << 4)], dim=1)
+def _exact(values: Tensor, steps: Tensor, found: Tensor, low: int, high: int) -> Tensor:
+    """Take a block's own step instead of the one found, wherever that leaves no error."""
+    own = steps.float()
+    is_exact = (steps_of(values, own, low, high) * own == values).all(1, keepdim=True)
+    return torch.where(is_exact, steps, found)
 
 
-def _q6_0(values: Tensor, importance: Tensor | None) -> Tensor:
-    """Encode (P, 32) float32 as (P, 26) uint8: the high bits of four values make a byte."""
-    scale = block_scales_twin(values, importance, min_step=MIN_STEP_6).half().unsqueeze(1)
-    steps = steps_of(values, scale.float(), MIN_STEP_6, -MIN_STEP_6 - 1) - MIN_STEP_6  # (P, 32)
-    low, high = (steps % 16).to(torch.uint8).chunk(2, dim=1)  # (P, 16) each
-    first, second = (steps // 16).to(torch.uint8).chunk(2, dim=1)  # (P, 16) each
+def _pack_4(numbers: Tensor) -> Tensor:
+    """Pack (P, 32) numbers of 4 bits: (P, 16) uint8."""
+    low, high = (numbers - MIN_STEP).to(torch.uint8).chunk(2, dim=1)  # (P, 16) each
+    return low | (high << 4)
+
+
+def _pack_5(numbers: Tensor) -> Tensor:
+    """Pack (P, 32) numbers of 5 bits, the fifth bits first: (P, 20) uint8."""
+    numbers = numbers - MIN_STEP_5
+    low, high = (numbers % 16).to(torch.uint8).chunk(2, dim=1)  # (P, 16) each
+    fifth = (numbers >= 16).view(-1, 4, 8) << torch.arange(8)  # (P, 4, 8)
+    return torch.cat([fifth.sum(2).to(torch.uint8), low | (high << 4)], dim=1)
+
+
+def _pack_6(numbers: Tensor) -> Tensor:
+    """Pack (P, 32) numbers of 6 bits, the high bits of four in a byte first: (P, 24) uint8."""
+    numbers = numbers - MIN_STEP_6
+    low, high = (numbers % 16).to(torch.uint8).chunk(2, dim=1)  # (P, 16) each
+    first, second = (numbers // 16).to(torch.uint8).chunk(2, dim=1)  # (P, 16) each
     near, far = (first | second << 2).chunk(2, dim=1)  # (P, 8) each
-    parts = [scale.view(torch.uint8), near | (far << 4), low | (high << 4)]
-    return torch.cat(parts, dim=1)
+    return torch.cat([near | (far << 4), low | (high << 4)], dim=1)
 
 
-def _q8_0(values: Tensor) -> Tensor:
-    """Encode (P, 32) float32 as (P, 34) uint8."""
-    scale = (values.abs().amax(1, keepdim=True) / MAX_STEP_8).half()
-    steps = steps_of(values, scale.float(), -MAX_STEP_8, MAX_STEP_8).to(torch.int8)
-    return torch.cat([scale.view(torch.uint8), steps.view(torch.uint8)], dim=1)
+def _pack_8(numbers: Tensor) -> Tensor:
+    """Pack (P, 32) numbers of 8 bits: (P, 32) uint8."""
+    return numbers.to(torch.int8).view(torch.uint8)
+
+
+PACK: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {"Q4_0": _pack_4, "Q5_0": _pack_5, "Q6_0": _pack_6, "Q8_0": _pack_8}
+)

@@ -1,10 +1,11 @@
-"""Quantize a folder in Hugging Face's form: shard by shard, one tensor in memory at a time.
+"""Quantize a model: shard by shard, one tensor in memory at a time.
 
 The shards keep their names and what they hold; each says in its own metadata which of its tensors
 are blocks, so that one shard alone can be read, and made again. Nothing bears the target's name
 until everything is written; what a killed run has written lies beside it, to be gone on with.
 
-Not here: what becomes of each tensor (scheme), one shard (shard), the journal (job).
+Not here: what can be quantized (sources), what becomes of each tensor (scheme), one shard (shard),
+the journal (job).
 """
 
 from __future__ import annotations
@@ -16,20 +17,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from myna.core.errors import InvalidRequest, Unavailable, Unsupported
+from myna.core.errors import InvalidRequest, Unavailable
 from myna.core.progress import Progress
-from myna.weights.checkpoint import TensorInfo
 from myna.weights.quantize.job import JOURNAL, Job, QuantizeReport, locked
 from myna.weights.quantize.scheme import EXEMPT, Bits, Exempt, Recipe
-from myna.weights.report import some_names
-from myna.weights.safetensors_files import INDEX, SafetensorsCheckpoint, has_safetensors
+from myna.weights.quantize.shard import ShardSource
+from myna.weights.quantize.sources import DESCRIPTION, Network, open_network
+from myna.weights.safetensors_files import INDEX
 from myna.weights.safetensors_header import BLOCKS_VERSION, read_header
-
-DESCRIPTION = "quantization.json"
-# What lies beside the weights: configuration, tokenizer, templates, licence, notes.
-SMALL_SUFFIXES = ("", ".json", ".jinja", ".md", ".model", ".tiktoken", ".txt")
-INDEX_SUFFIX = ".safetensors.index.json"
-CopyRest = Callable[[Path], None]
 
 
 def quantize_folder(
@@ -47,7 +42,8 @@ def quantize_folder(
     A run that was interrupted is gone on with by the next one like it.
 
     Args:
-        source: a folder of safetensors files, which is only read.
+        source: a folder of safetensors files, which may be GPTQ's or AWQ's, or a GGUF file; it is
+            only read.
         target: where the new folder is to be; nothing may be there.
         bits: of most matrices.
         progress: told the bytes read.
@@ -58,30 +54,23 @@ def quantize_folder(
 
     Raises:
         InvalidRequest: something is at the target already.
-        Unsupported: the source is quantized already, or not in safetensors form.
+        Unsupported: the source is quantized already in blocks like ours, or of no known form.
         Unavailable: the disk has no room.
         BadCheckpoint: the source is damaged.
     """
     recipe = Recipe(
         bits=bits, table_bits=table_bits, exempt=tuple(exempt), importance=importance or {}
     )
-    networks = {"": open_plain(source)}
-    return quantize_networks(
-        networks,
-        target,
-        recipe,
-        copy_rest=lambda to: copy_small_files(source, to),
-        progress=progress,
-    )
+    return quantize_networks({"": open_network(source)}, target, recipe, progress=progress)
 
 
 def quantize_networks(
-    networks: Mapping[str, SafetensorsCheckpoint],
+    networks: Mapping[str, Network],
     target: Path,
     recipe: Recipe,
     *,
-    copy_rest: CopyRest,
     progress: Progress,
+    copy_rest: Callable[[Path], None] = lambda _: None,
 ) -> QuantizeReport:
     """Write networks anew, each below its prefix of the target ("" or "transformer/").
 
@@ -89,8 +78,8 @@ def quantize_networks(
         networks: by prefix; they are only read.
         target: where the new folder is to be; nothing may be there.
         recipe: what becomes of the tensors.
-        copy_rest: copies what is to lie beside the weights into the folder that it is given.
         progress: told the bytes read.
+        copy_rest: puts what belongs to no network into the folder that it is given.
 
     Raises:
         InvalidRequest, Unavailable, BadCheckpoint: as for `quantize_folder`.
@@ -98,9 +87,9 @@ def quantize_networks(
     work = target.with_name(f"{target.name}.part")
     whole = work / "whole"
     shards = {
-        f"{prefix}{shard}": _FolderShard(checkpoint, shard)
-        for prefix, checkpoint in networks.items()
-        for shard in dict.fromkeys(info.file for info in checkpoint.tensors.values())
+        f"{prefix}{name}": shard
+        for prefix, network in networks.items()
+        for name, shard in network.shards.items()
     }
     if target.exists() or target.is_symlink():
         if (work / JOURNAL).is_file() and not whole.exists():
@@ -112,8 +101,9 @@ def quantize_networks(
             whole.mkdir(exist_ok=True)
             _check_room(whole, sum(job.left_bytes(path, shard) for path, shard in shards.items()))
             _pack_all(job, shards, progress)
-            for prefix in networks:
+            for prefix, network in networks.items():
                 finish_network(job, whole, prefix, recipe.bits)
+                network.copy_rest(whole / prefix)
             copy_rest(whole)
             report = job.report()
             whole.rename(target)
@@ -128,47 +118,6 @@ def _tidy(work: Path, recipe: Recipe) -> QuantizeReport:
     report = Job(work, work / "whole", recipe).report()
     shutil.rmtree(work)
     return report
-
-
-class _FolderShard:
-    """Give the tensors of one shard of an open folder."""
-
-    def __init__(self, checkpoint: SafetensorsCheckpoint, shard: str) -> None:
-        self._checkpoint = checkpoint
-        found = (checkpoint.folder / shard).stat()
-        self.stamp = f"{found.st_size} {found.st_mtime_ns}"
-        self.tensors: Mapping[str, TensorInfo] = {
-            name: info for name, info in checkpoint.tensors.items() if info.file == shard
-        }
-
-    def read(self, name: str) -> Tensor:
-        """Read one tensor."""
-        tensor = self._checkpoint.read(name)
-        assert isinstance(tensor, Tensor), "the source was found to have no blocks"
-        return tensor
-
-    def drop(self, num_left: int) -> None:
-        """Do nothing: the source is only read."""
-
-
-def open_plain(source: Path) -> SafetensorsCheckpoint:
-    """Open what is to be quantized.
-
-    Raises:
-        Unsupported: it cannot be.
-    """
-    if not source.is_dir() or not has_safetensors(source):
-        raise Unsupported(
-            f"{source} is no folder of safetensors files, and others cannot be quantized; "
-            "take the model as it was released"
-        )
-    checkpoint = SafetensorsCheckpoint(source)
-    if packed := [name for name, info in checkpoint.tensors.items() if info.is_packed]:
-        raise Unsupported(
-            f"{source} holds {len(packed)} tensors that are quantized already, such as "
-            f"{some_names(packed[:1])}; take the model as it was released"
-        )
-    return checkpoint
 
 
 def finish_network(job: Job, whole: Path, prefix: str, bits: Bits) -> None:
@@ -192,16 +141,7 @@ def finish_network(job: Job, whole: Path, prefix: str, bits: Bits) -> None:
     _write_json(folder / DESCRIPTION, _description(report, bits))
 
 
-def copy_small_files(source: Path, target: Path) -> None:
-    """Copy what lies beside the weights and is not written anew."""
-    for path in sorted(source.iterdir()):
-        is_ours = path.name == DESCRIPTION or path.name.endswith(INDEX_SUFFIX)
-        is_hidden = path.name.startswith(".")
-        if path.is_file() and path.suffix in SMALL_SUFFIXES and not (is_ours or is_hidden):
-            shutil.copyfile(path, target / path.name)
-
-
-def _pack_all(job: Job, shards: Mapping[str, _FolderShard], progress: Progress) -> None:
+def _pack_all(job: Job, shards: Mapping[str, ShardSource], progress: Progress) -> None:
     total_bytes = sum(info.num_bytes for item in shards.values() for info in item.tensors.values())
     done_bytes = 0
 

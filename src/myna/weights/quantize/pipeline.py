@@ -9,9 +9,10 @@ import shutil
 from pathlib import Path
 
 from myna.core.progress import Progress
-from myna.weights.quantize.folder import copy_small_files, open_plain, quantize_networks
+from myna.weights.quantize.folder import quantize_networks
 from myna.weights.quantize.job import QuantizeReport
 from myna.weights.quantize.scheme import Bits, Recipe
+from myna.weights.quantize.sources import open_network
 from myna.weights.safetensors_files import has_safetensors
 
 KEPT = ("vae",)  # convolutions, and less than a hundredth of the whole
@@ -34,7 +35,7 @@ def quantize_pipeline(
         BadCheckpoint: the source is damaged.
     """
     networks = {
-        f"{path.name}/": open_plain(path)
+        f"{path.name}/": open_network(path)
         for path in sorted(source.iterdir())
         if path.is_dir() and has_safetensors(path) and path.name not in KEPT
     }
@@ -43,9 +44,7 @@ def quantize_pipeline(
         for path in sorted(source.iterdir()):
             if path.is_file():
                 shutil.copyfile(path, whole / path.name)
-            elif f"{path.name}/" in networks:
-                copy_small_files(path, whole / path.name)
-            else:
+            elif f"{path.name}/" not in networks:
                 shutil.copytree(path, whole / path.name, dirs_exist_ok=True)
 
     recipe = Recipe(bits=bits)

@@ -19,13 +19,14 @@ from myna.kernels.blocks import FORMATS
 from myna.kernels.tiles import TILE_ROWS, TILED_KINDS
 from myna.weights.checkpoint import TensorInfo
 
-Bits = Literal[4, 5, 8]
-KINDS: Mapping[Bits, str] = MappingProxyType({4: "Q4_0", 5: "Q5_0", 8: "Q8_0"})
+Bits = Literal[4, 5, 6, 8]
+KINDS: Mapping[Bits, str] = MappingProxyType({4: "Q4_0", 5: "Q5_0", 6: "Q6_0", 8: "Q8_0"})
 PredictorBits = Literal[4, 6, 8, 16]
 PREDICTOR_KINDS: Mapping[PredictorBits, str | None] = MappingProxyType(
     {4: "Q4_0", 6: "Q6_0", 8: "Q8_0", 16: None}
 )
 PREDICTOR = "*.code_predictor.*"
+MAX_SIX_BITS = 6.0  # of a weight, scales included: what has no more is well kept by six bits
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -48,6 +49,7 @@ class Exempt:
 
 EXEMPT: tuple[Exempt, ...] = (
     Exempt("*.mlp.gate.weight", None, "a router: a small error sends a token to other experts"),
+    Exempt("*.ffn_gate_inp*.weight", None, "a router: a small error sends a token elsewhere"),
     Exempt("*.shared_expert_gate.weight", None, "one row that weighs a whole network"),
     Exempt("*pos_embed*", None, "positions: small, and part of every patch"),
     Exempt("code2wav.*", None, "makes sound, where errors are heard; a hundredth of the model"),
@@ -63,12 +65,15 @@ EXEMPT: tuple[Exempt, ...] = (
     Exempt("*.audio_tower.*", "Q8_0", "runs once a sound, and every answer about it depends on it"),
     Exempt("*embed_tokens.weight", "Q8_0", "every token is read by it; often it is the head too"),
     Exempt("*lm_head.weight", "Q8_0", "every token is chosen by it"),
+    Exempt("token_embd.weight", "Q8_0", "every token is read by it; often it is the head too"),
+    Exempt("output.weight", "Q8_0", "every token is chosen by it"),
     Exempt("*codec_embedding*", "Q8_0", "every frame is read through it"),
     Exempt("*codec_head.weight", "Q8_0", "every frame is chosen by it"),
 )
 
 
-TABLES = ("*embed_tokens.weight", "*lm_head.weight")
+TABLES = ("*embed_tokens.weight", "*lm_head.weight", "token_embd.weight", "output.weight")
+STACKS = "*_exps.weight"  # GGUF's matrices of all experts, in one tensor of three axes
 
 
 def with_predictor(bits: PredictorBits) -> tuple[Exempt, ...]:
@@ -85,9 +90,10 @@ class Choice:
     reason: str
 
 
-def flat_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """Give the rows and columns that blocks are made of: those of a convolution are flat."""
-    return (shape[0], prod(shape[1:])) if len(shape) > 2 else tuple(shape)
+def matrix_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
+    """Give the shape whose rows blocks are made of: those of a convolution are flat."""
+    is_flat = len(shape) > 2 and not fnmatchcase(name, STACKS)
+    return (shape[0], prod(shape[1:])) if is_flat else tuple(shape)
 
 
 def choose(
@@ -106,22 +112,43 @@ def choose(
         table_bits: of what tokens are read and chosen by: in a small model, a large part of it.
         exempt: what is treated with more care; the first that matches counts.
     """
-    shape = flat_shape(info.shape)
+    shape = matrix_shape(name, info.shape)
     usual = Exempt("*", KINDS[bits], f"{bits} bits were asked for")
     found = next((item for item in exempt if fnmatchcase(name, item.pattern)), usual)
-    is_matrix = len(shape) == 2 and (len(info.shape) == 2 or found.has_convolutions)
-    if not is_matrix or info.dtype not in FLOATS or not info.num_values:
-        return Choice(None, "no matrix of floats: small, or a convolution")
+    is_stack = len(shape) == 3
+    is_matrix = is_stack or (len(shape) == 2 and (len(info.shape) == 2 or found.has_convolutions))
+    is_known = info.dtype in FLOATS or info.is_packed
+    if not is_matrix or not is_known or not info.num_values:
+        return _kept(info, "no matrix of floats: small, or a convolution")
     kind, reason = found.kind, found.reason
-    if table_bits == 4 and any(fnmatchcase(name, pattern) for pattern in TABLES):
-        kind, reason = KINDS[4], "4 bits were asked for, of tables as well"
+    if table_bits != 8 and any(fnmatchcase(name, pattern) for pattern in TABLES):
+        kind, reason = KINDS[table_bits], f"{table_bits} bits were asked for, of tables as well"
     if kind is None:
-        return Choice(None, reason)
+        return _kept(info, reason)
+    if info.is_packed and (most := _most(info.dtype)) != kind and _bits(most) < _bits(kind):
+        kind, reason = most, "its source has no more bits"
     block = FORMATS[kind].num_values
-    if shape[1] % block:
-        return Choice(None, f"its rows are not made of whole blocks of {block}")
-    is_tiled = shape[0] % TILE_ROWS == 0 and len(info.shape) == 2
+    if shape[-1] % block:
+        return _kept(info, f"its rows are not made of whole blocks of {block}")
+    is_tiled = shape[-2] % TILE_ROWS == 0 and (is_stack or len(info.shape) == 2)
     return Choice(TILED_KINDS.get(kind, kind) if is_tiled else kind, reason)
+
+
+def _kept(info: TensorInfo, reason: str) -> Choice:
+    """Keep a tensor as it is: blocks stay the blocks that they are."""
+    return Choice(info.dtype if info.is_packed else None, reason)
+
+
+def _most(kind: str) -> str:
+    """Give the format of ours that holds all that blocks of another have to say, or nearly all."""
+    if kind == "Q4_0":
+        return kind
+    return "Q6_0" if _bits(kind) <= MAX_SIX_BITS else "Q8_0"
+
+
+def _bits(kind: str) -> float:
+    """Count the bits of a weight, scales included."""
+    return FORMATS[kind].num_bytes * 8 / FORMATS[kind].num_values
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -21,13 +21,14 @@ from torch import Tensor
 
 from myna.core.errors import BadCheckpoint
 from myna.kernels.blocks import FORMATS, decode_rows
-from myna.kernels.tiles import TILE_ROWS
-from myna.weights.checkpoint import TensorInfo
+from myna.kernels.packed import PackedWeight
+from myna.weights.checkpoint import DTYPES, TensorInfo
+from myna.weights.grouped import Stepped
 from myna.weights.quantize.encode import encode_rows
-from myna.weights.quantize.scheme import Choice, Recipe, flat_shape
+from myna.weights.quantize.scheme import Choice, Recipe, matrix_shape
+from myna.weights.quantize.slabs import Readable, slabs
 from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
 
-SLAB_VALUES = 1 << 18  # one megabyte of floats: the search for scales stays in the cache
 HEADER_ALIGNMENT = 64  # of what follows it: a vector read from a mapped file lies in one line
 STEP_BYTES = 256 << 20  # read between two places at which a killed run can go on
 
@@ -45,7 +46,12 @@ class ShardSource(Protocol):
         """List them, in the order in which they are to lie in the file."""
         ...
 
-    def read(self, name: str) -> Tensor:
+    @property
+    def num_bytes(self) -> int:
+        """Count the bytes of all that they are made of."""
+        ...
+
+    def read(self, name: str) -> Readable:
         """Read one tensor."""
         ...
 
@@ -85,14 +91,14 @@ class ShardState(msgspec.Struct):
 def new_state(source: ShardSource, recipe: Recipe) -> ShardState:
     """Describe a shard that is not begun."""
     choices = {name: recipe.choose(name, info) for name, info in source.tensors.items()}
-    after = [_after(info, choices[name]) for name, info in source.tensors.items()]
+    after = [_after(name, info, choices[name]) for name, info in source.tensors.items()]
     num_bytes = sum(info.num_bytes for info in after)
     return ShardState(
         stamp=source.stamp,
         num_left=len(after),
         left_bytes=num_bytes,
         num_tensors=dict(Counter(info.dtype for info in after)),
-        bytes_before=sum(info.num_bytes for info in source.tensors.values()),
+        bytes_before=source.num_bytes,
         bytes_after=num_bytes,
         reasons=dict(Counter(choice.reason for choice in choices.values())),
         squares={},
@@ -123,7 +129,7 @@ def write_shard(
     """
     choices = {name: recipe.choose(name, info) for name, info in source.tensors.items()}
     header = _header(source.tensors, choices)
-    after_bytes = [_after(i, choices[name]).num_bytes for name, i in source.tensors.items()]
+    after_bytes = [_after(name, i, choices[name]).num_bytes for name, i in source.tensors.items()]
     if state.num_left == len(after_bytes):
         with path.open("wb") as file:
             file.write(header)
@@ -157,19 +163,18 @@ def _write_tensor(
     recipe: Recipe,
     state: ShardState,
 ) -> None:
-    tensor = source.read(name)
-    if choice.kind is None:
-        _write(file, tensor)
+    weight, info = source.read(name), source.tensors[name]
+    if choice.kind is None or choice.kind == info.dtype:
+        _write(file, _as_stored(weight, info))
         return
     errors, weights = state.squares.get(choice.kind, (0.0, 0.0))
-    for slab in _slabs(tensor.flatten(1)):
-        values = slab.float()
-        blocks = encode_rows(choice.kind, values, recipe.importance.get(name))
+    for values, steps in slabs(weight, matrix_shape(name, info.shape)[-1]):
+        blocks = encode_rows(choice.kind, values, recipe.importance.get(name), steps)
         decoded = decode_rows(choice.kind, blocks)
         error = float((decoded - values).square().sum(dtype=torch.float64))
         if not error < float("inf"):
             raise BadCheckpoint(
-                f"{source.tensors[name].file}: {name!r} holds values that are no numbers, or too "
+                f"{info.file}: {name!r} holds values that are no numbers, or too "
                 f"large for {choice.kind}; download the model again"
             )
         errors += error
@@ -178,11 +183,19 @@ def _write_tensor(
     state.squares[choice.kind] = (errors, weights)
 
 
-def _after(info: TensorInfo, choice: Choice) -> TensorInfo:
+def _as_stored(weight: Readable, info: TensorInfo) -> Tensor:
+    """Give the bytes of what is kept, in the type that the header names."""
+    if isinstance(weight, PackedWeight):
+        return weight.data
+    values = weight.values if isinstance(weight, Stepped) else weight
+    return values.to(DTYPES[info.dtype])
+
+
+def _after(name: str, info: TensorInfo, choice: Choice) -> TensorInfo:
     """Describe a tensor as it will be."""
     if choice.kind is None:
         return TensorInfo(info.dtype, info.shape, info.file)
-    return TensorInfo(choice.kind, flat_shape(info.shape), info.file)
+    return TensorInfo(choice.kind, matrix_shape(name, info.shape), info.file)
 
 
 def _header(infos: Mapping[str, TensorInfo], choices: Mapping[str, Choice]) -> bytes:
@@ -192,7 +205,7 @@ def _header(infos: Mapping[str, TensorInfo], choices: Mapping[str, Choice]) -> b
     header: dict[str, object] = {"__metadata__": {"format": "pt", BLOCKS_KEY: blocks}}
     start = 0
     for name, info in infos.items():
-        after = _after(info, choices[name])
+        after = _after(name, info, choices[name])
         shape = list(after.shape)
         if after.is_packed:
             shape[-1] = FORMATS[after.dtype].row_bytes(shape[-1])
@@ -203,13 +216,6 @@ def _header(infos: Mapping[str, TensorInfo], choices: Mapping[str, Choice]) -> b
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % HEADER_ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
-
-
-def _slabs(matrix: Tensor) -> Iterator[Tensor]:
-    """Cut a matrix into ranges of rows that are worked on at once."""
-    step = -(-SLAB_VALUES // matrix.shape[1] // TILE_ROWS) * TILE_ROWS
-    for start in range(0, len(matrix), step):
-        yield matrix[start : start + step]
 
 
 def _write(file: BinaryIO, tensor: Tensor) -> None:
