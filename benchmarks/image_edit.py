@@ -50,6 +50,7 @@ from myna.diffusion.schedule import Schedule
 from myna.diffusion.step_cache import StepCache
 from myna.kernels.blocks import FORMATS
 from myna.kernels.packed import PackedWeight
+from myna.kernels.tiles import ROW_KINDS, tile
 from myna.media.decoder import Decoder
 from myna.media.patches import PatchRule
 from myna.models.qwen_image_edit.config import (
@@ -104,8 +105,10 @@ class RandomCheckpoint:
         # Scales that keep a product as large as its input.
         step = np.float16(info.shape[-1] ** -0.5 / (4.6 if block.num_bytes < 20 else 74))
         data[:, :2] = np.frombuffer(step.tobytes(), np.uint8)
-        rows = data.reshape(*info.shape[:-1], block.row_bytes(info.shape[-1]))
-        return PackedWeight(info.dtype, torch.from_numpy(rows), None, info.shape)
+        rows = torch.from_numpy(data).view(*info.shape[:-1], block.row_bytes(info.shape[-1]))
+        if info.dtype in ROW_KINDS:
+            rows = tile(rows, block.num_bytes)
+        return PackedWeight(info.dtype, rows, None, info.shape)
 
     def _floats(self, shape: tuple[int, ...]) -> Tensor:
         count = int(np.prod(shape))
