@@ -130,9 +130,16 @@ def command_of(pid: int) -> bytes:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process has not ended; one that waits to be collected has."""
+    """Tell whether a process has not ended; one that waits to be collected has.
+
+    The first thread of a process that is killed may have ended before the others have.
+    """
+    process = Path(f"/proc/{pid}")
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        states = [
+            stat.read_text().rpartition(")")[2].split()[0] for stat in process.glob("task/*/stat")
+        ]
+        return any(state not in "ZX" for state in states)
     except (FileNotFoundError, ProcessLookupError):
         return False
 
