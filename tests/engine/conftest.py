@@ -31,6 +31,7 @@ class FakeDecoder:
     num_kv_heads = NUM_KV_HEADS
     head_width = HEAD_WIDTH
     vocab_size = VOCAB_SIZE
+    device = torch.device("cpu")
 
     def __init__(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
         self.dtype = dtype

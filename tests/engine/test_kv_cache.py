@@ -22,6 +22,8 @@ class Shape:
 
     num_layers, num_kv_heads, head_width, vocab_size = 3, NUM_KV_HEADS, WIDTH, 10
 
+    device = torch.device("cpu")
+
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
 

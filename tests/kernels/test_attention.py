@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from myna.kernels.attention import (
     MAX_HEAD_WIDTH,
     paged_attention,
+    paged_attention_gathered,
     paged_attention_native,
     paged_attention_twin,
 )
@@ -216,3 +217,12 @@ def test_the_twin_runs_where_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("myna.kernels.attention.native", lambda: None)
     case = draw((2, 2, 64, 16), [20, 30], dtype=torch.float32, seed=10)
     torch.testing.assert_close(call(case).double(), exact(case), rtol=0, atol=FP32_ATOL)
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_all_requests_at_once_equal_one_after_another(heads: tuple[int, int, int, int]) -> None:
+    case = draw(heads, [0, *LENGTHS], dtype=torch.float32, seed=3)
+    tables = {"block_tables": case.block_tables, "lengths": case.lengths, "scale": case.scale}
+    found = paged_attention_gathered(case.q, case.keys, case.values, **tables)
+    expected = paged_attention_twin(case.q, case.keys, case.values, **tables)
+    assert torch.allclose(found, expected, rtol=0, atol=FP32_ATOL)

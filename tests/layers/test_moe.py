@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from myna.kernels.packed import PackedWeight, dequantize
-from myna.layers.moe import Experts, SparseMoe
+from myna.layers.moe import Experts, SparseMoe, grouped
 
 
 def moe_of(*, renormalise: bool) -> SparseMoe:
@@ -63,3 +63,16 @@ def test_packed_experts_equal_their_float_twins() -> None:
     chosen = torch.tensor([[0, 1], [1, 2], [2, 0], [0, 1], [1, 0]])
     shares = torch.rand(5, 2, generator=torch.manual_seed(3))
     torch.testing.assert_close(kept(x, chosen, shares), written(x, chosen, shares))
+
+
+@pytest.mark.parametrize("num_tokens", [1, 9, 40])
+def test_experts_as_two_products_equal_one_after_another(num_tokens: int) -> None:
+    generator = torch.manual_seed(2)
+    experts = Experts(6, 16, 8)
+    for parameter in experts.parameters():
+        torch.nn.init.normal_(parameter, std=0.5, generator=generator)
+    x = torch.randn(num_tokens, 16, generator=generator)
+    shares, chosen = torch.rand(num_tokens, 6, generator=generator).topk(2)
+    chosen[chosen == 4] = 3  # one that nobody chose
+    found = grouped(x, chosen, shares, gate_up=experts.gate_up_proj, down=experts.down_proj)
+    torch.testing.assert_close(found, experts(x, chosen, shares))

@@ -169,7 +169,7 @@ def test_every_field_of_the_config_may_be_wrong(folder: Path, options: LoadOptio
 def test_a_model_too_large_for_memory_is_refused_with_both_figures(
     folder: Path, options: LoadOptions, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("myna.pipeline.load.available_memory_bytes", lambda: 1000)
+    monkeypatch.setattr("myna.pipeline.machine.available_memory_bytes", lambda: 1000)
     with pytest.raises(MynaError, match=r"needs .* GB for its weights but 0\.0 GB"):
         load_model(folder, options, silent)
 

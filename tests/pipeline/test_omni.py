@@ -10,7 +10,7 @@ import pytest
 from myna.core.errors import BadCheckpoint, Unavailable
 from myna.core.progress import silent
 from myna.models.tiny_omni import write_tiny_omni
-from myna.pipeline import omni
+from myna.pipeline import machine, omni
 from myna.pipeline.load import LoadOptions, load_model
 
 OPTIONS = LoadOptions(model_id="tiny", dtype="float32", max_context=256, kv_memory_bytes=2**20)
@@ -73,7 +73,7 @@ def test_speech_that_does_not_fit_is_refused_when_it_is_asked_for(
     model = load_model(folder, OPTIONS, silent)
     assert model.omni is not None
     assert model.omni.speech is not None
-    monkeypatch.setattr(omni, "available_memory_bytes", lambda: 1000)
+    monkeypatch.setattr(machine, "available_memory_bytes", lambda: 1000)
     with pytest.raises(Unavailable, match=r"speech needs 0\.0 GB"):
         model.omni.speech.get()
     monkeypatch.undo()

@@ -12,6 +12,7 @@ from myna.speech.cache import BLOCK_TOKENS, FIRST_BLOCKS, CachePool, VoiceCache,
 
 class Shape:
     num_layers, num_kv_heads, head_width, dtype = 2, 2, 8, torch.float32
+    device = torch.device("cpu")
 
 
 @pytest.fixture

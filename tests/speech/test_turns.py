@@ -174,3 +174,18 @@ def test_a_call_that_nothing_follows_holds_nobody_up(crowd: Crowd, rests: bool) 
     assert crowd.settle() == ["text"]
     with turns.text():
         assert not turns._is_called
+
+
+def test_text_does_not_slip_in_between_the_steps_of_late_speech(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("myna.speech.turns.CALL_S", WAIT_S)
+    turns = Turns()
+    with turns.speech(0.0):
+        crowd.ask("text", turns.text)
+        wait_until(lambda: turns._text_waits == 1)
+    for _ in range(MAX_IN_A_ROW - 1):
+        with turns.speech(0.0):
+            crowd.order.append("speech")
+    turns.rest()
+    assert crowd.settle() == ["speech"] * (MAX_IN_A_ROW - 1) + ["text"]

@@ -37,6 +37,7 @@ class ScriptedDecoder:
 
     num_layers = 1
     num_kv_heads = 1
+    device = torch.device("cpu")
     head_width = 1
     dtype = torch.float32
 

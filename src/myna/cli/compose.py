@@ -34,6 +34,7 @@ class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
     path: Path | None
     model_id: str
     dtype: str = "auto"
+    device: str = "cpu"
     max_context: int | None = None
     keep_packed: bool | None = None
     kv_memory_bytes: int | None = None
@@ -58,12 +59,14 @@ def choose(
     kv_memory: str | None,
     yarn: float | None,
     is_echo: bool,
+    device: str = "cpu",
 ) -> ModelChoice:
     """Find the model that a user named, fetching it if it is small and not here."""
     return ModelChoice(
         path=None if is_echo else find_or_fetch(name, settings),
         model_id=ECHO_MODEL if is_echo else model_id_of(name),
         dtype=dtype,
+        device=device,
         max_context=max_context,
         keep_packed=keep_packed,
         kv_memory_bytes=None if kv_memory is None else bytes_of(kv_memory),

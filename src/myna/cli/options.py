@@ -17,9 +17,19 @@ class Dtype(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class Device(StrEnum):
+    """Where weights are and what computes."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 DtypeOption = Annotated[
     Dtype, typer.Option(help="Number format to compute in; auto: what this machine is fast at.")
+]
+DeviceOption = Annotated[
+    Device, typer.Option(help="What computes; cuda needs its torch, and has not been tried yet.")
 ]
 MaxContextOption = Annotated[
     int | None,

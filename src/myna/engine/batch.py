@@ -68,6 +68,14 @@ class Span:
     past: slice | Tensor
     mask: Tensor | None
 
+    def to(self, device: torch.device) -> Span:
+        """Move it to a device."""
+        return Span(
+            self.rows,
+            self.past if isinstance(self.past, slice) else self.past.to(device),
+            None if self.mask is None else self.mask.to(device),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class AttentionPlan:
@@ -86,6 +94,17 @@ class AttentionPlan:
     block_tables: Tensor
     lengths: Tensor
     spans: tuple[Span, ...]
+
+    def to(self, device: torch.device) -> AttentionPlan:
+        """Move it to a device."""
+        if self.slots.device == device:
+            return self
+        return AttentionPlan(
+            slots=self.slots.to(device),
+            block_tables=self.block_tables.to(device),
+            lengths=self.lengths.to(device),
+            spans=tuple(span.to(device) for span in self.spans),
+        )
 
 
 def in_packing_order(chunks: Seq[Chunk]) -> list[Chunk]:

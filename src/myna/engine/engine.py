@@ -18,6 +18,7 @@ from myna.core.requests import RequestId
 from myna.engine.admission import check_fields, check_queue, max_total_tokens
 from myna.engine.block_pool import BlockPool
 from myna.engine.config import EngineConfig
+from myna.engine.decode_graphs import DecodeGraphs, can_record
 from myna.engine.kv_cache import KVCache
 from myna.engine.protocols import Decoder
 from myna.engine.runner import Outcome, Runner
@@ -58,6 +59,7 @@ class Engine:
             self._cache,
             num_valid_tokens=self.num_valid_tokens,
             is_deterministic=config.is_deterministic,
+            graphs=DecodeGraphs(decoder, self._cache) if can_record(decoder) else None,
         )
         self._open: dict[RequestId, list[Sequence]] = {}
         self._num_arrived = 0

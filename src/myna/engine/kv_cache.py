@@ -26,15 +26,21 @@ def kv_bytes_per_token(decoder: Decoder) -> int:
 
 
 class KVCache:
-    """Own the memory; a page of it is used only once something is written there."""
+    """Own the memory; a page of it is used only once something is written there.
+
+    Attributes:
+        spare_slot: a slot beyond all blocks, for what nobody reads.
+    """
 
     def __init__(self, decoder: Decoder, *, num_blocks: int, tokens_per_block: int) -> None:
         self.tokens_per_block = tokens_per_block
         self.dtype = decoder.dtype
-        shape = (num_blocks, tokens_per_block, decoder.num_kv_heads, decoder.head_width)
+        self.spare_slot = num_blocks * tokens_per_block
+        shape = (num_blocks + 1, tokens_per_block, decoder.num_kv_heads, decoder.head_width)
         layers = range(decoder.num_layers)
-        self.keys = [torch.empty(shape, dtype=decoder.dtype) for _ in layers]
-        self.values = [torch.empty(shape, dtype=decoder.dtype) for _ in layers]
+        dtype, device = decoder.dtype, decoder.device
+        self.keys = [torch.empty(shape, dtype=dtype, device=device) for _ in layers]
+        self.values = [torch.empty(shape, dtype=dtype, device=device) for _ in layers]
 
     def layers(self, plan: AttentionPlan) -> list[LayerCache]:
         """Make what the decoder's layers attend through in one step."""

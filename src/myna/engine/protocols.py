@@ -39,6 +39,11 @@ class Decoder(Protocol):
         """Give the dtype of activations, keys and values."""
         ...
 
+    @property
+    def device(self) -> torch.device:
+        """Tell where the weights are; batches and caches are brought there."""
+        ...
+
     def forward(self, batch: PackedBatch, caches: Sequence[LayerCache]) -> Tensor:
         """Run the layers; returns (N, D), after the final norm."""
         ...

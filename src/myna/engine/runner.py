@@ -11,14 +11,17 @@ import math
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from myna.core.errors import InternalError
-from myna.engine.batch import Chunk, pack
+from myna.engine.batch import AttentionPlan, Chunk, pack
+from myna.engine.decode_graphs import DecodeGraphs
 from myna.engine.kv_cache import KVCache
 from myna.engine.protocols import Decoder
 from myna.engine.sampler import score
 from myna.engine.sequence import TokenScore
+from myna.layers.cache import PackedBatch
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +50,19 @@ class Runner:
     """Turn chunks into outcomes."""
 
     def __init__(
-        self, decoder: Decoder, cache: KVCache, *, num_valid_tokens: int, is_deterministic: bool
+        self,
+        decoder: Decoder,
+        cache: KVCache,
+        *,
+        num_valid_tokens: int,
+        is_deterministic: bool,
+        graphs: DecodeGraphs | None = None,
     ) -> None:
         self._decoder = decoder
         self._is_deterministic = is_deterministic
         self._cache = cache
         self._num_valid_tokens = num_valid_tokens
+        self._graphs = graphs
 
     def run(self, chunks: Seq[Chunk]) -> list[Outcome]:
         """Compute all chunks at once; if that fails, one by one, to find out whose fault it is."""
@@ -68,7 +78,6 @@ class Runner:
         batch, plan = pack(
             chunks, tokens_per_block=self._cache.tokens_per_block, dtype=self._cache.dtype
         )
-        hidden = self._decoder.forward(batch, self._cache.layers(plan))  # (N, D)
         ends: list[int] = []
         num_rows = 0
         for chunk in chunks:
@@ -79,7 +88,7 @@ class Runner:
             for chunk, end in zip(chunks, ends, strict=True)
             for row in range(end - chunk.num_rows, end)
         ]
-        logits = self._logits(hidden[rows]) if rows else hidden.new_empty(0, 1)  # (R, V)
+        hidden, logits = self._forward(batch, plan, rows)  # (N, D), (R, V)
         peaks = iter(zip(logits, logits.amax(-1).tolist(), strict=True))
         outcomes = []
         for chunk, end in zip(chunks, ends, strict=True):
@@ -90,8 +99,25 @@ class Runner:
             outcomes.append(Outcome(chunk, tuple(row for row, _ in own), scores, error))
         return outcomes
 
+    def _forward(
+        self, batch: PackedBatch, plan: AttentionPlan, rows: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Run the decoder: (N, D) hidden states, and the (R, V) logits of some rows."""
+        played = None if self._graphs is None else self._graphs.run(batch, plan)
+        if played is not None:
+            hidden, logits = played
+            return hidden, self._usable(logits[rows])
+        device = self._decoder.device
+        layers = self._cache.layers(plan.to(device))
+        hidden = self._decoder.forward(batch.to(device), layers)
+        return hidden, self._logits(hidden[rows]) if rows else torch.empty(0, 1)
+
     def _logits(self, hidden: Tensor) -> Tensor:
-        return self._decoder.logits(hidden)[:, : self._num_valid_tokens]  # (R, V)
+        return self._usable(self._decoder.logits(hidden))
+
+    def _usable(self, logits: Tensor) -> Tensor:
+        """Keep what can be chosen, and bring it to the processor, which chooses."""
+        return logits[:, : self._num_valid_tokens].cpu()
 
     def _score_prompt(self, chunk: Chunk, hidden: Tensor) -> tuple[TokenScore, ...]:
         """Score the prompt tokens that follow those of a chunk, if asked for and not yet done."""

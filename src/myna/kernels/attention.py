@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from myna.kernels.native import DTYPES, Native, is_plain, native
 
@@ -43,6 +44,10 @@ def paged_attention(
     Returns:
         (B, H, K), of q's dtype.
     """
+    if not q.is_cpu:
+        return paged_attention_gathered(
+            q, keys, values, block_tables=block_tables, lengths=lengths, scale=scale
+        )
     kernels = native()
     tensors = (keys, values, block_tables, lengths)
     if (
@@ -104,6 +109,34 @@ def paged_attention_native(
         DTYPES[q.dtype],
     )
     return out
+
+
+def paged_attention_gathered(
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    block_tables: Tensor,
+    lengths: Tensor,
+    scale: float,
+) -> Tensor:
+    """Compute the same for all requests at once, without looking at a value: for other devices.
+
+    What is in blocks beyond a length must not matter, though it may be no number: it is read as 0.
+    """
+    block_tokens = keys.shape[1]
+    places = torch.arange(block_tables.shape[1] * block_tokens, device=q.device)
+    is_past = places < lengths[:, None]  # (B, S)
+    blocks = block_tables.where(is_past[:, ::block_tokens], 0).long()
+    k, v = (
+        store[blocks].flatten(1, 2).transpose(1, 2).masked_fill(~is_past[:, None, :, None], 0)
+        for store in (keys, values)
+    )  # (B, G, S, K)
+    mask = is_past[:, None, None]  # (B, 1, 1, S)
+    out = functional.scaled_dot_product_attention(
+        q[:, :, None], k, v, attn_mask=mask, scale=scale, enable_gqa=True
+    )
+    return out[:, :, 0].masked_fill((lengths == 0)[:, None, None], 0)
 
 
 def paged_attention_twin(

@@ -35,6 +35,10 @@ class Rows:
         left, right = torch.searchsorted(self.rows, torch.tensor([start, stop])).tolist()
         return Rows(self.rows[left:right] - start, self.values[left:right])
 
+    def to(self, device: torch.device) -> Rows:
+        """Move both to a device."""
+        return Rows(self.rows.to(device), self.values.to(device))
+
     def moved(self, num_tokens: int) -> Rows:
         """Count from so many tokens earlier; values are the same tensor."""
         return Rows(self.rows + num_tokens, self.values)
@@ -52,6 +56,10 @@ class Tap:
 
     depth: int
     out: Rows
+
+    def to(self, device: torch.device) -> Tap:
+        """Move what is read to a device; what is written stays where it is."""
+        return Tap(self.depth, Rows(self.out.rows.to(device), self.out.values))
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,18 @@ class PackedBatch:
             replaced=tuple(rows.cut(start, stop) for rows in self.replaced),
             added=tuple(tuple(rows.cut(start, stop) for rows in layer) for layer in self.added),
             taps=tuple(Tap(tap.depth, tap.out.cut(start, stop)) for tap in self.taps),
+        )
+
+    def to(self, device: torch.device) -> PackedBatch:
+        """Move what a decoder reads to its device; batches are made on the processor's."""
+        if self.token_ids.device == device:
+            return self
+        return PackedBatch(
+            token_ids=self.token_ids.to(device),
+            positions=self.positions.to(device),
+            replaced=tuple(rows.to(device) for rows in self.replaced),
+            added=tuple(tuple(rows.to(device) for rows in layer) for layer in self.added),
+            taps=tuple(tap.to(device) for tap in self.taps),
         )
 
 

@@ -85,6 +85,11 @@ class TextDecoder(nn.Module):
         """Give the dtype of activations; norms are never packed, so theirs is it."""
         return self.norm.weight.dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Tell where the weights are, and with them all that they meet."""
+        return self.norm.weight.device
+
     def fuse(self) -> None:
         """Run steps of single tokens as one call from now on, where the compiled kernels can.
 

@@ -74,6 +74,10 @@ class Experts(nn.Module):
             fused = feed_forward(x, networks, experts, shares)
             if fused is not None:
                 return fused
+        gate_up, down = self.gate_up_proj, self.down_proj
+        is_elsewhere = not x.is_cpu and x.dtype is torch.bfloat16  # which is what is grouped there
+        if is_elsewhere and isinstance(gate_up, Tensor) and isinstance(down, Tensor):
+            return grouped(x, experts, shares, gate_up=gate_up, down=down)
         out = torch.zeros_like(x)
         by_expert = experts.flatten().argsort(stable=True)  # (N*k,)
         counts = experts.flatten().bincount(minlength=self.num_experts).tolist()
@@ -93,6 +97,30 @@ class Experts(nn.Module):
         """Run one expert on its tokens: (n, D) -> (n, D)."""
         gate, up = packed.linear(x, self.gate_up_proj[expert]).chunk(2, dim=-1)  # (n, F) each
         return packed.linear(functional.silu(gate).mul_(up), self.down_proj[expert])
+
+
+def grouped(x: Tensor, experts: Tensor, shares: Tensor, *, gate_up: Tensor, down: Tensor) -> Tensor:
+    """Run all experts as two products, without looking at a value: for other devices.
+
+    Args:
+        x: (N, D).
+        experts: (N, k) int64, the experts of each token.
+        shares: (N, k), of x's dtype.
+        gate_up: (X, 2*F, D), gate's rows first.
+        down: (X, D, F).
+
+    Returns:
+        (N, D); a token's experts are added in the router's order.
+    """
+    num_chosen, flat = experts.shape[1], experts.flatten()
+    by_expert = flat.argsort(stable=True)  # (N*k,)
+    every = torch.arange(len(down), device=x.device)
+    ends = torch.searchsorted(flat[by_expert], every, right=True).int()  # (X,)
+    rows = x[by_expert // num_chosen]  # (N*k, D)
+    gate, up = functional.grouped_mm(rows, gate_up.mT, offs=ends).chunk(2, dim=-1)  # (N*k, F)
+    y = functional.grouped_mm(functional.silu(gate) * up, down.mT, offs=ends)  # (N*k, D)
+    out = torch.empty_like(y).index_copy_(0, by_expert, y).view(*experts.shape, -1)  # (N, k, D)
+    return (out * shares[..., None]).sum(1)
 
 
 class SparseMoe(nn.Module):

@@ -137,7 +137,7 @@ class Rope:
 
 
 class RopeTable:
-    """Turn positions into rotations."""
+    """Turn positions into rotations; its numbers follow the positions to their device, and stay."""
 
     def __init__(self, config: RopeConfig, head_width: int) -> None:
         self.frequencies = inverse_frequencies(config, head_width)
@@ -145,8 +145,8 @@ class RopeTable:
 
     def at(self, positions: Tensor, dtype: torch.dtype) -> Rope:
         """Return the rotations of (N,) positions; angles are float32, cos and sin of `dtype`."""
-        frequencies = self.frequencies.to(positions.device)
-        angles = positions.float()[:, None, None] * frequencies  # (N, 1, K/2)
+        self.frequencies = self.frequencies.to(positions.device)
+        angles = positions.float()[:, None, None] * self.frequencies  # (N, 1, K/2)
         cos, sin = angles.cos() * self.factor, angles.sin() * self.factor
         return Rope(
             torch.cat((cos, cos), -1).to(dtype),  # (N, 1, K)

@@ -16,8 +16,7 @@ import msgspec
 import torch
 from torch import nn
 
-from myna.core.errors import BadCheckpoint, Unavailable
-from myna.core.memory import available_memory_bytes
+from myna.core.errors import BadCheckpoint, Unavailable, Unsupported
 from myna.core.progress import Progress
 from myna.core.service import ModelCard
 from myna.engine.config import EngineConfig
@@ -29,7 +28,7 @@ from myna.models.family import Blueprint
 from myna.models.qwen3_omni.family import OmniConfig, thinker
 from myna.models.registry import blueprint_for_folder, blueprint_for_gguf
 from myna.pipeline.defaults import SamplingDefaults, defaults_from_folder, defaults_from_gguf
-from myna.pipeline.machine import fast_dtype
+from myna.pipeline.machine import DeviceName, fast_dtype, find_device, free_bytes
 from myna.pipeline.omni import Omni, make_omni
 from myna.text import template_files, tokenizer_files, tokenizer_gguf
 from myna.text.chat_template import ChatTemplate
@@ -55,6 +54,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         model_id: the name clients use.
+        device: where the weights are, and what computes; on `cuda` quantized weights are unpacked.
         dtype: of activations and unpacked weights; `auto` takes what the processor is fast at.
         keep_packed: leave quantized blocks packed in memory; `None` does so where they are
             multiplied as integers, which is fast, and unpacks others where memory allows.
@@ -67,6 +67,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     model_id: str
+    device: DeviceName = "cpu"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     keep_packed: bool | None = None
     max_context: int | None = None
@@ -117,6 +118,7 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
         Unsupported: it is of a kind that is not known here.
         Unavailable: it does not fit this machine's memory.
     """
+    device = find_device(options.device)
     source = _open(path, name=options.model_id)
     for warning in source.tokenizer.warnings:
         log.warning("event=tokenizer %s", warning)
@@ -127,13 +129,16 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
     dtype = fast_dtype() if options.dtype == "auto" else getattr(torch, options.dtype)
     keep_packed = _keeps_packed(source.checkpoint, blueprint, options, dtype)
     weight_bytes = _weight_bytes(source.checkpoint, blueprint, dtype, keep_packed=keep_packed)
-    _check_memory(weight_bytes, path)
-    module, decoder, omni = _build(path, source, blueprint, dtype, keep_packed=keep_packed)
+    _check_memory(weight_bytes, path, device)
+    module, decoder, omni = _build(
+        path, source, blueprint, dtype, device=device, keep_packed=keep_packed
+    )
     report = load_weights(
         module,
         source.checkpoint,
         blueprint.rules,
         dtype=dtype,
+        device=device,
         keep_packed=keep_packed,
         progress=lambda done, total: progress("loading weights", done, total),
     )
@@ -143,7 +148,7 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
         decoder.fuse()
     mapped_bytes = packed_bytes(source.checkpoint) if keep_packed else 0
     engine_config = _engine_config(
-        blueprint, source.tokenizer, options, dtype, mapped_bytes=mapped_bytes
+        blueprint, source.tokenizer, options, dtype, left_bytes=free_bytes(device) - mapped_bytes
     )
     return LoadedModel(
         decoder=decoder,
@@ -159,7 +164,13 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
 
 
 def _build(
-    path: Path, source: _Source, blueprint: Blueprint, dtype: torch.dtype, *, keep_packed: bool
+    path: Path,
+    source: _Source,
+    blueprint: Blueprint,
+    dtype: torch.dtype,
+    *,
+    device: torch.device,
+    keep_packed: bool,
 ) -> tuple[nn.Module, Decoder, Omni | None]:
     """Make what the weights are loaded into, the decoder within, and what goes beyond text."""
     config = blueprint.config
@@ -168,7 +179,13 @@ def _build(
         return decoder, decoder, None
     whole = thinker(config)
     omni = make_omni(
-        path, config.whole, whole, source.tokenizer, dtype=dtype, keep_packed=keep_packed
+        path,
+        config.whole,
+        whole,
+        source.tokenizer,
+        dtype=dtype,
+        device=device,
+        keep_packed=keep_packed,
     )
     return whole, whole.decoder, omni
 
@@ -286,6 +303,13 @@ def _check_vocabulary(tokenizer: Tokenizer, num_rows: int, path: Path) -> None:
 def _keeps_packed(
     checkpoint: Checkpoint, blueprint: Blueprint, options: LoadOptions, dtype: torch.dtype
 ) -> bool:
+    if options.device != "cpu":
+        if options.keep_packed:
+            raise Unsupported(
+                f"`--keep-packed` and `--device {options.device}` were asked for, but packed "
+                "weights are multiplied by processors only; leave one of the two out"
+            )
+        return False
     if options.keep_packed is not None:
         return options.keep_packed
     packed = [info for info in checkpoint.tensors.values() if info.is_packed]
@@ -296,7 +320,7 @@ def _keeps_packed(
         i.num_bytes for i in packed
     ):
         return True  # integers are multiplied faster than floats are read
-    return _dense_bytes(blueprint, dtype) > UNPACK_SHARE * available_memory_bytes()
+    return _dense_bytes(blueprint, dtype) > UNPACK_SHARE * free_bytes(torch.device(options.device))
 
 
 def _dense_bytes(blueprint: Blueprint, dtype: torch.dtype) -> int:
@@ -314,11 +338,11 @@ def _weight_bytes(
     )
 
 
-def _check_memory(weight_bytes: int, path: Path) -> None:
-    free_bytes = available_memory_bytes()
-    if weight_bytes > free_bytes:
+def _check_memory(weight_bytes: int, path: Path, device: torch.device) -> None:
+    found = free_bytes(device)
+    if weight_bytes > found:
         raise Unavailable(
-            f"{path} needs {weight_bytes / 1e9:.1f} GB for its weights but {free_bytes / 1e9:.1f} "
+            f"{path} needs {weight_bytes / 1e9:.1f} GB for its weights but {found / 1e9:.1f} "
             "GB of memory are free; close other programs or choose a smaller or quantized model"
         )
 
@@ -334,7 +358,7 @@ def _engine_config(
     options: LoadOptions,
     dtype: torch.dtype,
     *,
-    mapped_bytes: int,
+    left_bytes: int,
 ) -> EngineConfig:
     """Bound context and cache by the model, the wish and the memory that is left.
 
@@ -343,8 +367,7 @@ def _engine_config(
     """
     context = options.max_context or blueprint.config.context_length
     bytes_per_token = blueprint.costs().kv_bytes(dtype.itemsize)
-    left_bytes = max(available_memory_bytes() - mapped_bytes, 0)
-    kv_bytes = options.kv_memory_bytes or int(KV_SHARE * left_bytes)
+    kv_bytes = options.kv_memory_bytes or int(KV_SHARE * max(left_bytes, 0))
     num_kv_tokens = min(int(kv_bytes / bytes_per_token), KV_CONTEXTS * context)
     if num_kv_tokens < min(context, MIN_CONTEXT):
         raise Unavailable(

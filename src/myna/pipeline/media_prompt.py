@@ -244,11 +244,12 @@ class MediaReader:
         if item.digest in self._kept:
             self._kept.move_to_end(item.digest)
             return self._kept[item.digest]
-        thinker, cut = self._omni.thinker, item.patches
-        found = Embeddings(
-            heard=None if item.frames is None else thinker.audio_tower([item.frames]),
-            seen=None if cut is None else thinker.visual(torch.from_numpy(cut.rows), [cut.grid]),
-        )
+        thinker, frames, cut = self._omni.thinker, item.frames, item.patches
+        device = thinker.decoder.device
+        heard = None if frames is None else thinker.audio_tower([frames.to(device)])
+        rows = None if cut is None else torch.from_numpy(cut.rows).to(device)
+        seen = None if cut is None or rows is None else thinker.visual(rows, [cut.grid])
+        found = Embeddings(heard=heard, seen=seen)
         self._kept[item.digest] = found
         while sum(kept.num_bytes for kept in self._kept.values()) > KEPT_BYTES:
             self._kept.popitem(last=False)

@@ -15,13 +15,13 @@ import msgspec
 import torch
 
 from myna.core.errors import BadCheckpoint, Unavailable
-from myna.core.memory import available_memory_bytes
 from myna.media.patches import PatchRule
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.encoder_config import VisionConfig
 from myna.models.qwen3_omni.inputs import check_tokens
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import SPEECH_RULES, Speech
+from myna.pipeline.machine import free_bytes
 from myna.text.tokenizer import Tokenizer
 from myna.weights.load import check_layout, load_weights
 from myna.weights.open import open_checkpoint
@@ -39,15 +39,23 @@ class LazySpeech:
         folder: of the checkpoint.
         config: of the model, which can speak.
         dtype: of the weights.
+        device: of the weights.
         keep_packed: leave quantized blocks packed in memory.
     """
 
     def __init__(
-        self, folder: Path, config: Config, dtype: torch.dtype, *, keep_packed: bool
+        self,
+        folder: Path,
+        config: Config,
+        dtype: torch.dtype,
+        *,
+        device: torch.device,
+        keep_packed: bool,
     ) -> None:
         self._folder = folder
         self._config = config
         self._dtype = dtype
+        self._device = device
         self._keep_packed = keep_packed
         self._lock = threading.Lock()
         self._loaded: Speech | None = None
@@ -86,13 +94,13 @@ class LazySpeech:
         speech = self._build()
         checkpoint = open_checkpoint(self._folder)
         num_values = sum(parameter.numel() for parameter in speech.parameters())
-        num_bytes, free_bytes = num_values * self._dtype.itemsize, available_memory_bytes()
+        num_bytes, found = num_values * self._dtype.itemsize, free_bytes(self._device)
         if self._keep_packed:
             used = make_plan(speech, checkpoint, SPEECH_RULES).places
             num_bytes = sum(checkpoint.tensors[name].num_bytes for name in used)
-        if num_bytes > free_bytes:
+        if num_bytes > found:
             raise Unavailable(
-                f"speech needs {num_bytes / 1e9:.1f} GB for its weights but {free_bytes / 1e9:.1f} "
+                f"speech needs {num_bytes / 1e9:.1f} GB for its weights but {found / 1e9:.1f} "
                 "GB of memory are free; ask for text alone, or close other programs"
             )
         report = load_weights(
@@ -100,6 +108,7 @@ class LazySpeech:
             checkpoint,
             SPEECH_RULES,
             dtype=self._dtype,
+            device=self._device,
             keep_packed=self._keep_packed,
         )
         speech.talker.fuse()
@@ -143,6 +152,7 @@ def make_omni(
     tokenizer: Tokenizer,
     *,
     dtype: torch.dtype,
+    device: torch.device,
     keep_packed: bool,
 ) -> Omni:
     """Read the small files, and check what is loaded later.
@@ -154,7 +164,7 @@ def make_omni(
     speech = (
         None
         if config.speech is None
-        else LazySpeech(folder, config, dtype, keep_packed=keep_packed)
+        else LazySpeech(folder, config, dtype, device=device, keep_packed=keep_packed)
     )
     if speech is not None:
         speech.check()

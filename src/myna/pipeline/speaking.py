@@ -82,6 +82,7 @@ class TalkerVoice:
 
     def read(self, token_ids: Tensor) -> Tensor:
         """Make vectors of text: (n,) int64 -> (n, D)."""
+        token_ids = token_ids.to(self._thinker.device)
         vectors = self._thinker.embed_tokens(token_ids, self._thinker.dtype)
         out: Tensor = self._talker.text_projection(vectors)
         return out
@@ -90,8 +91,9 @@ class TalkerVoice:
         self, hidden: Tensor, first: Tensor, points: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Choose the other codes of frames; see `speech.protocols.Talker`."""
-        frames = self._talker.complete(hidden, first, points)
-        return frames.codes, frames.vectors
+        points = None if points is None else points.to(hidden.device)
+        frames = self._talker.complete(hidden, first.to(hidden.device), points)
+        return frames.codes.cpu(), frames.vectors
 
 
 class CodeVocoder:
@@ -108,8 +110,8 @@ class CodeVocoder:
         """Decode the next piece of B streams; see `speech.protocols.Vocoder`."""
         own = [state for state in states if isinstance(state, code2wav.State)]
         state = code2wav.join(own)  # a copy, so the streams' own states stay as they are
-        wave: Tensor = self._code2wav(codes, state)
-        return wave, list(code2wav.split(state))
+        wave: Tensor = self._code2wav(codes.to(self._code2wav.device), state)
+        return wave.cpu(), list(code2wav.split(state))
 
 
 class Speaking:

@@ -34,7 +34,7 @@ class CachePool:
     def __init__(self, decoder: CodeDecoder) -> None:
         heads = (decoder.num_kv_heads, decoder.head_width)
         shape = (decoder.num_layers, 2, 0, BLOCK_TOKENS, *heads)
-        self.store = torch.empty(shape, dtype=decoder.dtype)
+        self.store = torch.empty(shape, dtype=decoder.dtype, device=decoder.device)
         self._free: list[int] = []
 
     @property
@@ -96,12 +96,14 @@ class Step:
     Attributes:
         slots: (N,) int64, of each new position, counted through all blocks.
         sizes: new positions of each voice.
+        ends: positions of each voice, the new ones included.
         block_tables: (B, table_width) int32.
-        lengths: (B,) int32, the new positions included.
+        lengths: (B,) int32, the same as `ends`.
     """
 
     slots: Tensor
     sizes: Sequence[int]
+    ends: Sequence[int]
     block_tables: Tensor
     lengths: Tensor
 
@@ -145,7 +147,7 @@ class _Layer:
 
     def _attend_alone(self, q: Tensor, voice: int) -> Tensor:
         """Let one voice's new positions see its past and those before each: (T, H, K) -> same."""
-        length = int(self._step.lengths[voice])
+        length = self._step.ends[voice]
         blocks = self._step.block_tables[voice, : -(-length // BLOCK_TOKENS)]
         k, v = (
             store.index_select(0, blocks).flatten(0, 1)[:length].transpose(0, 1)[None]
@@ -180,5 +182,12 @@ def joined(caches: Sequence[VoiceCache], sizes: Sequence[int]) -> list[LayerCach
             for at in range(cache.length, cache.length + size)
         ]
     lengths = [cache.length + size for cache, size in zip(caches, sizes, strict=True)]
-    step = Step(torch.tensor(slots), sizes, table, torch.tensor(lengths, dtype=torch.int32))
-    return [_Layer(keys, values, step) for keys, values in caches[0].pool.store]
+    store = caches[0].pool.store
+    step = Step(
+        slots=torch.tensor(slots).to(store.device),
+        sizes=sizes,
+        ends=lengths,
+        block_tables=table.to(store.device),
+        lengths=torch.tensor(lengths, dtype=torch.int32).to(store.device),
+    )
+    return [_Layer(keys, values, step) for keys, values in store]

@@ -36,6 +36,11 @@ class CodeDecoder(Protocol):
         """Give the dtype of activations, keys and values."""
         ...
 
+    @property
+    def device(self) -> torch.device:
+        """Tell where the weights are; batches and caches are brought there."""
+        ...
+
     def forward(self, batch: PackedBatch, caches: Sequence[LayerCache]) -> Tensor:
         """Run the layers; returns (N, D), after the final norm."""
         ...
@@ -46,7 +51,10 @@ class CodeDecoder(Protocol):
 
 
 class Talker(Protocol):
-    """Turn text and past frames into the next frame."""
+    """Turn text and past frames into the next frame.
+
+    Token ids, codes and points come and go on the processor, vectors stay on the decoder's device.
+    """
 
     @property
     def decoder(self) -> CodeDecoder:
@@ -88,7 +96,7 @@ class Vocoder(Protocol):
             states: where the streams stand; they stay as they are.
 
         Returns:
-            (B, W) samples, and where the streams then stand.
+            (B, W) samples, on the processor, and where the streams then stand.
         """
         ...
 

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -158,7 +159,8 @@ class Speaker:
             assert chunk is not None, "nobody else is to read"
             beginning = voice.request.beginning
             batch = _read_batch(beginning.prompt(chunk), beginning.positions[..., chunk])
-            self._talker.decoder.forward(batch, joined([voice.cache], [len(batch.token_ids)]))
+            decoder, caches = self._talker.decoder, joined([voice.cache], [len(batch.token_ids)])
+            decoder.forward(batch.to(decoder.device), caches)
             voice.take_chunk(chunk)
             self._start_clock(voice.request.id)
         return []
@@ -179,11 +181,11 @@ class Speaker:
         batch, sizes = self._batch(voices)
         decoder = self._talker.decoder
         caches = joined([voice.cache for voice in voices], sizes)
-        hidden = decoder.forward(batch, caches)  # (N, D)
-        last = hidden[torch.tensor(sizes).cumsum(0) - 1]  # (B, D)
+        hidden = decoder.forward(batch.to(decoder.device), caches)  # (N, D)
+        last = hidden[[end - 1 for end in accumulate(sizes)]]  # (B, D)
         drawn = [points for voice in voices if (points := voice.points()) is not None]
         points = torch.stack(drawn) if drawn else None  # (B, Q)
-        first = self._first_codes(decoder.logits(last), voices, points)  # (B,)
+        first = self._first_codes(decoder.logits(last).cpu(), voices, points)  # (B,)
         rest = None if points is None else points[:, 1:]
         frames, vectors = self._talker.complete(last, first, rest)  # (B, Q), (B, D)
         for voice, size, codes, vector in zip(voices, sizes, frames, vectors, strict=True):

@@ -63,11 +63,12 @@ class Turns:
             The seconds it may take before a listener hears a gap; None while nobody listens.
         """
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_called, CALL_S)
-            self._is_called = False
             self._text_waits += 1
             self._decide()
-            self._changed.wait_for(lambda: not self._is_running and self._text_may_go())
+            while self._is_running or not self._text_may_go():
+                awaits_call = self._is_called and not self._is_running
+                if not self._changed.wait(CALL_S if awaits_call else None):
+                    self._is_called = False  # nothing came of it
             self._text_waits -= 1
             self._is_running = True
             self._in_a_row = 0
@@ -93,6 +94,7 @@ class Turns:
             self._in_a_row += 1
         with self._hold():
             yield
+            self._is_called = True  # it asks again at once, or rests
 
     @contextmanager
     def _hold(self) -> Iterator[None]:
@@ -112,7 +114,7 @@ class Turns:
         self._changed.notify_all()
 
     def _text_may_go(self) -> bool:
-        return self._text_is_next or self._speech_waits == 0
+        return self._text_is_next or not (self._speech_waits or self._is_called)
 
     def _speech_may_go(self) -> bool:
         return not self._text_is_next or self._text_waits == 0

@@ -18,6 +18,8 @@ from myna.cli.compose import choose, load_here
 from myna.cli.console import answer, answer_json, progress_bars, size_text, table
 from myna.cli.measure import Plan, Speed, measure
 from myna.cli.options import (
+    Device,
+    DeviceOption,
     Dtype,
     DtypeOption,
     EchoOption,
@@ -39,6 +41,7 @@ def command(
     repeats: Annotated[int, typer.Option(min=1, help="Runs; the median counts.")] = 3,
     dtype: DtypeOption = Dtype.AUTO,
     keep_packed: KeepPackedOption = None,
+    device: DeviceOption = Device.CPU,
     echo: EchoOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -50,6 +53,7 @@ def command(
         dtype=dtype,
         max_context=None,
         keep_packed=keep_packed,
+        device=device,
         kv_memory=None,
         yarn=None,
         is_echo=echo,

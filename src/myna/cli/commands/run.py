@@ -15,6 +15,8 @@ from myna.cli.console import answer_json, note
 from myna.cli.conversation import EXIT_INTERRUPTED, load_talker, show_answer
 from myna.cli.options import (
     AttachOption,
+    Device,
+    DeviceOption,
     Dtype,
     DtypeOption,
     EchoOption,
@@ -69,6 +71,7 @@ def command(
     dtype: DtypeOption = Dtype.AUTO,
     max_context: MaxContextOption = None,
     keep_packed: KeepPackedOption = None,
+    device: DeviceOption = Device.CPU,
     kv_memory: KvMemoryOption = None,
     yarn: YarnOption = None,
     echo: EchoOption = False,
@@ -99,6 +102,7 @@ def command(
             dtype=dtype,
             max_context=max_context,
             keep_packed=keep_packed,
+            device=device,
             kv_memory=kv_memory,
             yarn=yarn,
             is_echo=echo,

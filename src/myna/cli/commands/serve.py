@@ -19,6 +19,8 @@ from myna.cli.compose import ModelChoice, choose, worker_command
 from myna.cli.console import note, progress_bars
 from myna.cli.keeping import open_history
 from myna.cli.options import (
+    Device,
+    DeviceOption,
     Dtype,
     DtypeOption,
     EchoOption,
@@ -90,6 +92,7 @@ def command(
     dtype: DtypeOption = Dtype.AUTO,
     max_context: MaxContextOption = None,
     keep_packed: KeepPackedOption = None,
+    device: DeviceOption = Device.CPU,
     kv_memory: KvMemoryOption = None,
     yarn: YarnOption = None,
     echo: EchoOption = False,
@@ -113,6 +116,7 @@ def command(
         dtype=dtype,
         max_context=max_context,
         keep_packed=keep_packed,
+        device=device,
         kv_memory=kv_memory,
         yarn=yarn,
         is_echo=echo,

@@ -140,7 +140,7 @@ class View:
 def view(rope_table: RopeTable, state: State, x: Tensor, *, window: int) -> View:
     """Plan the attention of a piece x: (B, T, D)."""
     num_new, kept = x.shape[1], window - 1
-    begun = torch.tensor(state.num_frames, device=x.device)[:, None]  # (B, 1)
+    begun = torch.tensor(state.num_frames).to(x.device)[:, None]  # (B, 1)
     steps = torch.arange(num_new, device=x.device)
     rope = rope_table.at((begun + steps).flatten(), x.dtype)
     first = kept - min(kept, max(state.num_frames))
@@ -388,6 +388,11 @@ class Code2Wav(nn.Module):
         """Give the dtype of activations."""
         return self.pre_transformer.norm.weight.dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Tell where the weights are."""
+        return self.pre_transformer.norm.weight.device
+
     def num_samples(self, num_frames: int) -> int:
         """Count the samples of a stream's first `num_frames` frames."""
         num_missing = 0
@@ -435,7 +440,9 @@ class Code2Wav(nn.Module):
         """
         config = self.config
         assert codes.shape[:2] == (len(state.num_frames), config.num_codebooks), codes.shape
-        assert int(codes.max()) < config.codebook_size, "a code of another codebook or a control"
+        assert not codes.is_cpu or int(codes.max()) < config.codebook_size, (
+            "a code of another codebook or a control"  # elsewhere, to look would be to wait
+        )
         offsets = torch.arange(config.num_codebooks, device=codes.device) * config.codebook_size
         x = self.code_embedding(codes + offsets[:, None], self.dtype).mean(1)  # (B, T, D)
         x = self.pre_transformer(x, state).transpose(1, 2)  # (B, D, T)

@@ -24,6 +24,7 @@ from myna.kernels.depth import DepthDecoder, Frames, Nucleus
 from myna.kernels.packed import Packed, Weight
 from myna.layers.decoder import DecoderLayer
 from myna.layers.fused import fuse
+from myna.layers.graphs import Graphed
 from myna.layers.mlp import GatedMlp
 from myna.layers.norm import RmsNorm
 from myna.layers.rope import Rope, RopeTable
@@ -95,12 +96,16 @@ class CodePredictor(nn.Module):
         self.lm_head = nn.Parameter(torch.empty(shape), requires_grad=False)
         self.rope_table = RopeTable(config.rope, config.head_width)
         self.depth: DepthDecoder | None = None
+        self.graphed: Graphed | None = None
 
     def fuse(self) -> None:
         """Choose the codes of a frame in one call from now on, where the compiled kernels can.
 
         The weights must stay where they are.
         """
+        if self.norm.weight.is_cuda:
+            self.graphed = Graphed(lambda *inputs: (self(*inputs),))
+            return
         blocks = fuse(self.layers)
         if blocks is None:
             return
@@ -133,7 +138,8 @@ class CodePredictor(nn.Module):
             found = self.depth.run(torch.stack((hidden, first)), points)
             if found is not None:
                 return Frames(found.codes, found.vectors.to(hidden.dtype))
-        codes = self(hidden, first, points)
+        inputs = (hidden, first) if points is None else (hidden, first, points)
+        (codes,) = (self(*inputs),) if self.graphed is None else self.graphed(*inputs)
         return Frames(codes, self.embed(codes))
 
     def forward(self, hidden: Tensor, first: Tensor, points: Tensor | None = None) -> Tensor:

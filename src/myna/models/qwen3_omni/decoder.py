@@ -83,7 +83,7 @@ class OmniDecoder(TextDecoder):
                 x = x.index_add(0, extra.rows, extra.values.to(x.dtype))
             for tap in batch.taps:
                 if tap.depth == i + 1:
-                    tap.out.values.copy_(x[tap.out.rows])
+                    tap.out.values.copy_(x.index_select(0, tap.out.rows))
         out: Tensor = self.norm(x)
         return out
 

@@ -26,7 +26,7 @@ def axis_of_frequency(section: tuple[int, int, int]) -> Tensor:
 
 
 class MultiAxisRopeTable:
-    """Turn positions on three axes into rotations.
+    """Turn positions on three axes into rotations; its numbers follow these to their device.
 
     Args:
         config: theta and, if the context is stretched, its scaling.
@@ -49,10 +49,11 @@ class MultiAxisRopeTable:
                 equal axes.
             dtype: of cos and sin; angles are float32.
         """
-        frequencies = self.frequencies.to(positions.device)
+        self.frequencies = self.frequencies.to(positions.device)
+        self.axes = self.axes.to(positions.device)
         positions = positions.float().expand(AXES, -1)
-        chosen = positions[self.axes.to(positions.device)]  # (K/2, N)
-        angles = (chosen.T * frequencies)[:, None]  # (N, 1, K/2)
+        chosen = positions[self.axes]  # (K/2, N)
+        angles = (chosen.T * self.frequencies)[:, None]  # (N, 1, K/2)
         cos, sin = angles.cos() * self.factor, angles.sin() * self.factor
         return Rope(
             torch.cat((cos, cos), -1).to(dtype),  # (N, 1, K)

@@ -208,7 +208,8 @@ def answer_inputs(
     pad, bos = read(torch.tensor([roles.tts_pad, roles.tts_bos])).split(1)  # (1, D) each
     text = torch.cat((read(header), pad.expand(4, -1), bos, read(first)))  # (ANSWER_ROWS, D)
     codes = [codec.nothink, codec.think_bos, codec.think_eos, speaker_id, codec.pad, codec.bos]
-    return text + functional.pad(talker.embed(torch.tensor(codes)), (0, 0, HEADER_TOKENS, 0))
+    beside = talker.embed(torch.tensor(codes).to(text.device))
+    return text + functional.pad(beside, (0, 0, HEADER_TOKENS, 0))
 
 
 def user_inputs(
@@ -229,8 +230,8 @@ def user_inputs(
     chosen = torch.isin(media.rows, rows)
     text = read(token_ids[rows[~is_media]])
     out = text.new_empty(len(rows), text.shape[-1])
-    out[~is_media] = text
-    out[is_media] = talker.hidden_projection(media.values[chosen].to(text.dtype))
+    out[(~is_media).to(out.device)] = text
+    out[is_media.to(out.device)] = talker.hidden_projection(media.values[chosen].to(text))
     return out
 
 
