@@ -10,6 +10,9 @@ Source: transformers 5.23 `Qwen3OmniMoeCode2Wav`; arXiv:2509.17765 §2.
 Differs: the reference decodes long sound in pieces with context, and loses samples at each border;
 q, k and v are one matrix, and so are gate and up.
 
+Where there are more channels than time steps, most of the time goes into reading weights: such
+convolutions are written as matrix products, which read them once, as they lie.
+
 Axis letters beside the project's: U time steps after upsampling, S positions that a position sees
 beside itself.
 """
@@ -265,7 +268,12 @@ class CausalConv(nn.Module):
 
     def forward(self, x: Tensor, state: State) -> Tensor:
         """Map (B, C, U) to (B, C', U)."""
+        is_product = self.groups == 1 and (self.num_past == 0 or x.shape[-1] < self.num_in)
         x = state.pasts[self].extend(x)
+        if is_product:
+            seen = x.unfold(-1, self.num_past + 1, 1)[..., :: self.dilation]  # (B, C, U, size)
+            rows = seen.transpose(1, 2).flatten(2)
+            return functional.linear(rows, self.weight.flatten(1), self.bias).transpose(1, 2)
         return functional.conv1d(
             x, self.weight, self.bias, dilation=self.dilation, groups=self.groups
         )
@@ -295,9 +303,23 @@ class TransposedConv(nn.Module):
         x = state.pasts[self].extend(x)
         if state.is_fresh:
             x = x[..., self.num_past :]
+        if x.shape[-1] < self.num_in:
+            return self._product(x)
         x = functional.conv_transpose1d(x, self.weight, self.bias, stride=self.stride)
         partial = self.num_past * self.stride  # steps at either end that lack a neighbour
         return x[..., partial : x.shape[-1] - partial]
+
+    def _product(self, x: Tensor) -> Tensor:
+        """Make what each step gives to itself and to later ones, and add up what meets."""
+        made = (x.transpose(1, 2) @ self.weight.flatten(1)).unflatten(
+            -1, (len(self.bias), self.num_past + 1, self.stride)
+        )  # (B, U, C', steps later, stride)
+        count = x.shape[-1] - self.num_past
+        steps = made[:, self.num_past :, :, 0]
+        for later in range(1, self.num_past + 1):
+            first = self.num_past - later
+            steps = steps + made[:, first : first + count, :, later]
+        return steps.transpose(1, 2).flatten(2) + self.bias[:, None]
 
 
 class ConvNextBlock(nn.Module):
