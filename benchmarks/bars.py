@@ -311,6 +311,19 @@ BARS: Mapping[str, Bar] = {
         must="nano called over a socket, 30 turns: first sound in 500 ms, 95 of 100 in 900 ms",
         show=Script(("voice_latency.py",)),
     ),
+    # The app.
+    "browser": Bar(
+        must="the app on nano, in Chromium: all it does end to end, axe silent, no other host",
+        show=Tests("every feature works, no finding, no request elsewhere", ("tests/browser",)),
+    ),
+    "barge-in": Bar(
+        must="a call in the browser: silent at the speaker within 150 ms of detected speech",
+        show=Tests("silent within 150 ms", ("tests/browser/test_nano_turns.py",), "silences"),
+    ),
+    "scroll": Bar(
+        must="a thread of 1,000 messages scrolls without frames over 50 ms",
+        show=Tests("no frame over 50 ms", ("tests/browser/test_long_thread.py",)),
+    ),
     # Four bits.
     "moe-peers": Bar(
         must="30B-A3B shape, random, one Q4_0 file, beside llama.cpp: decode 1.3x, prefill 2.5x",
