@@ -38,7 +38,8 @@ from myna.kernels.blocks import FORMATS
 from myna.kernels.packed import PackedWeight
 from myna.kernels.tiles import ROW_KINDS, TILE_ROWS, tile
 from myna.models.qwen3_omni.config import Config
-from myna.models.qwen3_omni.tensors import tensors
+from myna.models.qwen3_omni.talker import Talker
+from myna.models.qwen3_omni.tensors import tensors as list_tensors
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import SPEECH_RULES, THINKER_RULES, Speech
 from myna.models.tiny_omni import tiny_omni_config
@@ -49,7 +50,7 @@ from myna.speech.protocols import Rules
 from myna.speech.speaker import Speaker
 from myna.speech.turns import Turns
 from myna.speech.voice import PIECES, VoiceRequest
-from myna.weights.checkpoint import DTYPES, MetaCheckpoint, TensorInfo
+from myna.weights.checkpoint import DTYPES, TensorInfo
 from myna.weights.load import load_weights
 from myna.weights.quantize.scheme import PredictorBits, choose, with_predictor
 
@@ -128,15 +129,17 @@ def make_model(config: Config, layout: Mapping[str, Sequence[int]], bits: Predic
     speech.talker.fuse()
     own = speech_rules(config.speech)
     own = replace(own, suppressed=(*own.suppressed, own.end_code), max_positions=1 << 30)
-    return Model(config, thinker.eval(), speech.eval(), own, frame_bytes(config, checkpoint))
+    return Model(
+        config, thinker.eval(), speech.eval(), own, frame_bytes(config, checkpoint.tensors)
+    )
 
 
-def frame_bytes(config: Config, checkpoint: RandomCheckpoint) -> float:
+def frame_bytes(config: Config, tensors: Mapping[str, TensorInfo]) -> float:
     """Count the bytes of weights that one voice's frame reads."""
     assert config.speech is not None
     talker = config.speech.talker.text
     total = 0.0
-    for name, info in checkpoint.tensors.items():
+    for name, info in tensors.items():
         share = 0.0
         if name.startswith(PREDICTOR):
             is_layer = ".layers." in name
@@ -167,10 +170,10 @@ def read_speed() -> float:
 class NoisePrompt:
     """Draw what a voice reads before its first frame, a vector for each token that is read."""
 
-    def __init__(self, model: Model, num_positions: int) -> None:
-        width = model.speech.talker.config.text.width
+    def __init__(self, talker: Talker, num_positions: int) -> None:
+        width = talker.config.text.width
         inputs = torch.randn(num_positions + 1, width, generator=torch.manual_seed(0)).bfloat16()
-        self._inputs = inputs
+        self._inputs = inputs.to(talker.decoder.device)
         self.positions = torch.arange(num_positions + 1).float().expand(3, -1)
         self.advance = 0.0
         self.num_prompt = num_positions
@@ -253,7 +256,7 @@ def run_live(model: Model, options: argparse.Namespace, num_voices: int) -> dict
     ]
     most = model.config.thinker.text.vocab_size - 1
     for seed, voice in enumerate(voices):
-        beginning = NoisePrompt(model, options.prompt)
+        beginning = NoisePrompt(model.speech.talker, options.prompt)
         loop.start(VoiceRequest(id=voice.id, beginning=beginning, seed=seed), voice)
         token_ids = torch.randint(0, most, (options.prompt,), generator=torch.manual_seed(seed))
         sampling = Sampling(temperature=1.0, max_tokens=num_text, ignore_eos=True, seed=seed)
@@ -280,7 +283,9 @@ def run_alone(model: Model, options: argparse.Namespace) -> float:
     talker = TalkerVoice(model.speech, model.thinker)
     speaker = Speaker(talker, CodeVocoder(model.speech), model.rules)
     name = RequestId("alone")
-    speaker.add(VoiceRequest(id=name, beginning=NoisePrompt(model, options.prompt), seed=0))
+    speaker.add(
+        VoiceRequest(id=name, beginning=NoisePrompt(model.speech.talker, options.prompt), seed=0)
+    )
     speaker.follow(name, options.prompt)
     while speaker.has_work():  # it reads its prompt
         speaker.step()
@@ -313,24 +318,27 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_layout(options: argparse.Namespace) -> tuple[Config, Mapping[str, Sequence[int]]]:
-    """Describe the model, or its first layers."""
-    if options.tiny:
-        values = tiny_omni_config()
-    else:
-        values = json.loads((options.random / f"{NAME}.config.json").read_text())
-    if options.layers is not None:
+Layout = Mapping[str, Sequence[int]]
+
+
+def read_layout(
+    path: Path | None, num_layers: int | None
+) -> tuple[dict[str, object], Config, Layout]:
+    """Describe the model of a config.json, or its first layers; the tiny one if none is named.
+
+    Returns:
+        What config.json says, what it means, and the shapes of the released tensors.
+    """
+    values = tiny_omni_config() if path is None else json.loads(path.read_text())
+    if num_layers is not None:
         for part in ("thinker_config", "talker_config"):
-            values[part]["text_config"]["num_hidden_layers"] = options.layers
+            values[part]["text_config"]["num_hidden_layers"] = num_layers
         values["talker_config"]["accept_hidden_layer"] = 1
         vision = values["thinker_config"]["vision_config"]
-        kept = vision["deepstack_visual_indexes"][: options.layers]
+        kept = vision["deepstack_visual_indexes"][:num_layers]
         vision["deepstack_visual_indexes"] = kept
     config = Config.from_hf(values)
-    if options.tiny or options.layers is not None:
-        return config, tensors(config)
-    layout = MetaCheckpoint.from_file(options.random / f"{NAME}.tensors.json.gz")
-    return config, {name: info.shape for name, info in layout.tensors.items()}
+    return values, config, list_tensors(config)
 
 
 def main() -> int:
@@ -339,7 +347,8 @@ def main() -> int:
     spin = spin_ratio()
     torch.set_num_threads(options.threads)
     bytes_a_s = read_speed()
-    config, layout = read_layout(options)
+    path = None if options.tiny else options.random / f"{NAME}.config.json"
+    _, config, layout = read_layout(path, options.layers)
     model = make_model(config, layout, options.predictor_bits)
     frame_s = model.rules.frame_s
     alone_s = run_alone(model, options)
