@@ -39,7 +39,7 @@ from pathlib import Path
 from served import READY_S, Asked, Json, Server, chat, is_alive, served, wait_until
 
 from myna import embedded
-from myna.cli.compose import choose, worker_command
+from myna.cli.compose import ModelChoice, worker_command
 from myna.cli.keeping import open_history
 from myna.core.fleet import Fleet
 from myna.core.remote import ProcessService, Supervision
@@ -59,7 +59,7 @@ ENGINE = "myna.pipeline.worker"
 DECODER = "myna.media.child"
 PROVER = "myna.engine.grammar_child"
 PHASES = ("idle", "prefill", "stream", "speech")
-MARKS = {"prefill": b"never comes", "stream": b'"content":"', "speech": b'"data":"'}
+MARKS = {"prefill": b"never comes", "stream": b'{"content":"', "speech": b'"data":"'}
 
 
 # The server under attack.
@@ -68,18 +68,8 @@ MARKS = {"prefill": b"never comes", "stream": b'"content":"', "speech": b'"data"
 def serve(port: int) -> None:
     """Serve as `myna serve` does, but start a dead engine again at once, however often it died."""
     settings = read_settings()
-    choice = choose(
-        embedded.NAME,
-        settings,
-        dtype="auto",
-        max_context=None,
-        keep_packed=None,
-        kv_memory=None,
-        yarn=None,
-        is_echo=False,
-    )
     rules = Supervision(first_delay_s=RESTART_S, max_delay_s=RESTART_S, max_deaths=sys.maxsize)
-    command = worker_command(choice)
+    command = worker_command(ModelChoice(path=embedded.folder(), model_id=embedded.NAME))
     fleet = Fleet(
         lambda _, progress: ProcessService(command, on_progress=progress, supervision=rules)
     )
