@@ -8,6 +8,7 @@ import pytest
 
 from myna.core.requests import RequestId
 from myna.speech.loop import SpeechLoop
+from myna.speech.turns import Turns
 
 WAIT_S = 30.0
 TEXT = [65, 70]
@@ -119,3 +120,18 @@ def test_closing_fails_open_voices_and_refuses_new_ones(parts):
     assert "is being unloaded" in str(open_voice.error)
     loop.start(parts.request("b"), late)
     assert "is being unloaded" in str(late.error)
+
+
+def test_while_a_voice_is_heard_text_is_told_how_long_it_may_take(parts):
+    turns = Turns()
+    loop, listener = SpeechLoop(parts.speaker(), turns), Waiting()
+    start(loop, parts.request("a", seed=1), listener)
+    while not listener.pieces and not listener.done.wait(0.01):
+        pass
+    with turns.text() as slack_s:
+        assert slack_s is not None
+    loop.end_text(RequestId("a"))
+    assert listener.done.wait(WAIT_S)
+    loop.close()
+    with turns.text() as slack_s:
+        assert slack_s is None
