@@ -61,22 +61,26 @@ def main() -> int:
     parser.add_argument("--layers", type=int, nargs="+", help="one or two depths; all if left out")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--scratch", type=Path, help="where there is room for the file")
-    parser.add_argument("--file", type=Path, help="one depth: a file that random_gguf.py wrote")
+    parser.add_argument("--files", type=Path, nargs="+", help="what random_gguf.py wrote, in turn")
     parser.add_argument("--min-decode", type=float, default=1.0)
     parser.add_argument("--min-prefill", type=float)
     args = parser.parse_args()
     shape = SHAPES[args.shape]
     counts = args.layers or [shape.num_layers]
-    if len(set(counts)) != len(counts) or len(counts) > 2 or (args.file and len(counts) > 1):
-        parser.error("--layers takes one depth or two different ones, with --file only one")
+    if len(set(counts)) != len(counts) or len(counts) > 2:
+        parser.error("--layers takes one depth or two different ones")
+    if args.files is not None and len(args.files) != len(counts):
+        parser.error("--files takes a file for each depth of --layers")
     tools, spin = build(args.cache), spin_ratio()
     depths: dict[str, dict[int, Times]] = {"myna": {}, "llama.cpp": {}}
     scratch = Path(tempfile.mkdtemp(prefix="big-peers-", dir=args.scratch))
     try:
-        for count in counts:
-            file = args.file or scratch / f"{args.shape}-{count}.gguf"
-            if args.file is None:
+        for place, count in enumerate(counts):
+            if args.files is None:
+                file = scratch / f"{args.shape}-{count}.gguf"
                 write_random_gguf(shape, file, num_layers=count)
+            else:
+                file = args.files[place]
             has_prefill = args.min_prefill is not None
             peers = {
                 "myna": Ours(file, args.threads, has_prefill),

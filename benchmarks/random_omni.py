@@ -13,16 +13,18 @@ import argparse
 import json
 import os
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from speech import NAME, RandomCheckpoint
 from torch import Tensor
 
 from myna.kernels.blocks import FORMATS
+from myna.kernels.tiles import ROW_KINDS, TILE_ROWS
 from myna.models.qwen3_omni.config import Config
-from myna.models.qwen3_omni.tensors import tensors
+from myna.models.qwen3_omni.tensors import tensors as list_tensors
 from myna.models.tiny_omni import (
     CHAT_TEMPLATE,
     MARKERS,
@@ -32,11 +34,16 @@ from myna.models.tiny_omni import (
 )
 from myna.models.tiny_tokenizer import WORDS, added_token, vocabulary, write_vocabulary
 from myna.weights.checkpoint import MetaCheckpoint, TensorInfo
-from myna.weights.quantize.scheme import PredictorBits
+from myna.weights.quantize.scheme import PredictorBits, choose, with_predictor
 from myna.weights.safetensors_files import INDEX
 from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
 
+NAME = "qwen3-omni-30b-a3b-instruct"
 SHARD_BYTES = 5 << 30
+POOL_VALUES = 1 << 26
+SPREAD = 0.02  # of norms about 1, and of biases about 0
+# Of each format, the root mean square of its steps.
+STEPS = {"Q4_0": 4.6, "Q5_0": 9.2, "Q6_0": 18.5, "Q8_0": 74.0}
 HEADER_ALIGNMENT = 64
 NUM_WORDS = 151_643  # plain tokens of the released vocabulary; the special ones follow
 SAMPLING = {"do_sample": True, "temperature": 0.7, "top_k": 20, "top_p": 0.8}
@@ -56,6 +63,58 @@ NUMBERED = {
     "<|vision_end|>": ("thinker_config", "vision_end_token_id"),
     **{role: (f"{role}_token_id",) for role in ROLES},
 }
+
+
+class RandomTensors:
+    """Draw the tensors of a layout, large matrices as blocks of few bits.
+
+    All are cut from two pools, each tensor at a place of its own, so that rows and experts differ:
+    else tokens would meet but a few experts, and the others would take no memory.
+    """
+
+    def __init__(self, layout: Mapping[str, Sequence[int]], bits: PredictorBits) -> None:
+        exempt = with_predictor(bits)
+        plain = {name: TensorInfo("BF16", tuple(shape), "") for name, shape in layout.items()}
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: replace(info, dtype=choose(name, info, 4, exempt=exempt).kind or info.dtype)
+            for name, info in plain.items()
+        }
+        generator = torch.Generator().manual_seed(0)
+        self._noise = torch.randn(POOL_VALUES // 8, generator=generator).bfloat16()
+        self._bytes = torch.randint(0, 256, (POOL_VALUES,), dtype=torch.uint8, generator=generator)
+
+    def read(self, name: str) -> Tensor:
+        """Draw one tensor; of blocks, their bytes."""
+        info = self.tensors[name]
+        if info.is_packed:
+            return self._blocks(name, info)
+        values = _cut(self._noise, name, info.num_values).view(info.shape)
+        if name.endswith("bias"):
+            return values * SPREAD
+        if len(info.shape) == 1:
+            return values * SPREAD + 1
+        return values * (info.num_values / info.shape[0]) ** -0.5
+
+    def _blocks(self, name: str, info: TensorInfo) -> Tensor:
+        """Draw blocks whose scales keep a product as large as its input."""
+        kind = ROW_KINDS.get(info.dtype, info.dtype)
+        columns, block = info.shape[1], FORMATS[info.dtype]
+        scale = torch.tensor([columns**-0.5 / STEPS[kind]]).half().view(torch.uint8)
+        data = _cut(self._bytes, name, info.num_bytes)
+        if kind == info.dtype:
+            data.view(-1, block.num_bytes)[:, :2] = scale
+        else:
+            num_scales = TILE_ROWS * columns // block.num_values
+            tiles = data.view(-1, num_scales * block.num_bytes)
+            tiles[:, : 2 * num_scales] = scale.repeat(num_scales)
+        return data
+
+
+def _cut(pool: Tensor, name: str, count: int) -> Tensor:
+    """Copy values from a pool, from a place that the name settles."""
+    start = zlib.crc32(name.encode()) % len(pool)
+    times = -(-(start + count) // len(pool))
+    return torch.cat([pool[start:], *[pool] * (times - 1)])[:count].clone()
 
 
 def write_random_omni(
@@ -79,7 +138,7 @@ def write_random_omni(
         layout = {name: info.shape for name, info in found.tensors.items()}
     else:
         _take_fewer_layers(values, num_layers)
-        layout = tensors(Config.from_hf(values))
+        layout = list_tensors(Config.from_hf(values))
     folder.mkdir(parents=True)
     _write_json(folder / "config.json", values)
     _write_json(folder / "preprocessor_config.json", PREPROCESSOR)
@@ -88,7 +147,7 @@ def write_random_omni(
     ends = {"eos_token_id": ids["<|im_end|>"], "pad_token_id": ids["<|endoftext|>"]}
     _write_json(folder / "generation_config.json", {**SAMPLING, **ends})
     _write_tokenizer(folder, ids)
-    return _write_weights(folder, RandomCheckpoint(layout, bits))
+    return _write_weights(folder, RandomTensors(layout, bits))
 
 
 def _take_fewer_layers(values: dict[str, dict[str, dict[str, object]]], num_layers: int) -> None:
@@ -132,13 +191,13 @@ def _write_tokenizer(folder: Path, ids: Mapping[str, int]) -> None:
     write_vocabulary(folder, vocab, merges, added)
 
 
-def _write_weights(folder: Path, checkpoint: RandomCheckpoint) -> int:
-    shards = list(_shards(checkpoint.tensors))
+def _write_weights(folder: Path, tensors: RandomTensors) -> int:
+    shards = list(_shards(tensors.tensors))
     weight_map: dict[str, str] = {}
     total_bytes = 0
     for number, infos in enumerate(shards, start=1):
         name = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        total_bytes += _write_shard(folder / name, infos, checkpoint)
+        total_bytes += _write_shard(folder / name, infos, tensors)
         weight_map |= dict.fromkeys(infos, name)
     index = {"metadata": {"total_size": total_bytes}, "weight_map": weight_map}
     _write_json(folder / INDEX, index)
@@ -157,14 +216,12 @@ def _shards(infos: Mapping[str, TensorInfo]) -> Iterator[dict[str, TensorInfo]]:
     yield shard
 
 
-def _write_shard(path: Path, infos: Mapping[str, TensorInfo], checkpoint: RandomCheckpoint) -> int:
+def _write_shard(path: Path, infos: Mapping[str, TensorInfo], tensors: RandomTensors) -> int:
     """Write a shard and see it to the disk, out of the memory of files; gives its bytes."""
     with path.open("xb") as file:
         file.write(_header(infos))
         for name in infos:
-            read = checkpoint.read(name)
-            data = read if isinstance(read, Tensor) else read.data
-            file.write(data.contiguous().flatten().view(torch.uint8).numpy().data)
+            file.write(tensors.read(name).contiguous().flatten().view(torch.uint8).numpy().data)
         file.flush()
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

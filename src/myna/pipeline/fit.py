@@ -10,20 +10,26 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from myna.core.memory import available_memory_bytes
 from myna.core.requests import RequestId
 from myna.engine.config import EngineConfig
 from myna.engine.engine import Engine
 from myna.engine.sequence import EngineRequest, Sampling
+from myna.kernels.blocks import FORMATS
+from myna.kernels.packed import PackedWeight
+from myna.kernels.tiles import TILE_ROWS, tile
 from myna.layers.decoder import TextDecoder
 from myna.models.family import Blueprint
-from myna.pipeline.load import blueprint_of
+from myna.pipeline.load import LoadOptions, blueprint_of, keeps_packed, weight_bytes_of
 from myna.pipeline.machine import fast_dtype
 from myna.weights.gguf import GgufCheckpoint
+from myna.weights.load import TakesPacked
 from myna.weights.open import open_checkpoint
 
 # Enough weights that a cache of the processor cannot hold them between two tokens.
@@ -32,6 +38,9 @@ PROMPT_TOKENS = 512
 MEASURED_TOKENS = 24
 NOISE_VALUES = 2**20
 NOISE_SCALE = 0.02
+# Of what is kept packed, what is measured instead, and the root mean square of its steps: formats
+# of about as many bits take about as long.
+PACKED_KINDS = (("Q4_0_R16", 4.6), ("Q8_0_R16", 74.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +80,10 @@ def predict(
     context: int,
     mapped_bytes: int = 0,
     largest_tensor_bytes: int = 0,
+    packed_bytes: int | None = None,
     is_measured: bool = True,
 ) -> Fit:
-    """Predict memory and speed of a model whose weights are kept as floats.
+    """Predict memory and speed of a model.
 
     Args:
         blueprint: the model's shape.
@@ -81,6 +91,7 @@ def predict(
         context: tokens of prompt and answer to hold.
         mapped_bytes: of files that stay mapped into memory while they are read (GGUF).
         largest_tensor_bytes: of the tensor that is in memory twice while it is being read.
+        packed_bytes: of all weights, where blocks stay packed; `None` if they are kept as floats.
         is_measured: time the network; takes seconds, and memory for a few layers.
     """
     dtype = dtype or fast_dtype()
@@ -88,9 +99,10 @@ def predict(
     program_bytes = resident_bytes()  # before the measurement takes any
     speed = None
     if is_measured:
-        speed = 1 / seconds_per_token(blueprint, dtype=dtype)
+        weight_bits = None if packed_bytes is None else 8 * packed_bytes / costs.parameters
+        speed = 1 / seconds_per_token(blueprint, dtype=dtype, weight_bits=weight_bits)
     return Fit(
-        weight_bytes=costs.parameters * dtype.itemsize,
+        weight_bytes=costs.parameters * dtype.itemsize if packed_bytes is None else packed_bytes,
         kv_bytes=int(costs.kv_bytes(dtype.itemsize)) * context,
         other_bytes=program_bytes
         + mapped_bytes
@@ -111,13 +123,18 @@ def predict_path(
     checkpoint = open_checkpoint(path)
     blueprint = blueprint_of(path, checkpoint)
     tensors = checkpoint.tensors.values()
-    is_mapped = isinstance(checkpoint, GgufCheckpoint)
+    chosen = fast_dtype() if dtype == "auto" else getattr(torch, dtype)
+    is_packed = keeps_packed(checkpoint, blueprint, LoadOptions(model_id=path.name), chosen)
+    is_mapped = isinstance(checkpoint, GgufCheckpoint) and not is_packed
     return predict(
         blueprint,
-        dtype=fast_dtype() if dtype == "auto" else getattr(torch, dtype),
+        dtype=chosen,
         context=context or blueprint.config.context_length,
         mapped_bytes=sum(info.num_bytes for info in tensors) if is_mapped else 0,
         largest_tensor_bytes=max(info.num_bytes for info in tensors),
+        packed_bytes=weight_bytes_of(checkpoint, blueprint, chosen, keep_packed=True)
+        if is_packed
+        else None,
         is_measured=is_measured,
     )
 
@@ -142,17 +159,27 @@ def resident_bytes() -> int:
     return 400 * 2**20
 
 
-def seconds_per_token(blueprint: Blueprint, *, dtype: torch.dtype) -> float:
-    """Time networks of few layers and stretch the result to all of them."""
+def seconds_per_token(
+    blueprint: Blueprint, *, dtype: torch.dtype, weight_bits: float | None = None
+) -> float:
+    """Time networks of few layers and stretch the result to all of them.
+
+    Args:
+        blueprint: the model's shape.
+        dtype: of activations, and of weights that are not packed.
+        weight_bits: of a packed weight; `None` if none are.
+    """
     config, total = blueprint.config, blueprint.config.num_layers
     one, two = (_layers(blueprint, count).costs().parameters for count in (1, 2))
-    layer_bytes = max(two - one, 1) * dtype.itemsize
-    many = min(total, max(2, -(-MEASURED_BYTES // layer_bytes)))
-    seconds = _time(_layers(blueprint, many), dtype=dtype)
+    weight_bytes = dtype.itemsize if weight_bits is None else weight_bits / 8
+    layer_bytes = max(two - one, 1) * weight_bytes
+    many = min(total, max(2, int(-(-MEASURED_BYTES // layer_bytes))))
+    seconds = _time(_layers(blueprint, many), dtype=dtype, weight_bits=weight_bits)
     if many == config.num_layers:
         return seconds
     fewer = max(1, many // 2)
-    per_layer = (seconds - _time(_layers(blueprint, fewer), dtype=dtype)) / (many - fewer)
+    fewer_s = _time(_layers(blueprint, fewer), dtype=dtype, weight_bits=weight_bits)
+    per_layer = (seconds - fewer_s) / (many - fewer)
     return seconds + (total - many) * max(per_layer, 0.0)
 
 
@@ -161,10 +188,13 @@ def _layers(blueprint: Blueprint, count: int) -> Blueprint:
 
 
 @torch.inference_mode()
-def _time(blueprint: Blueprint, *, dtype: torch.dtype) -> float:
+def _time(blueprint: Blueprint, *, dtype: torch.dtype, weight_bits: float | None) -> float:
     """Decode with random weights; return the median seconds of a token."""
     decoder = blueprint.build()
+    if weight_bits is not None:
+        _fill_with_blocks(decoder, weight_bits=weight_bits)
     _fill_with_noise(decoder, dtype=dtype)
+    decoder.fuse()
     num_tokens = PROMPT_TOKENS + MEASURED_TOKENS + 1
     engine = Engine(decoder, EngineConfig(max_context=num_tokens, num_kv_tokens=4 * num_tokens))
     prompt = tuple(idx % decoder.vocab_size for idx in range(PROMPT_TOKENS))
@@ -176,6 +206,31 @@ def _time(blueprint: Blueprint, *, dtype: torch.dtype) -> float:
         engine.step()
         times.append(time.perf_counter() - start_s)
     return statistics.median(times[2:])
+
+
+def _fill_with_blocks(decoder: TextDecoder, *, weight_bits: float) -> None:
+    """Put random blocks in the place of every matrix that may stay packed, but for routers."""
+    kind, step = PACKED_KINDS[weight_bits > 6]
+    for name, module in decoder.named_modules():
+        if not isinstance(module, TakesPacked) or name.endswith(".gate"):
+            continue
+        assert isinstance(module, nn.Module)
+        for leaf, parameter in list(module.named_parameters(recurse=False)):
+            *rows, columns = parameter.shape
+            is_matrix = len(rows) > 0 and rows[-1] % TILE_ROWS == 0
+            if is_matrix and columns % FORMATS[kind].num_values == 0:
+                module.set_packed(leaf, _noise_blocks(kind, tuple(parameter.shape), step))
+
+
+def _noise_blocks(kind: str, shape: tuple[int, ...], step: float) -> PackedWeight:
+    """Draw one tile, whose products are as large as their inputs, and repeat it."""
+    block, columns = FORMATS[kind], shape[-1]
+    num_blocks = TILE_ROWS * columns // block.num_values
+    rows = torch.randint(0, 256, (num_blocks, block.num_bytes), dtype=torch.uint8)
+    rows[:, :2] = torch.tensor([columns**-0.5 / step]).half().view(torch.uint8)
+    one = tile(rows.view(TILE_ROWS, -1), block.num_bytes)
+    data = one.repeat(prod(shape[:-1]) // TILE_ROWS, 1)
+    return PackedWeight(kind, data.view(*shape[:-1], -1), None, shape)
 
 
 def _fill_with_noise(decoder: TextDecoder, *, dtype: torch.dtype) -> None:

@@ -23,6 +23,7 @@ from myna.engine.config import EngineConfig
 from myna.engine.protocols import Decoder
 from myna.kernels.fused import is_rounded
 from myna.kernels.native import native
+from myna.kernels.tiles import TILED_KINDS
 from myna.layers.decoder import TextDecoder
 from myna.models.family import Blueprint
 from myna.models.qwen3_omni.family import OmniConfig, thinker
@@ -36,6 +37,7 @@ from myna.text.template_files import FoundTemplate
 from myna.text.tokenizer import Tokenizer
 from myna.weights.checkpoint import Checkpoint
 from myna.weights.gguf import GgufCheckpoint
+from myna.weights.grouped import SECTION, GroupedCheckpoint
 from myna.weights.load import load_weights
 from myna.weights.open import open_checkpoint
 from myna.weights.report import LoadReport
@@ -44,6 +46,7 @@ log = logging.getLogger("myna.load")
 
 HALF = 0.5
 UNPACK_SHARE = 0.4  # of the memory at hand: what blocks written out as floats may take
+TILE_SHARE = 0.85  # of it: what blocks copied into tiles may take, which the system cannot drop
 KV_SHARE = 0.25  # of the memory left after the weights
 KV_CONTEXTS = 8  # no more cache than this many full contexts
 MIN_CONTEXT = 512
@@ -57,7 +60,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
         device: where the weights are, and what computes; on `cuda` quantized weights are unpacked.
         dtype: of activations and unpacked weights; `auto` takes what the processor is fast at.
         keep_packed: leave quantized blocks packed in memory; `None` does so where they are
-            multiplied as integers, which is fast, and unpacks others where memory allows.
+            multiplied as integers, which is fast, and unpacks others where memory allows. Blocks
+            that have tiles are copied into them where memory allows.
         max_context: the most tokens of a prompt and its answer; `None` is the model's own limit.
         kv_memory_bytes: what keys and values may take; `None` is a share of what is free.
         yarn_factor: stretch the context by this; every prompt is affected.
@@ -127,9 +131,12 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
         blueprint = blueprint.with_yarn(factor=options.yarn_factor)
     _check_vocabulary(source.tokenizer, blueprint.config.vocab_size, path)
     dtype = fast_dtype() if options.dtype == "auto" else getattr(torch, options.dtype)
-    keep_packed = _keeps_packed(source.checkpoint, blueprint, options, dtype)
-    weight_bytes = _weight_bytes(source.checkpoint, blueprint, dtype, keep_packed=keep_packed)
+    keep_packed = keeps_packed(source.checkpoint, blueprint, options, dtype)
+    weight_bytes = weight_bytes_of(source.checkpoint, blueprint, dtype, keep_packed=keep_packed)
     _check_memory(weight_bytes, path, device)
+    # Integers are multiplied faster in tiles; in float32 blocks are multiplied as they are.
+    tiles = keep_packed and dtype is torch.bfloat16 and native() is not None
+    tiles = tiles and weight_bytes <= TILE_SHARE * free_bytes(device)
     module, decoder, omni = _build(
         path, source, blueprint, dtype, device=device, keep_packed=keep_packed
     )
@@ -140,13 +147,14 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
         dtype=dtype,
         device=device,
         keep_packed=keep_packed,
+        tiles=tiles,
         progress=lambda done, total: progress("loading weights", done, total),
     )
     log.info("event=loaded model=%s %s", options.model_id, report.summary())
     module.eval()
     if isinstance(decoder, TextDecoder):
         decoder.fuse()
-    mapped_bytes = packed_bytes(source.checkpoint) if keep_packed else 0
+    mapped_bytes = packed_bytes(source.checkpoint, tiles=tiles) if keep_packed else 0
     engine_config = _engine_config(
         blueprint, source.tokenizer, options, dtype, left_bytes=free_bytes(device) - mapped_bytes
     )
@@ -200,6 +208,8 @@ def blueprint_of(path: Path, checkpoint: Checkpoint) -> Blueprint:
     if isinstance(checkpoint, GgufCheckpoint):
         return blueprint_for_gguf(checkpoint.metadata, checkpoint)
     config = read_json_object(path / "config.json")
+    if isinstance(checkpoint, GroupedCheckpoint):
+        del config[SECTION]  # it is read as if it had been released as floats
     return blueprint_for_folder(config, checkpoint.tensors.keys())
 
 
@@ -300,9 +310,10 @@ def _check_vocabulary(tokenizer: Tokenizer, num_rows: int, path: Path) -> None:
         )
 
 
-def _keeps_packed(
+def keeps_packed(
     checkpoint: Checkpoint, blueprint: Blueprint, options: LoadOptions, dtype: torch.dtype
 ) -> bool:
+    """Settle whether quantized blocks stay packed in memory."""
     if options.device != "cpu":
         if options.keep_packed:
             raise Unsupported(
@@ -327,9 +338,10 @@ def _dense_bytes(blueprint: Blueprint, dtype: torch.dtype) -> int:
     return blueprint.costs().parameters * dtype.itemsize
 
 
-def _weight_bytes(
+def weight_bytes_of(
     checkpoint: Checkpoint, blueprint: Blueprint, dtype: torch.dtype, *, keep_packed: bool
 ) -> int:
+    """Count the bytes that all weights take in memory, those of what speaks included."""
     if not keep_packed:
         return _dense_bytes(blueprint, dtype)
     return sum(
@@ -347,9 +359,13 @@ def _check_memory(weight_bytes: int, path: Path, device: torch.device) -> None:
         )
 
 
-def packed_bytes(checkpoint: Checkpoint) -> int:
-    """Count the bytes of quantized blocks, which stay in the mapped file."""
-    return sum(info.num_bytes for info in checkpoint.tensors.values() if info.is_packed)
+def packed_bytes(checkpoint: Checkpoint, *, tiles: bool = False) -> int:
+    """Count the bytes of quantized blocks that stay in the mapped file."""
+    return sum(
+        info.num_bytes
+        for info in checkpoint.tensors.values()
+        if info.is_packed and not (tiles and info.dtype in TILED_KINDS)
+    )
 
 
 def _engine_config(

@@ -66,6 +66,7 @@ class GgufCheckpoint:
         if not self.tensors[name].is_packed:
             return data.clone().view(DTYPES[entry.kind]).view(entry.shape)
         packed = PackedWeight(entry.kind, data.view(*entry.shape[:-1], -1), None, entry.shape)
+        self._files[file].fetch(entry.start, entry.num_bytes)
         if not has_finite_scales(packed.kind, packed.data):
             raise BadCheckpoint(
                 f"{file} is damaged: {name!r} has scales that are infinite or not numbers; "

@@ -37,6 +37,15 @@ class MappedFile:
             raise BadCheckpoint(f"{path} cannot be mapped: {error.strerror}") from error
         self.data = torch.frombuffer(self._map, dtype=torch.uint8)
 
+    def fetch(self, start: int, num_bytes: int) -> None:
+        """Have a range read from the disk, in large pieces, before it is looked through.
+
+        A look at scales alone would leave pages between them to be read one by one, much later.
+        """
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        if num_bytes > 0 and hasattr(mmap, "MADV_WILLNEED"):
+            self._map.madvise(mmap.MADV_WILLNEED, first, start + num_bytes - first)
+
     def forget(self, start: int, num_bytes: int) -> None:
         """Give back the pages of a range that was only looked through.
 

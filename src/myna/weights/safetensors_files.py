@@ -89,6 +89,7 @@ class SafetensorsCheckpoint:
                 f"{info.file} was cut short while it was being read: {name!r} needs "
                 f"{entry.num_bytes} bytes, {len(data)} were left; {AGAIN}"
             )
+        self._maps[info.file].fetch(entry.start, entry.num_bytes)
         return data.view(entry.shape)
 
     def close(self) -> None:
