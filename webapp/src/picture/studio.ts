@@ -128,7 +128,8 @@ export const useStudio = create<Studio>((set, get) => {
         set(({ pictures, base, shown }) => {
           const last = kept.find(({ id }) => id === localStorage.getItem(BASE)) ?? kept.at(-1);
           const found = last?.id ?? null;
-          return { pictures: [...kept, ...pictures], base: base ?? found, shown: shown ?? found };
+          const before = kept.filter(({ id }) => !pictures.some((picture) => picture.id === id));
+          return { pictures: [...before, ...pictures], base: base ?? found, shown: shown ?? found };
         });
       } catch (error) {
         unsaved(error as Error);
