@@ -62,6 +62,9 @@ def test_a_text_calibrates_and_another_tells_the_damage(myna: Any, tmp_path: Pat
     answer = json.loads(myna(*argv, "--report", str(text))[1])
     assert answer["divergence"] > 0
     assert answer["perplexity_before"] != answer["perplexity_after"]
+    kept = json.loads((tmp_path / "plain" / "quantization.json").read_bytes())["quality"]
+    assert kept == {name: answer[name] for name in kept}
+    assert kept.keys() == {"num_tokens", "perplexity_before", "perplexity_after", "divergence"}
 
 
 def test_what_could_not_be_loaded_is_not_quantized(myna: Any, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from myna.core.errors import InvalidRequest
 from myna.kernels.native import native
 from myna.kernels.packed import PackedWeight
 from myna.models.tiny import write_tiny_checkpoint
+from myna.pipeline import rounding
 from myna.pipeline.load import LoadOptions, load_model
-from myna.pipeline.rounding import column_importance, damage
+from myna.pipeline.rounding import damage, measure_columns
 from myna.weights.checkpoint import TensorInfo
 from myna.weights.quantize.folder import quantize_folder
 from myna.weights.quantize.scheme import choose
@@ -44,7 +45,8 @@ def test_four_bits_harm_more_than_eight(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_every_large_matrix_has_its_columns_measured(tiny: Path, tmp_path: Path) -> None:
-    found = column_importance(tiny, TEXT)
+    columns = measure_columns(tiny, TEXT)
+    found = columns.importance
     query = "model.layers.0.self_attn.q_proj.weight"
     expert = "model.layers.0.mlp.experts.0.gate_proj.weight"
     assert {query, expert} <= found.keys()
@@ -55,6 +57,37 @@ def test_every_large_matrix_has_its_columns_measured(tiny: Path, tmp_path: Path)
     quantize_folder(tiny, weighted, bits=4, progress=silent, importance={query: uneven})
     shard = sorted(path.name for path in weighted.glob("*.safetensors"))[0]
     assert (weighted / shard).read_bytes() != (tmp_path / "plain" / shard).read_bytes()
+    assert query in columns.moments
+    assert expert not in columns.moments  # the tokens that reach it are its own
+    means = columns.moments[query].diagonal().sqrt()
+    assert torch.allclose(means, found[query], rtol=1e-5)
+    eigenvalues = torch.linalg.eigvalsh(columns.moments[query].double())
+    assert eigenvalues.min() > -1e-5 * eigenvalues.max()
+
+
+def test_columns_that_make_up_for_one_another_harm_less(tmp_path: Path) -> None:
+    exact = write_tiny_checkpoint(tmp_path / "model", "qwen2")
+    columns = measure_columns(exact, TEXT)
+    quantize_folder(exact, tmp_path / "plain", bits=4, progress=silent)
+    quantize_folder(
+        exact,
+        tmp_path / "helped",
+        bits=4,
+        progress=silent,
+        importance=columns.importance,
+        moments=columns.moments,
+    )
+    plain, helped = (damage(exact, tmp_path / name, TEXT) for name in ("plain", "helped"))
+    assert helped.divergence < 0.9 * plain.divergence
+
+
+def test_wide_matrices_go_without_moments_where_there_is_no_room(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounding, "MAX_MOMENT_BYTES", 1000)
+    columns = measure_columns(tiny, TEXT)
+    assert not columns.moments
+    assert columns.importance
 
 
 def test_what_is_multiplied_as_integers_stays_packed(tiny: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from myna.models.tiny_omni import write_tiny_omni
 from myna.weights.load import load_weights
 from myna.weights.open import open_checkpoint
 from myna.weights.quantize import folder as folder_module
-from myna.weights.quantize import slabs as slabs_module
+from myna.weights.quantize import shard as shard_module
 from myna.weights.quantize.encode import encode_rows
 from myna.weights.quantize.folder import quantize_folder
 from myna.weights.quantize.scheme import Bits, Exempt
@@ -98,7 +98,7 @@ def test_blocks_are_read_back_to_the_bit(tiny: Path, tmp_path: Path) -> None:
 
 def test_slabs_leave_no_seam(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quantize_folder(tiny, tmp_path / "whole", bits=4, progress=silent)
-    monkeypatch.setattr(slabs_module, "SLAB_VALUES", 100)
+    monkeypatch.setattr(shard_module, "SLAB_VALUES", 100)
     quantize_folder(tiny, tmp_path / "slabs", bits=4, progress=silent)
     for path in sorted((tmp_path / "whole").glob("*.safetensors")):
         assert path.read_bytes() == (tmp_path / "slabs" / path.name).read_bytes()

@@ -8,7 +8,7 @@ Not here: rounding itself (weights.quantize).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ from myna.weights.open import open_checkpoint
 from myna.weights.plan import make_plan
 
 MAX_TOKENS = 1024
+CALIBRATION_TOKENS = 4096
+MAX_MOMENT_BYTES = 3 << 30  # of all matrices of moments
 WINDOW_TOKENS = 256  # read at a time, each window by itself
 MIN_TOKENS = 16
 
@@ -60,31 +62,50 @@ def damage(exact: Path, rounded: Path, text: str) -> Damage:
         InvalidRequest: the text is too short.
         Unsupported: the model writes no text.
     """
+    return damages(exact, [rounded], text)[0]
+
+
+def damages(exact: Path, rounded: Sequence[Path], text: str) -> list[Damage]:
+    """Compare several rounded models with one exact one; arguments and errors as `damage`."""
     windows, before = _expect(exact, text, keep_packed=False)
-    _, after = _expect(rounded, text, keep_packed=True)
     targets = torch.cat([window[1:] for window in windows])
-    divergences = [
-        (old.exp() * (old - new)).sum(-1) for old, new in zip(before, after, strict=True)
-    ]
-    return Damage(
-        num_tokens=len(targets),
-        perplexity_before=_perplexity(before, targets),
-        perplexity_after=_perplexity(after, targets),
-        divergence=float(torch.cat(divergences).mean()),
-    )
+    found = []
+    for path in rounded:
+        _, after = _expect(path, text, keep_packed=True)
+        divergences = [
+            (old.exp() * (old - new)).sum(-1) for old, new in zip(before, after, strict=True)
+        ]
+        harm = Damage(
+            num_tokens=len(targets),
+            perplexity_before=_perplexity(before, targets),
+            perplexity_after=_perplexity(after, targets),
+            divergence=float(torch.cat(divergences).mean()),
+        )
+        found.append(harm)
+    return found
 
 
-def column_importance(path: Path, text: str) -> dict[str, Tensor]:
-    """Measure how large the activations are that each column of each matrix multiplies.
+@dataclass(frozen=True)
+class Columns:
+    """Tell what columns multiply, by tensor; matrices that no token went through are missing.
+
+    Attributes:
+        importance: (columns,) float32, root mean squares. Squared errors weighed by these harm less
+            than weighed by the squares themselves (docs/log.md).
+        moments: (columns, columns) float32, mean products; of narrow matrices first, as long as
+            there is room.
+    """
+
+    importance: dict[str, Tensor]
+    moments: dict[str, Tensor]
+
+
+def measure_columns(path: Path, text: str) -> Columns:
+    """Read a text with a model, and measure what each column of each matrix multiplies.
 
     Args:
         path: a folder or GGUF file.
         text: typical of what the model is for.
-
-    Returns:
-        tensor name -> (columns,) float32, root mean squares; matrices that no token went
-        through are missing. Squared errors weighed by these harm less than weighed by the squares
-        themselves (docs/log.md).
 
     Raises:
         InvalidRequest: the text is too short.
@@ -94,39 +115,62 @@ def column_importance(path: Path, text: str) -> dict[str, Tensor]:
     checkpoint = open_checkpoint(path)
     module = model.decoder if model.omni is None else model.omni.thinker
     assert isinstance(module, nn.Module)
-    with _watched(module) as squares:
-        for window in _windows(model, text):
+    with _watched(module) as (squares, moments):
+        for window in _windows(model, text, CALIBRATION_TOKENS):
             _log_probabilities(model, window)
     places = make_plan(module, checkpoint, blueprint_of(path, checkpoint).rules).places
-    return {name: squares[place.name] for name, place in places.items() if place.name in squares}
+    found = {name: place.name for name, place in places.items()}
+    return Columns(
+        {tensor: squares[name] for tensor, name in found.items() if name in squares},
+        {tensor: moments[name] for tensor, name in found.items() if name in moments},
+    )
 
 
 @contextmanager
-def _watched(module: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Keep root mean squares of what matrices multiply, by parameter, while a text is read."""
+def _watched(module: nn.Module) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+    """Measure what matrices multiply, by parameter, while a text is read.
+
+    Gives root mean squares and, of single matrices, mean products; both are filled at the end.
+    """
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
-    found: dict[str, Tensor] = {}
+    squares: dict[str, Tensor] = {}
+    moments: dict[str, Tensor] = {}
+    linears = {f"{n}.weight": m for n, m in module.named_modules() if isinstance(m, Linear)}
+    experts = {f"{n}.gate_up_proj": m for n, m in module.named_modules() if isinstance(m, Experts)}
+    with_moments = _narrow({name: int(m.weight.shape[-1]) for name, m in linears.items()})
 
     def watch(parameter: str, owner: nn.Module) -> torch.utils.hooks.RemovableHandle:
         def add(_module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
             x = arguments[0].detach().float().flatten(0, -2)  # (N, D)
-            sums[parameter] = sums.get(parameter, 0) + x.square().sum(0)
+            found = x.t() @ x if parameter in with_moments else x.square().sum(0)
+            sums[parameter] = found + sums[parameter] if parameter in sums else found
             counts[parameter] = counts.get(parameter, 0) + len(x)
 
         return owner.register_forward_pre_hook(add)
 
-    handles = [
-        watch(f"{name}.weight" if isinstance(owner, Linear) else f"{name}.gate_up_proj", owner)
-        for name, owner in module.named_modules()
-        if isinstance(owner, Linear | Experts)
-    ]
+    handles = [watch(name, owner) for name, owner in {**linears, **experts}.items()]
     try:
-        yield found
+        yield squares, moments
     finally:
         for handle in handles:
             handle.remove()
-        found |= {name: (total / counts[name]).sqrt() for name, total in sums.items()}
+        for name, count in counts.items():
+            mean = sums.pop(name) / count
+            if name in with_moments:
+                moments[name] = mean
+            squares[name] = (mean.diagonal() if name in with_moments else mean).sqrt()
+
+
+def _narrow(widths: Mapping[str, int]) -> set[str]:
+    """Choose the matrices whose moments fit together, narrow ones first."""
+    found, num_bytes = set(), 0
+    for name, width in sorted(widths.items(), key=lambda item: item[1]):
+        num_bytes += 4 * width * width
+        if num_bytes > MAX_MOMENT_BYTES:
+            break
+        found.add(name)
+    return found
 
 
 def _expect(path: Path, text: str, *, keep_packed: bool) -> tuple[list[Tensor], list[Tensor]]:
@@ -144,9 +188,9 @@ def _load(path: Path, *, keep_packed: bool) -> LoadedModel:
     return model
 
 
-def _windows(model: LoadedModel, text: str) -> list[Tensor]:
+def _windows(model: LoadedModel, text: str, max_tokens: int = MAX_TOKENS) -> list[Tensor]:
     """Cut the text's beginning into windows of tokens."""
-    ids = torch.tensor(model.tokenizer.encode(text)[:MAX_TOKENS])
+    ids = torch.tensor(model.tokenizer.encode(text)[:max_tokens])
     if len(ids) < MIN_TOKENS:
         raise InvalidRequest(
             f"the text has {len(ids)} tokens, but at least {MIN_TOKENS} are needed; "

@@ -51,7 +51,10 @@ class PredictorBits(StrEnum):
 
 TextFile = Annotated[
     Path | None,
-    typer.Option(help="A typical text: columns that it uses more are rounded better.", exists=True),
+    typer.Option(
+        help="A typical text: what it uses more is rounded better; the longer, the better.",
+        exists=True,
+    ),
 ]
 
 
@@ -95,8 +98,11 @@ def command(
 
 def _damage(exact: Path, rounded: Path, text: Path) -> Damage:
     from myna.pipeline.rounding import damage  # noqa: PLC0415 -- loads torch
+    from myna.weights.quantize.folder import note_quality  # noqa: PLC0415 -- as above
 
-    return damage(exact, rounded, text.read_text(encoding="utf-8"))
+    found = damage(exact, rounded, text.read_text(encoding="utf-8"))
+    note_quality(rounded, dataclasses.asdict(found))
+    return found
 
 
 def _quantize(
@@ -122,18 +128,19 @@ def _quantize(
         with progress_bars() as progress:
             return quantize_pipeline(path, target, bits=bits.number, progress=progress)
     blueprint_of(path, open_checkpoint(path))
-    importance = None
+    columns = None
     if text is not None:
-        from myna.pipeline.rounding import column_importance  # noqa: PLC0415 -- as above
+        from myna.pipeline.rounding import measure_columns  # noqa: PLC0415 -- as above
 
-        importance = column_importance(path, text.read_text(encoding="utf-8"))
+        columns = measure_columns(path, text.read_text(encoding="utf-8"))
     with progress_bars() as progress:
         return quantize_folder(
             path,
             target,
             bits=bits.number,
             table_bits=table_bits.number,
-            importance=importance,
+            importance=columns and columns.importance,
+            moments=columns and columns.moments,
             exempt=with_predictor(predictor_bits.number),
             progress=progress,
         )

@@ -35,6 +35,7 @@ def quantize_folder(
     progress: Progress,
     table_bits: Bits = 8,
     importance: Mapping[str, Tensor] | None = None,
+    moments: Mapping[str, Tensor] | None = None,
     exempt: Sequence[Exempt] = EXEMPT,
 ) -> QuantizeReport:
     """Write a folder's model anew, its large matrices in blocks of few bits.
@@ -50,6 +51,8 @@ def quantize_folder(
         table_bits: of embeddings and heads.
         importance: by tensor, (columns,) float32: what an error in each column weighs; a tensor
             without any weighs all alike.
+        moments: by tensor, (columns, columns) float32: mean products of what columns multiply; such
+            tensors are rounded so that columns make up for one another's errors.
         exempt: which tensors get another format than most, or none.
 
     Raises:
@@ -59,7 +62,11 @@ def quantize_folder(
         BadCheckpoint: the source is damaged.
     """
     recipe = Recipe(
-        bits=bits, table_bits=table_bits, exempt=tuple(exempt), importance=importance or {}
+        bits=bits,
+        table_bits=table_bits,
+        exempt=tuple(exempt),
+        importance=importance or {},
+        moments=moments or {},
     )
     return quantize_networks({"": open_network(source)}, target, recipe, progress=progress)
 
@@ -139,6 +146,19 @@ def finish_network(job: Job, whole: Path, prefix: str, bits: Bits) -> None:
             {"metadata": {"total_size": report.bytes_after}, "weight_map": names},
         )
     _write_json(folder / DESCRIPTION, _description(report, bits))
+
+
+def note_quality(folder: Path, quality: Mapping[str, float]) -> None:
+    """Keep what a text told of a quantized model in its description.
+
+    Args:
+        folder: the model's.
+        quality: what was measured, by name.
+    """
+    path = folder / DESCRIPTION
+    part = path.with_suffix(".part")
+    _write_json(part, {**json.loads(path.read_bytes()), "quality": dict(quality)})
+    part.replace(path)
 
 
 def _pack_all(job: Job, shards: Mapping[str, ShardSource], progress: Progress) -> None:

@@ -161,12 +161,15 @@ class Recipe:
         exempt: what is treated with more care; the first that matches counts.
         importance: by tensor, (columns,) float32: what an error in each column weighs; a tensor
             without any weighs all alike.
+        moments: by tensor, (columns, columns) float32: mean products of what each two columns
+            multiply; a tensor with them is rounded so that columns make up for one another.
     """
 
     bits: Bits
     table_bits: Bits = 8
     exempt: Sequence[Exempt] = EXEMPT
     importance: Mapping[str, Tensor] = field(default_factory=dict)
+    moments: Mapping[str, Tensor] = field(default_factory=dict)
 
     def choose(self, name: str, info: TensorInfo) -> Choice:
         """Choose the format of a tensor."""
@@ -179,4 +182,7 @@ class Recipe:
         for name in sorted(self.importance):
             digest.update(name.encode())
             digest.update(self.importance[name].contiguous().numpy().tobytes())
+        for name in sorted(self.moments):
+            digest.update(name.encode())
+            digest.update(self.moments[name].diagonal().contiguous().numpy().tobytes())
         return digest.hexdigest()

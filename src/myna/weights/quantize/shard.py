@@ -24,12 +24,14 @@ from myna.kernels.blocks import FORMATS, decode_rows
 from myna.kernels.packed import PackedWeight
 from myna.weights.checkpoint import DTYPES, TensorInfo
 from myna.weights.grouped import Stepped
+from myna.weights.quantize.compensate import can_compensate, compensate, spread_of
 from myna.weights.quantize.encode import encode_rows
 from myna.weights.quantize.scheme import Choice, Recipe, matrix_shape
-from myna.weights.quantize.slabs import Readable, slabs
+from myna.weights.quantize.slabs import SLAB_VALUES, Readable, slabs
 from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
 
 HEADER_ALIGNMENT = 64  # of what follows it: a vector read from a mapped file lies in one line
+COMPENSATED_VALUES = 1 << 24  # columns are gone through one by one, for all these rows at once
 STEP_BYTES = 256 << 20  # read between two places at which a killed run can go on
 
 
@@ -168,8 +170,11 @@ def _write_tensor(
         _write(file, _as_stored(weight, info))
         return
     errors, weights = state.squares.get(choice.kind, (0.0, 0.0))
-    for values, steps in slabs(weight, matrix_shape(name, info.shape)[-1]):
-        blocks = encode_rows(choice.kind, values, recipe.importance.get(name), steps)
+    encode = _encoder(name, choice.kind, recipe)
+    slab_values = COMPENSATED_VALUES if name in recipe.moments else SLAB_VALUES
+    columns = matrix_shape(name, info.shape)[-1]
+    for values, steps in slabs(weight, columns, num_values=slab_values):
+        blocks = encode(values, steps)
         decoded = decode_rows(choice.kind, blocks)
         error = float((decoded - values).square().sum(dtype=torch.float64))
         if not error < float("inf"):
@@ -181,6 +186,20 @@ def _write_tensor(
         weights += float(values.square().sum(dtype=torch.float64))
         _write(file, blocks)
     state.squares[choice.kind] = (errors, weights)
+
+
+def _encoder(name: str, kind: str, recipe: Recipe) -> Callable[[Tensor, Tensor | None], Tensor]:
+    """Choose how rows of a matrix are encoded, by what is known of what its columns multiply."""
+    moments, importance = recipe.moments.get(name), recipe.importance.get(name)
+    if moments is None or not can_compensate(kind):
+        return lambda values, steps: encode_rows(kind, values, importance, steps)
+    spread = spread_of(moments)
+
+    def encode(values: Tensor, _steps: Tensor | None) -> Tensor:
+        made = compensate(values, spread, kind=kind)
+        return encode_rows(kind, made.values, None, made.scales)
+
+    return encode
 
 
 def _as_stored(weight: Readable, info: TensorInfo) -> Tensor:

@@ -26,19 +26,20 @@ Readable = Tensor | PackedWeight | Stepped
 Slab = tuple[Tensor, Tensor | None]
 
 
-def slabs(weight: Readable, num_columns: int) -> Iterator[Slab]:
+def slabs(weight: Readable, num_columns: int, *, num_values: int = SLAB_VALUES) -> Iterator[Slab]:
     """Cut a matrix, or a stack of them, into ranges of rows.
 
     Args:
         weight: of any shape whose values are whole rows of that many columns.
         num_columns: of a row.
+        num_values: of a range, rounded up to whole tiles.
 
     Yields:
         (R, C) float32 and, where the source has steps of its own, those of each block: (R, C/32)
         float16.
     """
     num_rows = prod(_shape(weight)) // num_columns
-    step = -(-SLAB_VALUES // num_columns // TILE_ROWS) * TILE_ROWS
+    step = -(-num_values // num_columns // TILE_ROWS) * TILE_ROWS
     for start in range(0, num_rows, step):
         rows = slice(start, min(start + step, num_rows))
         if isinstance(weight, Tensor):
