@@ -338,6 +338,11 @@ BARS: Mapping[str, Bar] = {
         must="QwQ-32B shape, random, 8 and 16 layers scaled to 64, beside llama.cpp: decode 1.0x",
         show=Script(("big_peers.py", "qwq-32b", "--layers", "8", "16", "--min-decode", "1.0")),
     ),
+    "quality": Bar(
+        must="SmolLM2 and 0.5B, a text for calibration: divergence <= llama.cpp's Q4_0",
+        show=Script(("quality.py", "{model}", "{qwen}", "--max-ratio", "1.0")),
+        needs=("model", "qwen"),
+    ),
     "whole-omni": Bar(
         must="Qwen3-Omni whole, from disk: picture, sound, speech in 21 GiB; no major faults later",
         show=Script(("whole_omni.py", "tests/models/layouts")),
