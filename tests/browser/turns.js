@@ -61,6 +61,7 @@
   window.turns = {
     /** Speak into the microphone; ends when all is said. */
     say: async (data) => (await say(data)).said,
+    hasSounded: () => lastLoudAt > 0,
     untilSound: () => until(() => sinceLoudMs() < 20),
     /** Ask; as soon as the answer sounds, ask again; tell how long the answer went on. */
     bargeIn: async (data) => {

@@ -1,7 +1,8 @@
 """A server like `myna serve`, with a stand-in for the model: quick, blind, always the same.
 
 It answers a few questions with texts that are written here, all others as the echo does, and edits
-pictures by plain arithmetic, step by step as a model would. Run as `python stand_in.py`.
+pictures by plain arithmetic, step by step as a model would. Run as `python stand_in.py [SECONDS]`:
+the time that a word takes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from myna.server.run import make_server
 
 MODEL = "stand-in"
 STEP_S = 0.1
+WORD_S = 0.01
 USUAL_STEPS = 8
 EVENING = np.array([0.42, 0.46, 0.75])
 LIT = np.array([255.0, 214.0, 120.0])
@@ -184,7 +186,8 @@ def scene() -> bytes:
 async def main() -> None:
     """Serve until a signal comes."""
     settings = read_settings()
-    fleet = Fleet(lambda name, _progress: StandIn(model=name, delay_s=0.01, is_editor=True))
+    word_s = float(sys.argv[1]) if len(sys.argv) > 1 else WORD_S
+    fleet = Fleet(lambda name, _progress: StandIn(model=name, delay_s=word_s, is_editor=True))
     await fleet.load(MODEL)
     app = create_app(
         fleet,

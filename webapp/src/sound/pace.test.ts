@@ -13,6 +13,12 @@ test("nothing is known before the second piece of the first answer", () => {
   expect(paced(1, 1).isSlow).toBe(false);
 });
 
+test("a clump of small pieces tells nothing", () => {
+  const pace = new Pace();
+  for (let i = 0; i < 2; i++) pace.arrive(0.08, 100);
+  expect(pace.heldS).toBe(Infinity);
+});
+
 test("quick speech is not held back", () => {
   expect(paced(0.1).rate).toBeCloseTo(5);
   expect(paced(0.1).heldS).toBe(0);

@@ -1,7 +1,7 @@
 /** How much of an answer to hold back, so that it is heard without gaps where it is made slowly. */
 
 const AHEAD_S = 10; // what is to be heard without a gap; answers are seldom longer
-const MEASURED_S = 0.3; // of sound, before its rate counts for more than that of the answer before
+const MEASURED_S = 0.15; // of sound, before its rate is believed: small pieces come in clumps
 
 export class Pace {
   private firstAt: number | null = null;
@@ -31,8 +31,7 @@ export class Pace {
 
   /** Seconds of sound that come in a second, or null while nothing tells. */
   get rate(): number | null {
-    if (this.firstAt === null || this.sinceFirstS === 0) return this.before;
-    if (this.sinceFirstS < MEASURED_S && this.before !== null) return this.before;
+    if (this.firstAt === null || this.sinceFirstS < MEASURED_S) return this.before;
     return this.sinceFirstS / Math.max(0, this.lastAt - this.firstAt);
   }
 
