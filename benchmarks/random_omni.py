@@ -112,9 +112,13 @@ class RandomTensors:
 
 def _cut(pool: Tensor, name: str, count: int) -> Tensor:
     """Copy values from a pool, from a place that the name settles."""
-    start = zlib.crc32(name.encode()) % len(pool)
-    times = -(-(start + count) // len(pool))
-    return torch.cat([pool[start:], *[pool] * (times - 1)])[:count].clone()
+    out = torch.empty(count, dtype=pool.dtype)
+    place, done = zlib.crc32(name.encode()) % len(pool), 0
+    while done < count:
+        piece = pool[place : place + count - done]
+        out[done : done + len(piece)] = piece
+        place, done = 0, done + len(piece)
+    return out
 
 
 def write_random_omni(
