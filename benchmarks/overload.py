@@ -172,6 +172,13 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else float("inf")
 
 
+def answers_per_s(outcomes: list[Outcome], started_s: float, seconds: float) -> float:
+    """Count the answers a second of a time, after those moments in which nothing can have ended."""
+    begun_s, ended_s = started_s + SETTLE_S, started_s + seconds
+    num_whole = sum(one.is_whole and begun_s <= (one.ended_s or 0.0) < ended_s for one in outcomes)
+    return num_whole / (seconds - SETTLE_S)
+
+
 def first_times(outcomes: list[Outcome]) -> list[float]:
     """List how long the first token of each answer took."""
     return [one.first_s - one.sent_s for one in outcomes if one.first_s is not None]
@@ -207,15 +214,15 @@ def measure(server: Server, asked: argparse.Namespace) -> dict[str, Any]:
         ended = crowd.closed_loop(num_clients, seconds=LEVEL_S)
         levels[num_clients] = sum(one.is_whole for one in ended) / LEVEL_S
     best = max(levels, key=lambda num_clients: levels[num_clients])
+    started_s = time.monotonic()
     closed = crowd.closed_loop(best, seconds=asked.seconds)
-    capacity = sum(one.is_whole for one in closed) / asked.seconds
+    capacity = answers_per_s(closed, started_s, asked.seconds)
     before = metrics(server)
     started_s = time.monotonic()
     offered = crowd.open_loop(asked.factor * capacity, seconds=asked.seconds)
     after = metrics(server)
-    begun_s, ended_s = started_s + SETTLE_S, started_s + asked.seconds
     answered = [one for one in offered if one.is_whole]
-    num_during = sum(begun_s <= (one.ended_s or 0.0) < ended_s for one in answered)
+    answered_per_s = answers_per_s(answered, started_s, asked.seconds)
     refused = [one for one in offered if one.status == 429]
     others = [one for one in offered if not one.is_whole and one.status != 429]
     time.sleep(SETTLE_S)
@@ -228,8 +235,8 @@ def measure(server: Server, asked: argparse.Namespace) -> dict[str, Any]:
         "capacity_per_s": capacity,
         "offered_per_s": len(offered) / asked.seconds,
         "sent_late_p99_s": quantile([one.sent_s - one.due_s for one in offered], QUANTILE),
-        "answered_per_s": num_during / (ended_s - begun_s),
-        "goodput": num_during / (ended_s - begun_s) / capacity,
+        "answered_per_s": answered_per_s,
+        "goodput": answered_per_s / capacity,
         "refused": len(refused),
         "refused_without_retry_after": sum(not one.says_when_to_retry for one in refused),
         "refusal_p99_at_server_s": refusal_bound(before, after),
