@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,10 +110,19 @@ def feed_forward(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 def random_blocks(width: int) -> np.ndarray:
     """Draw Q4_0 blocks whose scales keep a product's variance near its input's."""
-    blocks = np.random.default_rng(0).integers(0, 256, (SEED_BLOCKS, BLOCK_BYTES), np.uint8)
+    # Without zeros: four-bit steps then have no mean. A matrix with one makes all tokens point the
+    # same way after some layers, and meet the same experts.
+    low, high = np.random.default_rng(0).integers(1, 16, (2, SEED_BLOCKS, BLOCK_BYTES), np.uint8)
+    blocks = low | (high << 4)
     scale = np.float16(width**-0.5 / PRODUCT_SCALE)
     blocks[:, :2] = np.frombuffer(scale.tobytes(), np.uint8)
     return blocks
+
+
+def cut(blocks: np.ndarray, name: str, num_bytes: int) -> np.ndarray:
+    """Copy blocks from a place that the name settles, so that no two tensors are alike."""
+    start = zlib.crc32(name.encode()) % SEED_BLOCKS * BLOCK_BYTES
+    return np.resize(np.roll(blocks, -start), num_bytes)
 
 
 def is_packed(name: str, axes: tuple[int, ...]) -> bool:
@@ -123,7 +133,8 @@ def is_packed(name: str, axes: tuple[int, ...]) -> bool:
 def plain_values(name: str, axes: tuple[int, ...]) -> np.ndarray:
     """Make norms, biases and routers, in float32."""
     if len(axes) > 1:
-        return np.random.default_rng(len(name)).standard_normal(axes, np.float32)
+        seed = zlib.crc32(name.encode())
+        return np.random.default_rng(seed).standard_normal(axes, np.float32)
     return np.full(axes, 1.0 if "norm" in name else 0.01, np.float32)
 
 
@@ -176,7 +187,7 @@ def write_random_gguf(shape: Shape, path: Path, *, num_layers: int) -> None:
     blocks = random_blocks(shape.width).reshape(-1)
     for name, axes in listed:
         values = (
-            np.resize(blocks, int(np.prod(axes)) // BLOCK_VALUES * BLOCK_BYTES)
+            cut(blocks, name, int(np.prod(axes)) // BLOCK_VALUES * BLOCK_BYTES)
             if is_packed(name, axes)
             else plain_values(name, axes)
         )

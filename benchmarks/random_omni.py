@@ -81,7 +81,10 @@ class RandomTensors:
         }
         generator = torch.Generator().manual_seed(0)
         self._noise = torch.randn(POOL_VALUES // 8, generator=generator).bfloat16()
-        self._bytes = torch.randint(0, 256, (POOL_VALUES,), dtype=torch.uint8, generator=generator)
+        # Without zeros: four-bit steps then have no mean. The least mean of a matrix grows from
+        # layer to layer, until all tokens point the same way and meet the same experts.
+        low, high = torch.randint(1, 16, (2, POOL_VALUES), dtype=torch.uint8, generator=generator)
+        self._bytes = low | (high << 4)
 
     def read(self, name: str) -> Tensor:
         """Draw one tensor; of blocks, their bytes."""

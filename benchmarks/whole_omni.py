@@ -6,9 +6,8 @@ LAYOUTS is `tests/models/layouts`. A random packed model of the released size is
 (21 GB; deleted afterwards), read back from the disk by `myna serve`, and asked twice for an answer
 of 60 tokens, aloud, about a new picture and ten new seconds of sound. `--folder` takes a folder
 that `random_omni.py` wrote, and leaves it. The last line is the figure: the most memory of the
-process tree (the sum of `VmHWM`, in which a page of two processes counts twice), and the major
-faults of the second turn. Exits non-zero above `--max-gib`, and with a major fault. For a machine
-that does nothing else.
+process tree (the sum of `VmHWM`, in which a page of two processes counts twice) had every expert
+been asked, which two answers need not do, and the major faults of the second turn. Exits non-zero above `--max-gib`, and with a major fault. For a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -37,6 +36,8 @@ import numpy as np
 from PIL import Image
 from random_omni import write_random_omni
 
+from myna.weights.safetensors_files import SafetensorsCheckpoint
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/support"))
 from talk_sounds import pcm16, vowels
 
@@ -46,6 +47,7 @@ SAMPLE_BYTES = 2
 SOUND_S = 10.0
 PICTURE_PX = (1024, 768)
 NUM_TOKENS = 60
+WORDS = "thinker.model.embed_tokens.weight"
 READY_S = 1200.0
 ANSWER_S = 600.0
 MAJOR_FAULTS = 9  # its place in /proc/PID/stat behind the program's name
@@ -251,8 +253,20 @@ def measure(folder: Path, scratch: Path, options: argparse.Namespace) -> dict[st
             turn = ask(url, tree, model=folder.name, seed=seed, speech_s=options.speech)
             found[f"turn_{seed}"] = {**asdict(turn), **tree.kinds()}
             print(f"turn {seed}: {found[f'turn_{seed}']}", flush=True)
-        found["peak_bytes"] = tree.peak_bytes()
+        found["seen_peak_bytes"] = tree.peak_bytes()
+    touched_bytes = found["turn_2"]["file"] - found["ready"]["file"]
+    untouched_bytes = max(asked_bytes(folder) - touched_bytes, 0)
+    found["peak_bytes"] = found["seen_peak_bytes"] + untouched_bytes
     return found
+
+
+def asked_bytes(folder: Path) -> int:
+    """Count the packed weights that tokens ask for sooner or later: all but the table of words."""
+    return sum(
+        info.num_bytes
+        for name, info in SafetensorsCheckpoint(folder).tensors.items()
+        if info.is_packed and not name.endswith(WORDS)
+    )
 
 
 def main() -> int:
@@ -282,7 +296,8 @@ def main() -> int:
     peak_gib = found["peak_bytes"] / GIB
     faults = found["turn_2"]["major_faults"]
     print(
-        f"{peak_gib:.2f} GiB at most, on a machine of {total_bytes / GIB:.1f} GiB; "
+        f"{peak_gib:.2f} GiB at most, {found['seen_peak_bytes'] / GIB:.2f} of them seen, "
+        f"on a machine of {total_bytes / GIB:.1f} GiB; "
         f"{faults} major faults in the second turn"
     )
     return 0 if peak_gib <= options.max_gib and faults == 0 else 1
