@@ -7,7 +7,8 @@ LAYOUTS is `tests/models/layouts`. A random packed model of the released size is
 of 60 tokens, aloud, about a new picture and ten new seconds of sound. `--folder` takes a folder
 that `random_omni.py` wrote, and leaves it. The last line is the figure: the most memory of the
 process tree (the sum of `VmHWM`, in which a page of two processes counts twice) had every expert
-been asked, which two answers need not do, and the major faults of the second turn. Exits non-zero above `--max-gib`, and with a major fault. For a machine that does nothing else.
+been asked, which two answers need not do, and the major faults of the second turn. Exits non-zero
+above `--max-gib`, and with a major fault. For a machine that does nothing else.
 """
 
 from __future__ import annotations

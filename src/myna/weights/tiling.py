@@ -5,15 +5,18 @@ Not here: what a tile is (kernels.tiles), and when it is worth the memory (whoev
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from myna.kernels.blocks import FORMATS
 from myna.kernels.packed import PackedWeight, Weight
 from myna.kernels.tiles import TILE_ROWS, TILED_KINDS, tile
 
 SLAB_BYTES = 1 << 22
+HUGE_PAGE_BYTES = 1 << 21
 
 
 def tiled(weight: Weight) -> Weight:
@@ -26,9 +29,23 @@ def tiled(weight: Weight) -> Weight:
     if weight.shape[-2] % TILE_ROWS:
         return weight
     rows = weight.data.flatten(0, -2)  # (rows of all, row_bytes)
-    out = torch.empty_like(rows)
+    out = _room(rows.numel()).view(rows.shape)
     step = max(1, SLAB_BYTES // (rows.shape[1] * TILE_ROWS)) * TILE_ROWS
     for start in range(0, len(rows), step):
         slab = rows[start : start + step]
         out[start : start + step] = tile(slab, FORMATS[weight.kind].num_bytes)
     return replace(weight, kind=TILED_KINDS[weight.kind], data=out.view(weight.data.shape))
+
+
+def _room(num_bytes: int) -> Tensor:
+    """Find memory for (num_bytes,) uint8, in huge pages where the system has them.
+
+    A token reads all of a model: with small pages, much of its time goes into finding them.
+    """
+    if num_bytes < HUGE_PAGE_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.empty(num_bytes, dtype=torch.uint8)
+    memory = mmap.mmap(-1, num_bytes + HUGE_PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    whole = torch.frombuffer(memory, dtype=torch.uint8)
+    start = -whole.data_ptr() % HUGE_PAGE_BYTES
+    return whole[start : start + num_bytes]
