@@ -149,7 +149,8 @@ def _watched(module: nn.Module) -> Iterator[tuple[dict[str, Tensor], dict[str, T
 
         return owner.register_forward_pre_hook(add)
 
-    handles = [watch(name, owner) for name, owner in {**linears, **experts}.items()]
+    owners: dict[str, nn.Module] = {**linears, **experts}
+    handles = [watch(name, owner) for name, owner in owners.items()]
     try:
         yield squares, moments
     finally:
@@ -164,7 +165,8 @@ def _watched(module: nn.Module) -> Iterator[tuple[dict[str, Tensor], dict[str, T
 
 def _narrow(widths: Mapping[str, int]) -> set[str]:
     """Choose the matrices whose moments fit together, narrow ones first."""
-    found, num_bytes = set(), 0
+    found: set[str] = set()
+    num_bytes = 0
     for name, width in sorted(widths.items(), key=lambda item: item[1]):
         num_bytes += 4 * width * width
         if num_bytes > MAX_MOMENT_BYTES:

@@ -139,8 +139,8 @@ def _quantize(
             target,
             bits=bits.number,
             table_bits=table_bits.number,
-            importance=columns and columns.importance,
-            moments=columns and columns.moments,
+            importance=None if columns is None else columns.importance,
+            moments=None if columns is None else columns.moments,
             exempt=with_predictor(predictor_bits.number),
             progress=progress,
         )
