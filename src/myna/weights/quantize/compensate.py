@@ -46,6 +46,7 @@ def spread_of(moments: Tensor) -> Tensor:
         factor, is_bad = torch.linalg.cholesky_ex(damped)
         if not int(is_bad):
             inverse = torch.cholesky_inverse(factor)
+            upper: Tensor
             upper, is_bad = torch.linalg.cholesky_ex(inverse, upper=True)
             if not int(is_bad):
                 return upper
