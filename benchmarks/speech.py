@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from random_omni import RandomTensors
 from speed import spin_ratio
 from torch import Tensor
 
@@ -34,9 +35,7 @@ from myna.core.requests import RequestId
 from myna.engine.config import EngineConfig
 from myna.engine.engine import Engine
 from myna.engine.sequence import EngineRequest, Sampling, StepOutput
-from myna.kernels.blocks import FORMATS
 from myna.kernels.packed import PackedWeight
-from myna.kernels.tiles import ROW_KINDS, TILE_ROWS, tile
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.talker import Talker
 from myna.models.qwen3_omni.tensors import tensors as list_tensors
@@ -50,57 +49,33 @@ from myna.speech.protocols import Rules
 from myna.speech.speaker import Speaker
 from myna.speech.turns import Turns
 from myna.speech.voice import PIECES, VoiceRequest
-from myna.weights.checkpoint import DTYPES, TensorInfo
+from myna.weights.checkpoint import TensorInfo
 from myna.weights.load import load_weights
-from myna.weights.quantize.scheme import PredictorBits, choose, with_predictor
+from myna.weights.quantize.scheme import PredictorBits
 
 NAME = "qwen3-omni-30b-a3b-instruct"
 EXPERT = re.compile(r"\.experts\.\d+\.")
 PREDICTOR = "talker.code_predictor."
-NOISE_VALUES = 1 << 20
 PROBE_BYTES = 1 << 29
 PROBES = 5
 NUM_ALONE = 12  # frames
 
 
 class RandomCheckpoint:
-    """Draw the tensors of a layout, large matrices as blocks of few bits."""
+    """Give the tensors of a layout, random, large matrices as blocks of few bits."""
 
     name = "random"
 
     def __init__(self, layout: Mapping[str, Sequence[int]], bits: PredictorBits) -> None:
-        exempt = with_predictor(bits)
-        plain = {name: TensorInfo("BF16", tuple(shape), "") for name, shape in layout.items()}
-        self.tensors: Mapping[str, TensorInfo] = {
-            name: replace(info, dtype=choose(name, info, 4, exempt=exempt).kind or info.dtype)
-            for name, info in plain.items()
-        }
-        self._generator = torch.Generator().manual_seed(0)
-        self._noise = torch.randn(NOISE_VALUES, generator=self._generator).bfloat16()
+        self._drawn = RandomTensors(layout, bits)
+        self.tensors = self._drawn.tensors
 
     def read(self, name: str) -> Tensor | PackedWeight:
-        """Draw one tensor; its memory is its own, what is in it repeats."""
-        info = self.tensors[name]
-        if info.is_packed:
-            return self._blocks(info)
-        count = info.num_values
-        values = self._noise.repeat(-(-count // NOISE_VALUES))[:count].view(info.shape)
-        if len(info.shape) == 1:
-            return values * 0.02 + 1
-        return (values * (count / info.shape[0]) ** -0.5).to(DTYPES[info.dtype])
-
-    def _blocks(self, info: TensorInfo) -> PackedWeight:
-        block, (num_rows, num_columns) = FORMATS[info.dtype], info.shape
-        shape = (TILE_ROWS * num_columns // block.num_values, block.num_bytes)
-        rows = torch.randint(0, 256, shape, dtype=torch.uint8, generator=self._generator)
-        # Scales that keep a product as large as its input.
-        scale = torch.tensor([num_columns**-0.5 / {18: 4.6, 26: 18.5}.get(block.num_bytes, 74)])
-        rows[:, :2] = scale.half().view(torch.uint8)
-        rows = rows.view(TILE_ROWS, -1)
-        if info.dtype in ROW_KINDS:
-            rows = tile(rows, block.num_bytes)
-        data = rows.repeat(-(-num_rows // TILE_ROWS), 1)[:num_rows]
-        return PackedWeight(info.dtype, data, None, info.shape)
+        """Draw one tensor; its memory is its own."""
+        info, values = self.tensors[name], self._drawn.read(name)
+        if not info.is_packed:
+            return values
+        return PackedWeight(info.dtype, values.view(info.shape[0], -1), None, info.shape)
 
     def close(self) -> None:
         """Do nothing."""
