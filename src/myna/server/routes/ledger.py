@@ -34,7 +34,7 @@ async def show_ledger(request: Request) -> Response:
                 has_key=left.has_key,
             )
             for left in latest
-        ]
+        ],
     )
     return Response(msgspec.json.encode(body), media_type="application/json")
 
