@@ -6,8 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -142,6 +142,7 @@ def test_networks_of_a_pipeline_are_packed_and_the_rest_is_kept(
 SWEEP = """
 import json, os, shutil, signal, sys
 from pathlib import Path
+from types import SimpleNamespace
 import torch
 from myna.core.settings import Settings
 from myna.hub import catalogue
@@ -360,8 +361,8 @@ def test_a_disk_that_is_too_small_is_told_before_anything_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     offer(hub, source)
-    usage = namedtuple("usage", "free")
-    monkeypatch.setattr(pull_module.shutil, "disk_usage", lambda _: usage(256 * 2**20))
+    free = SimpleNamespace(free=256 * 2**20)
+    monkeypatch.setattr(pull_module.shutil, "disk_usage", lambda _: free)
     with pytest.raises(Unavailable, match=r"tiny in 4 bits needs 0\.3 GB while it comes, but 0\.3"):
         plan(settings, connection)
     assert not [path for path, _ in hub.requests if path.endswith(".safetensors")]
@@ -390,7 +391,8 @@ def sizes_of(layout: str, bits: Any) -> list[tuple[int, int]]:
         filled += info.num_bytes
     found = []
     for group in groups:
-        state = new_state(namedtuple("source", "stamp tensors")("", group), recipe)
+        num_bytes = sum(info.num_bytes for info in group.values())
+        state = new_state(SimpleNamespace(stamp="", tensors=group, num_bytes=num_bytes), recipe)
         found.append((state.bytes_before, state.bytes_after))
     return found
 
