@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from myna.core.memory import available_memory_bytes
 from myna.core.requests import RequestId
@@ -23,7 +23,7 @@ from myna.engine.engine import Engine
 from myna.engine.sequence import EngineRequest, Sampling
 from myna.kernels.blocks import FORMATS
 from myna.kernels.packed import PackedWeight
-from myna.kernels.tiles import TILE_ROWS, tile
+from myna.kernels.tiles import TILE_ROWS
 from myna.layers.decoder import TextDecoder
 from myna.models.family import Blueprint
 from myna.pipeline.load import LoadOptions, blueprint_of, keeps_packed, weight_bytes_of
@@ -40,7 +40,9 @@ NOISE_VALUES = 2**20
 NOISE_SCALE = 0.02
 # Of what is kept packed, what is measured instead, and the root mean square of its steps: formats
 # of about as many bits take about as long.
-PACKED_KINDS = (("Q4_0_R16", 4.6), ("Q8_0_R16", 74.0))
+PACKED_KINDS = (("Q4_0_R16", 4.3), ("Q8_0_R16", 74.0))
+POOL_BYTES = (1 << 24) + 1  # odd, so that what is repeated never falls on the same place of a row
+POOL_STEP = 1_000_003
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +213,10 @@ def _time(blueprint: Blueprint, *, dtype: torch.dtype, weight_bits: float | None
 def _fill_with_blocks(decoder: TextDecoder, *, weight_bits: float) -> None:
     """Put random blocks in the place of every matrix that may stay packed, but for routers."""
     kind, step = PACKED_KINDS[weight_bits > 6]
+    # Without zeros: four-bit steps then have no mean, which would turn all tokens the same way and
+    # send them to the same experts.
+    low, high = torch.randint(1, 16, (2, POOL_BYTES), dtype=torch.uint8)
+    pool, start = low | (high << 4), 0
     for name, module in decoder.named_modules():
         if not isinstance(module, TakesPacked) or name.endswith(".gate"):
             continue
@@ -219,17 +225,19 @@ def _fill_with_blocks(decoder: TextDecoder, *, weight_bits: float) -> None:
             *rows, columns = parameter.shape
             is_matrix = len(rows) > 0 and rows[-1] % TILE_ROWS == 0
             if is_matrix and columns % FORMATS[kind].num_values == 0:
-                module.set_packed(leaf, _noise_blocks(kind, tuple(parameter.shape), step))
+                blocks = _noise_blocks(kind, tuple(parameter.shape), step, pool.roll(-start))
+                module.set_packed(leaf, blocks)
+                start += POOL_STEP
 
 
-def _noise_blocks(kind: str, shape: tuple[int, ...], step: float) -> PackedWeight:
-    """Draw one tile, whose products are as large as their inputs, and repeat it."""
+def _noise_blocks(kind: str, shape: tuple[int, ...], step: float, pool: Tensor) -> PackedWeight:
+    """Cut tiles, whose products are as large as their inputs, out of a pool of bytes."""
     block, columns = FORMATS[kind], shape[-1]
-    num_blocks = TILE_ROWS * columns // block.num_values
-    rows = torch.randint(0, 256, (num_blocks, block.num_bytes), dtype=torch.uint8)
-    rows[:, :2] = torch.tensor([columns**-0.5 / step]).half().view(torch.uint8)
-    one = tile(rows.view(TILE_ROWS, -1), block.num_bytes)
-    data = one.repeat(prod(shape[:-1]) // TILE_ROWS, 1)
+    num_scales = TILE_ROWS * columns // block.num_values
+    num_bytes = prod(shape[:-1]) * block.row_bytes(columns)
+    data = pool.repeat(-(-num_bytes // len(pool)))[:num_bytes]
+    scale = torch.tensor([columns**-0.5 / step]).half().view(torch.uint8)
+    data.view(-1, num_scales * block.num_bytes)[:, : 2 * num_scales] = scale.repeat(num_scales)
     return PackedWeight(kind, data.view(*shape[:-1], -1), None, shape)
 
 
