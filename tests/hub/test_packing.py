@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -140,10 +141,11 @@ def test_networks_of_a_pipeline_are_packed_and_the_rest_is_kept(
 # Runs the pull in a child that kills itself in front of the disk's nth change, goes on in another,
 # and so forth until none is killed; prints for each n what the children asked the hub for.
 SWEEP = """
-import json, os, shutil, signal, sys
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+import msgspec
 import torch
+from killed_child import run_child
 from myna.core.settings import Settings
 from myna.hub import catalogue
 from myna.hub.catalogue import Entry
@@ -153,50 +155,33 @@ from myna.hub.pull import plan_pull, pull
 from myna.weights.quantize import shard
 from myna.weights.quantize.arriving import ArrivingModel
 from myna.weights.quantize.scheme import Recipe
-import huggingface_hub.constants, msgspec
 
 torch.set_num_threads(1)
 shard.STEP_BYTES = 30_000
 entry = msgspec.json.decode(sys.argv[1], type=Entry)
 catalogue.catalogue = lambda: {entry.id: entry}
-CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
+kill_at, step = 1, int(sys.argv[4])
 
 
-def child(home, kill_at):
-    pid = os.fork()
-    if pid:
-        return os.waitpid(pid, 0)[1]
-    seen = 0
-
-    def count(event, arguments):
-        nonlocal seen
-        if event in CHANGES or (event == "open" and arguments[1] not in ("r", "rb", None)):
-            seen += 1
-            if seen == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
+def work():
+    home = Path(sys.argv[3]) / str(kill_at)
     settings = Settings(home=home, hub_endpoint=sys.argv[2])
     connection = Connection(timeout_s=5.0, first_pause_s=0.001)
     folder = settings.models_dir / "tiny"
-    sys.addaudithook(count)
     packer = ArrivingModel(
         folder, fetched=fetched_folder(folder), work=work_folder(folder),
         recipe=Recipe(bits=4), look=lambda path: None,
     )
     plan = plan_pull("tiny", settings, connection=connection, packer=packer)
     pull(plan, settings, progress=lambda *_: None, connection=connection)
-    os._exit(0)
 
 
-kill_at, step = 1, int(sys.argv[4])
 while True:
-    home = Path(sys.argv[3]) / str(kill_at)
-    status = child(home, kill_at)
-    assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL, status
-    if status:
-        assert child(home, None) == 0
+    was_killed = run_child(work, kill_at)
+    if was_killed:
+        assert not run_child(work, None)
     print(kill_at, flush=True)
-    if not status:
+    if not was_killed:
         break
     kill_at += step
 """
@@ -215,6 +200,7 @@ def test_a_pull_that_is_killed_at_any_moment_is_gone_on_with(
         capture_output=True,
         text=True,
         check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
@@ -369,11 +355,10 @@ def test_a_disk_that_is_too_small_is_told_before_anything_comes(
 
 
 def test_room_is_one_shard_and_what_was_made_of_those_before() -> None:
-    step = 256 * 2**20
-    assert room_needed([100, 50], share=0.3) == 100 + step
-    assert room_needed([100, 90], share=0.3) == 120 + step
-    assert room_needed([100, 90], share=0.3, here_bytes=40) == 80 + step
-    assert room_needed([], share=0.3) == step
+    assert room_needed([100, 50], share=0.3, step_bytes=7) == 107
+    assert room_needed([100, 90], share=0.3, step_bytes=7) == 127
+    assert room_needed([100, 90], share=0.3, step_bytes=7, here_bytes=40) == 87
+    assert room_needed([], share=0.3, step_bytes=7) == 7
 
 
 def sizes_of(layout: str, bits: Any) -> list[tuple[int, int]]:
@@ -416,7 +401,11 @@ def test_the_catalogue_knows_what_packing_leaves(name: str, layout: str, most_by
         # While a shard is packed, what is given up is always more than what is written.
         peak_bytes = max(peak_bytes, done_bytes + before + shard_module.STEP_BYTES)
         done_bytes += after
-    needed = room_needed([before for before, _ in shards], share=packed_share(entry, 4))
+    needed = room_needed(
+        [before for before, _ in shards],
+        share=packed_share(entry, 4),
+        step_bytes=shard_module.STEP_BYTES,
+    )
     assert peak_bytes <= needed <= most_bytes
     eight = sum(after for _, after in sizes_of(layout, 8))
     assert packed_share(entry, 8) * entry.bf16_bytes == pytest.approx(eight, rel=0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -56,42 +57,27 @@ def source(tmp_path: Path) -> Path:
 # Forks a child for each change of the disk, which kills itself in front of it; another child then
 # goes on. Prints how many children were killed.
 SWEEP = """
-import os, signal, sys
+import sys
 from pathlib import Path
 import torch
+from killed_child import run_child
 from myna.weights.quantize import shard
 from myna.weights.quantize.folder import quantize_folder
 
 torch.set_num_threads(1)
 shard.STEP_BYTES = 5000  # a step for each tensor or two
 source, folder = Path(sys.argv[1]), Path(sys.argv[2])
-CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
-
-
-def child(target, kill_at):
-    pid = os.fork()
-    if pid:
-        return os.waitpid(pid, 0)[1]
-    seen = 0
-
-    def count(event, arguments):
-        nonlocal seen
-        if event in CHANGES or (event == "open" and arguments[1] not in ("r", "rb", None)):
-            seen += 1
-            if seen == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(count)
-    quantize_folder(source, target, bits=4, progress=lambda *_: None)
-    os._exit(0)
-
-
 kill_at = 1
-while (status := child(folder / str(kill_at), kill_at)) != 0:
-    assert os.WTERMSIG(status) == signal.SIGKILL, status
-    target = folder / str(kill_at)
-    is_finished = target.exists() and not (folder / f"{kill_at}.part/journal.json").exists()
-    assert is_finished or child(target, None) == 0
+
+
+def work():
+    quantize_folder(source, folder / str(kill_at), bits=4, progress=lambda *_: None)
+
+
+while run_child(work, kill_at):
+    is_begun = (folder / f"{kill_at}.part/journal.json").exists()
+    if is_begun or not (folder / str(kill_at)).exists():
+        assert not run_child(work, None)
     kill_at += 1
 print(kill_at - 1)
 """
@@ -106,6 +92,7 @@ def test_a_run_that_is_killed_at_any_moment_is_gone_on_with(source: Path, tmp_pa
         capture_output=True,
         text=True,
         check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         timeout=60,
     )
     assert done.returncode == 0, done.stderr

@@ -34,11 +34,11 @@ def make_packer(name: str, settings: Settings, bits: Literal[4, 6, 8]) -> Arrivi
         fetched=fetched_folder(folder),
         work=work_folder(folder),
         recipe=Recipe(bits=bits),
-        look=_look_at_nothing if entry.kind == "image_edit" else _look_at_text,
+        look=_accept if entry.kind == "image_edit" else _check_family,
     )
 
 
-def _look_at_text(folder: Path) -> None:
+def _check_family(folder: Path) -> None:
     """Refuse a family that is not known before its weights are fetched."""
     names: set[str] = set()
     if (folder / INDEX).is_file():
@@ -46,5 +46,5 @@ def _look_at_text(folder: Path) -> None:
     blueprint_for_folder(read_json_object(folder / "config.json"), names)
 
 
-def _look_at_nothing(_folder: Path) -> None:
+def _accept(_folder: Path) -> None:
     """Trust a model whose kind the catalogue names."""

@@ -15,7 +15,6 @@ from myna.core.progress import Progress
 from myna.hub.catalogue import Entry
 
 WORK_FOLDER = ".packing"  # within the model's own: what is fetched, and what is known of it
-STEP_BYTES = 256 * 2**20  # may be written before what it was made of is given up
 DEFAULT_SHARES: Mapping[int, float] = {4: 0.33, 6: 0.42, 8: 0.54}  # of what bfloat16 takes
 
 
@@ -25,6 +24,11 @@ class Packer(Protocol):
     @property
     def bits(self) -> int:
         """Give the bits of most weights."""
+        ...
+
+    @property
+    def step_bytes(self) -> int:
+        """Give the bytes that may be written before what they were made of is given up."""
         ...
 
     def packs(self, path: str) -> bool:
@@ -59,19 +63,22 @@ def packed_share(entry: Entry, bits: int) -> float:
     return DEFAULT_SHARES[bits]
 
 
-def room_needed(shard_bytes: Sequence[int], *, share: float, here_bytes: int = 0) -> int:
+def room_needed(
+    shard_bytes: Sequence[int], *, share: float, step_bytes: int, here_bytes: int = 0
+) -> int:
     """Give the bytes that must be free to fetch and pack shards in this order.
 
     Args:
         shard_bytes: of each shard that is not done.
         share: what packing leaves of it.
+        step_bytes: that a packer writes before it gives up what it read.
         here_bytes: of them that are here already.
     """
     peak_bytes, packed_bytes = 0.0, 0.0
     for num_bytes in shard_bytes:
         peak_bytes = max(peak_bytes, packed_bytes + num_bytes)
         packed_bytes += share * num_bytes
-    return max(0, int(max(peak_bytes, packed_bytes)) + STEP_BYTES - here_bytes)
+    return max(0, int(max(peak_bytes, packed_bytes)) + step_bytes - here_bytes)
 
 
 def work_folder(folder: Path) -> Path:

@@ -393,6 +393,7 @@ def _check_packing_room(plan: Plan, packer: Packer) -> Plan:
     needed = room_needed(
         [file.num_bytes or 0 for file in _largest_first(undone)],
         share=packed_share(plan.entry, packer.bits),
+        step_bytes=packer.step_bytes,
         here_bytes=sum(map(_size, here)),
     )
     if plan.free_bytes < needed:

@@ -28,7 +28,7 @@ from myna.layers.decoder import TextDecoder
 from myna.models.family import Blueprint
 from myna.pipeline.load import LoadOptions, blueprint_of, keeps_packed, weight_bytes_of
 from myna.pipeline.machine import fast_dtype
-from myna.weights.gguf import GgufCheckpoint
+from myna.weights.gguf import GgufSource
 from myna.weights.load import TakesPacked
 from myna.weights.open import open_checkpoint
 
@@ -127,7 +127,7 @@ def predict_path(
     tensors = checkpoint.tensors.values()
     chosen = fast_dtype() if dtype == "auto" else getattr(torch, dtype)
     is_packed = keeps_packed(checkpoint, blueprint, LoadOptions(model_id=path.name), chosen)
-    is_mapped = isinstance(checkpoint, GgufCheckpoint) and not is_packed
+    is_mapped = isinstance(checkpoint, GgufSource) and not is_packed
     return predict(
         blueprint,
         dtype=chosen,

@@ -36,7 +36,7 @@ from myna.text.chat_template import ChatTemplate
 from myna.text.template_files import FoundTemplate
 from myna.text.tokenizer import Tokenizer
 from myna.weights.checkpoint import Checkpoint
-from myna.weights.gguf import GgufCheckpoint
+from myna.weights.gguf import GgufSource
 from myna.weights.grouped import SECTION, GroupedCheckpoint
 from myna.weights.load import load_weights
 from myna.weights.open import open_checkpoint
@@ -205,7 +205,7 @@ def blueprint_of(path: Path, checkpoint: Checkpoint) -> Blueprint:
         BadCheckpoint: its configuration is damaged.
         Unsupported: its family is not known here.
     """
-    if isinstance(checkpoint, GgufCheckpoint):
+    if isinstance(checkpoint, GgufSource):
         return blueprint_for_gguf(checkpoint.metadata, checkpoint)
     config = read_json_object(path / "config.json")
     if isinstance(checkpoint, GroupedCheckpoint):
@@ -216,12 +216,12 @@ def blueprint_of(path: Path, checkpoint: Checkpoint) -> Blueprint:
 def _open(path: Path, *, name: str) -> _Source:
     checkpoint = open_checkpoint(path)
     blueprint = blueprint_of(path, checkpoint)
-    if isinstance(checkpoint, GgufCheckpoint):
+    if isinstance(checkpoint, GgufSource):
         return _open_gguf(checkpoint, blueprint, name=name)
     return _open_folder(path, checkpoint, blueprint, name=name)
 
 
-def _open_gguf(checkpoint: GgufCheckpoint, blueprint: Blueprint, *, name: str) -> _Source:
+def _open_gguf(checkpoint: GgufSource, blueprint: Blueprint, *, name: str) -> _Source:
     metadata = checkpoint.metadata
     tokenizer = tokenizer_gguf.from_gguf_metadata(metadata)
     advised_name = f"{name} {metadata.get('general.name', '')}"

@@ -6,6 +6,7 @@ Not here: the header's own checks (gguf_header), what blocks spell (kernels.bloc
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,7 +25,33 @@ PART_NAME = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf", re.DOTALL)
 MAX_PARTS = 65_535
 
 
-class GgufCheckpoint:
+class GgufSource(ABC):
+    """Give tensors under the names that GGUF has for them, and the metadata of a GGUF file.
+
+    Attributes:
+        name: the path to show in errors.
+        metadata: from which configuration and tokenizer are read.
+        tensors: what is there, by name.
+    """
+
+    name: str
+    metadata: Metadata
+    tensors: Mapping[str, TensorInfo]
+
+    @abstractmethod
+    def read(self, name: str) -> Tensor | PackedWeight:
+        """Read one tensor."""
+
+    @abstractmethod
+    def forget(self, name: str) -> None:
+        """Give back the memory that a tensor's blocks take, until they are used again."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the mapped files; each stays mapped while a tensor read from it lives."""
+
+
+class GgufCheckpoint(GgufSource):
     """Read the tensors of a GGUF file under the names that it gives them.
 
     Quantized matrices are views of the mapped file, not to be written to; all else is copied.
@@ -43,7 +70,7 @@ class GgufCheckpoint:
         self.name = str(path)
         headers = _read_parts(path)
         self.first = headers[0][0]
-        self.metadata: Metadata = headers[0][1].metadata
+        self.metadata = headers[0][1].metadata
         self._entries: dict[str, GgufTensor] = {}
         infos: dict[str, TensorInfo] = {}
         for part, header in headers:
@@ -55,7 +82,7 @@ class GgufCheckpoint:
             for name, entry in header.tensors.items():
                 self._entries[name] = entry
                 infos[name] = TensorInfo(entry.kind, entry.shape, part.name)
-        self.tensors: Mapping[str, TensorInfo] = infos
+        self.tensors = infos
         self._check_total(len(headers))
         self._files = {part.name: MappedFile(part) for part, _ in headers}
 

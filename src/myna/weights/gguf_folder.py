@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from myna.kernels.packed import PackedWeight
-from myna.weights.gguf import GgufCheckpoint
+from myna.weights.gguf import GgufSource
 from myna.weights.gguf_header import MAGIC, VERSIONS, read_gguf_header
 from myna.weights.safetensors_files import SafetensorsCheckpoint
 
@@ -20,7 +20,7 @@ METADATA = "metadata.gguf"
 COUNTS_START, METADATA_START = 8, 24  # in a header: the two counts, and what they count
 
 
-class GgufFolder(GgufCheckpoint):
+class GgufFolder(GgufSource):
     """Read a folder's tensors under the names that GGUF gives them.
 
     Args:
@@ -31,8 +31,8 @@ class GgufFolder(GgufCheckpoint):
     """
 
     def __init__(self, folder: Path) -> None:
-        self.name, self.first = str(folder), folder / METADATA
-        self.metadata = read_gguf_header(self.first).metadata
+        self.name = str(folder)
+        self.metadata = read_gguf_header(folder / METADATA).metadata
         self._blocks = SafetensorsCheckpoint(folder)
         self.tensors = self._blocks.tensors
 

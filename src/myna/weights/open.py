@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from myna.core.errors import BadCheckpoint, NotFound, Unsupported
-from myna.weights.gguf import PART_NAME, GgufCheckpoint
+from myna.weights.gguf import PART_NAME, GgufCheckpoint, GgufSource
 from myna.weights.gguf_folder import METADATA, GgufFolder
 from myna.weights.grouped import GroupedCheckpoint, is_grouped
 from myna.weights.report import some_names
@@ -17,7 +17,7 @@ from myna.weights.safetensors_files import SafetensorsCheckpoint, has_safetensor
 PIPELINE_INDEX = "model_index.json"  # of diffusers
 
 
-def open_checkpoint(path: Path) -> SafetensorsCheckpoint | GgufCheckpoint | GroupedCheckpoint:
+def open_checkpoint(path: Path) -> SafetensorsCheckpoint | GgufSource | GroupedCheckpoint:
     """Open a checkpoint and check its headers; no values are read.
 
     Raises:

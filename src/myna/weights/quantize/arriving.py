@@ -14,6 +14,7 @@ from torch import Tensor
 
 from myna.core.progress import Progress
 from myna.weights.checkpoint import TensorInfo
+from myna.weights.quantize import shard
 from myna.weights.quantize.folder import finish_network
 from myna.weights.quantize.job import Job
 from myna.weights.quantize.pipeline import KEPT
@@ -47,6 +48,11 @@ class ArrivingModel:
     def bits(self) -> int:
         """Give the bits of most weights."""
         return self._recipe.bits
+
+    @property
+    def step_bytes(self) -> int:
+        """Give the bytes that may be written before what they were made of is given up."""
+        return shard.STEP_BYTES
 
     def packs(self, path: str) -> bool:
         """Tell whether a file is a shard of a network that is packed."""
