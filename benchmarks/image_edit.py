@@ -41,6 +41,7 @@ from diffusers.models.transformers.transformer_qwenimage import (
     QwenImageTransformerBlock,
 )
 from PIL import Image
+from random_weights import RandomWeights
 from speed import spin_ratio
 from torch import Tensor
 
@@ -48,9 +49,7 @@ from myna.core.events import EditProgress, Event
 from myna.core.requests import EditInput
 from myna.diffusion.schedule import Schedule
 from myna.diffusion.step_cache import StepCache
-from myna.kernels.blocks import FORMATS
 from myna.kernels.packed import PackedWeight
-from myna.kernels.tiles import ROW_KINDS, tile
 from myna.media.decoder import Decoder
 from myna.media.patches import PatchRule
 from myna.models.qwen_image_edit.config import (
@@ -75,7 +74,6 @@ from myna.weights.quantize.scheme import Bits, choose
 
 NAME = "qwen-image-edit-2509"
 LAYER = re.compile(r"(?:transformer_blocks|model\.layers)\.(\d+)\.")
-NOISE_VALUES = 1 << 20
 GIB = 2**30
 PROMPT = "Make the sky a deep evening red and leave everything else exactly as it is."
 TEXT_TOKENS = 260
@@ -91,31 +89,15 @@ class RandomCheckpoint:
             for name, info in layout.tensors.items()
             if not (found := LAYER.match(name)) or int(found[1]) < num_layers
         }
-        dice = np.random.default_rng(0)
-        self._noise = torch.from_numpy(dice.standard_normal(NOISE_VALUES, np.float32)).bfloat16()
-        self._bytes = dice.integers(0, 256, NOISE_VALUES, np.uint8)
+        self._weights = RandomWeights()
 
     def read(self, name: str) -> Tensor | PackedWeight:
         """Draw one tensor; its memory is its own."""
         info = self.tensors[name]
         if not info.is_packed:
-            return self._floats(info.shape)
-        block = FORMATS[info.dtype]
-        data = np.resize(self._bytes, info.num_bytes).reshape(-1, block.num_bytes)
-        # Scales that keep a product as large as its input.
-        step = np.float16(info.shape[-1] ** -0.5 / (4.6 if block.num_bytes < 20 else 74))
-        data[:, :2] = np.frombuffer(step.tobytes(), np.uint8)
-        rows = torch.from_numpy(data).view(*info.shape[:-1], block.row_bytes(info.shape[-1]))
-        if info.dtype in ROW_KINDS:
-            rows = tile(rows, block.num_bytes)
-        return PackedWeight(info.dtype, rows, None, info.shape)
-
-    def _floats(self, shape: tuple[int, ...]) -> Tensor:
-        count = int(np.prod(shape))
-        values = self._noise.repeat(-(-count // NOISE_VALUES))[:count].view(shape)
-        if len(shape) == 1:
-            return values * 0.02 + 1
-        return values * float(np.prod(shape[1:])) ** -0.5
+            return self._weights.floats(name, info.shape)
+        blocks = self._weights.blocks(name, info.dtype, info.shape)
+        return PackedWeight(info.dtype, blocks, None, info.shape)
 
     def close(self) -> None:
         """Do nothing."""

@@ -17,10 +17,9 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+from random_weights import RandomWeights
 
 BLOCK_VALUES, BLOCK_BYTES = 32, 18
-SEED_BLOCKS = 2**20
-PRODUCT_SCALE = 4.6  # the root mean square of four-bit steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,23 +107,6 @@ def feed_forward(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield f"ffn_down{suffix}.weight", (*experts, shape.width, shape.hidden_width)
 
 
-def random_blocks(width: int) -> np.ndarray:
-    """Draw Q4_0 blocks whose scales keep a product's variance near its input's."""
-    # Without zeros: four-bit steps then have no mean. A matrix with one makes all tokens point the
-    # same way after some layers, and meet the same experts.
-    low, high = np.random.default_rng(0).integers(1, 16, (2, SEED_BLOCKS, BLOCK_BYTES), np.uint8)
-    blocks = low | (high << 4)
-    scale = np.float16(width**-0.5 / PRODUCT_SCALE)
-    blocks[:, :2] = np.frombuffer(scale.tobytes(), np.uint8)
-    return blocks
-
-
-def cut(blocks: np.ndarray, name: str, num_bytes: int) -> np.ndarray:
-    """Copy blocks from a place that the name settles, so that no two tensors are alike."""
-    start = zlib.crc32(name.encode()) % SEED_BLOCKS * BLOCK_BYTES
-    return np.resize(np.roll(blocks, -start), num_bytes)
-
-
 def is_packed(name: str, axes: tuple[int, ...]) -> bool:
     """Tell whether a tensor is made of blocks: all matrices are, but for routers."""
     return len(axes) > 1 and not name.endswith("ffn_gate_inp.weight")
@@ -184,10 +166,10 @@ def write_random_gguf(shape: Shape, path: Path, *, num_layers: int) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    blocks = random_blocks(shape.width).reshape(-1)
+    weights = RandomWeights()
     for name, axes in listed:
         values = (
-            cut(blocks, name, int(np.prod(axes)) // BLOCK_VALUES * BLOCK_BYTES)
+            weights.blocks(name, "Q4_0", axes).numpy()
             if is_packed(name, axes)
             else plain_values(name, axes)
         )

@@ -13,16 +13,15 @@ import argparse
 import json
 import os
 import sys
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from random_weights import RandomWeights
 from torch import Tensor
 
 from myna.kernels.blocks import FORMATS
-from myna.kernels.tiles import ROW_KINDS, TILE_ROWS
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.tensors import tensors as list_tensors
 from myna.models.tiny_omni import (
@@ -40,10 +39,6 @@ from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
 
 NAME = "qwen3-omni-30b-a3b-instruct"
 SHARD_BYTES = 5 << 30
-POOL_VALUES = 1 << 26
-SPREAD = 0.02  # of norms about 1, and of biases about 0
-# Of each format, the root mean square of its steps.
-STEPS = {"Q4_0": 4.6, "Q5_0": 9.2, "Q6_0": 18.5, "Q8_0": 74.0}
 HEADER_ALIGNMENT = 64
 NUM_WORDS = 151_643  # plain tokens of the released vocabulary; the special ones follow
 SAMPLING = {"do_sample": True, "temperature": 0.7, "top_k": 20, "top_p": 0.8}
@@ -66,11 +61,7 @@ NUMBERED = {
 
 
 class RandomTensors:
-    """Draw the tensors of a layout, large matrices as blocks of few bits.
-
-    All are cut from two pools, each tensor at a place of its own, so that rows and experts differ:
-    else tokens would meet but a few experts, and the others would take no memory.
-    """
+    """Draw the tensors of a layout, large matrices as blocks of few bits."""
 
     def __init__(self, layout: Mapping[str, Sequence[int]], bits: PredictorBits) -> None:
         exempt = with_predictor(bits)
@@ -79,49 +70,14 @@ class RandomTensors:
             name: replace(info, dtype=choose(name, info, 4, exempt=exempt).kind or info.dtype)
             for name, info in plain.items()
         }
-        generator = torch.Generator().manual_seed(0)
-        self._noise = torch.randn(POOL_VALUES // 8, generator=generator).bfloat16()
-        # Without zeros: four-bit steps then have no mean. The least mean of a matrix grows from
-        # layer to layer, until all tokens point the same way and meet the same experts.
-        low, high = torch.randint(1, 16, (2, POOL_VALUES), dtype=torch.uint8, generator=generator)
-        self._bytes = low | (high << 4)
+        self._weights = RandomWeights()
 
     def read(self, name: str) -> Tensor:
         """Draw one tensor; of blocks, their bytes."""
         info = self.tensors[name]
         if info.is_packed:
-            return self._blocks(name, info)
-        values = _cut(self._noise, name, info.num_values).view(info.shape)
-        if name.endswith("bias"):
-            return values * SPREAD
-        if len(info.shape) == 1:
-            return values * SPREAD + 1
-        return values * (info.num_values / info.shape[0]) ** -0.5
-
-    def _blocks(self, name: str, info: TensorInfo) -> Tensor:
-        """Draw blocks whose scales keep a product as large as its input."""
-        kind = ROW_KINDS.get(info.dtype, info.dtype)
-        columns, block = info.shape[1], FORMATS[info.dtype]
-        scale = torch.tensor([columns**-0.5 / STEPS[kind]]).half().view(torch.uint8)
-        data = _cut(self._bytes, name, info.num_bytes)
-        if kind == info.dtype:
-            data.view(-1, block.num_bytes)[:, :2] = scale
-        else:
-            num_scales = TILE_ROWS * columns // block.num_values
-            tiles = data.view(-1, num_scales * block.num_bytes)
-            tiles[:, : 2 * num_scales] = scale.repeat(num_scales)
-        return data
-
-
-def _cut(pool: Tensor, name: str, count: int) -> Tensor:
-    """Copy values from a pool, from a place that the name settles."""
-    out = torch.empty(count, dtype=pool.dtype)
-    place, done = zlib.crc32(name.encode()) % len(pool), 0
-    while done < count:
-        piece = pool[place : place + count - done]
-        out[done : done + len(piece)] = piece
-        place, done = 0, done + len(piece)
-    return out
+            return self._weights.blocks(name, info.dtype, info.shape)
+        return self._weights.floats(name, info.shape)
 
 
 def write_random_omni(

@@ -16,19 +16,15 @@ import base64
 import json
 import os
 import platform
-import socket
 import statistics
-import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from served import served
 from websockets.sync.client import ClientConnection, connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/support"))
@@ -40,7 +36,6 @@ FRAME_BYTES = round(RATE_HZ * FRAME_S) * 2
 SILENCE_S = 2.0
 MAX_MEDIAN_S, MAX_P95_S = 0.5, 0.9
 ANSWER_S = 120.0
-READY_S = 60.0
 
 
 def speak(caller: ClientConnection, data: bytes) -> None:
@@ -80,33 +75,6 @@ def take_turn(caller: ClientConnection, seed: int) -> dict[str, float]:
     }
 
 
-@contextmanager
-def serving_nano() -> Generator[str]:
-    """Serve the model in the box; gives the address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    command = [sys.executable, "-m", "myna", "serve", "nano", "--port", url.rpartition(":")[2]]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
-        try:
-            until_s = time.monotonic() + READY_S
-            while not is_ready(url):
-                if server.poll() is not None or time.monotonic() > until_s:
-                    sys.exit("nano is not being served; `myna serve nano` says why")
-                time.sleep(0.1)
-            yield url
-        finally:
-            server.terminate()
-
-
-def is_ready(url: str) -> bool:
-    """Ask whether a server answers yet."""
-    try:
-        with urllib.request.urlopen(f"{url}/readyz"):
-            return True
-    except (urllib.error.URLError, ConnectionError):
-        return False
-
-
 def main() -> int:
     """Take turns, and print the figure last."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -118,8 +86,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.url is not None:
         return measure(options.url, options)
-    with serving_nano() as url:
-        return measure(url, options)
+    with TemporaryDirectory() as home, served(Path(home)) as server:
+        return measure(f"http://127.0.0.1:{server.port}", options)
 
 
 def measure(url: str, options: argparse.Namespace) -> int:

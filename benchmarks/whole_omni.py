@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from random_omni import write_random_omni
+from served import Server
 
 from myna.weights.safetensors_files import SafetensorsCheckpoint
 
@@ -145,7 +146,7 @@ def serving(folder: Path, scratch: Path, log: Path) -> Generator[tuple[str, Tree
         try:
             tree = Tree(server.pid)
             until_s = time.monotonic() + READY_S
-            while not is_ready(url):
+            while not Server(server, port).is_ready():
                 if server.poll() is not None or time.monotonic() > until_s:
                     sys.exit(f"the server does not come up: {log.read_text()[-2000:]}")
                 tree.peak_bytes()
@@ -153,15 +154,6 @@ def serving(folder: Path, scratch: Path, log: Path) -> Generator[tuple[str, Tree
             yield url, tree
         finally:
             server.terminate()
-
-
-def is_ready(url: str) -> bool:
-    """Ask whether a server answers yet."""
-    try:
-        with urllib.request.urlopen(f"{url}/readyz"):
-            return True
-    except (urllib.error.URLError, ConnectionError):
-        return False
 
 
 def ask(url: str, tree: Tree, *, model: str, seed: int, speech_s: float) -> Turn:
