@@ -73,6 +73,12 @@ async def test_the_last_user_text_comes_back_word_by_word() -> None:
     assert (last.reason, last.usage.prompt_tokens, last.usage.completion_tokens) == ("stop", 2, 2)
 
 
+async def test_an_answer_goes_on_with_the_rest() -> None:
+    turns = (text_message("user", "one two three"), text_message("assistant", "one "))
+    asked = ChatInput(messages=turns, continues=True)
+    assert text_of(await run(msgspec.structs.replace(chat(""), input=asked))) == "two three"
+
+
 async def test_each_choice_is_finished() -> None:
     events = await run(chat("a b", num_choices=3))
     assert [event.index for event in events if isinstance(event, Finished)] == [0, 1, 2]

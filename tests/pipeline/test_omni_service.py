@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 
 from myna.core.events import Accepted, AudioDelta, Failed, Finished, TextDelta
-from myna.core.messages import AudioPart, ImagePart, Message, TextPart, VideoPart
+from myna.core.messages import AudioPart, ImagePart, Message, TextPart, VideoPart, text_message
 from myna.core.progress import silent
 from myna.core.requests import (
     ChatInput,
@@ -242,6 +243,26 @@ async def test_what_a_stop_string_cuts_off_is_not_spoken(service: LocalService) 
     spoken = service._model.tokenizer.decode(told)
     assert spoken.startswith(text_of(events)[:2])
     assert len(spoken) < len(text)
+
+
+async def test_of_an_answer_that_goes_on_only_the_rest_is_written_and_spoken(
+    service: LocalService,
+) -> None:
+    whole = ask(TextPart("hello"), max_tokens=6)
+    written = text_of(await collect(service, whole))
+    half = written[: len(written) // 2]
+    messages = (*whole.input.messages, text_message("assistant", half))
+    asked = ChatInput(messages=messages, continues=True)
+    rest = structs.replace(ask(speech=Speech(), max_tokens=2), input=asked)
+    await collect(service, ask(TextPart("hi"), speech=Speech(), max_tokens=1))
+    told: list[int] = []
+    loop = service._preparer._speaking._loop
+    say = loop.say
+    loop.say = lambda request_id, ids: (told.extend(ids), say(request_id, ids))
+    events = await collect(service, rest)
+    assert events[-1].usage.completion_tokens == 2
+    assert sound_of(events)
+    assert service._model.tokenizer.decode(told) == text_of(events)
 
 
 async def test_an_answer_of_no_tokens_is_silent(service: LocalService) -> None:

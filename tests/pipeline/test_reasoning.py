@@ -72,6 +72,25 @@ async def test_earlier_thoughts_are_kept_out_of_the_prompt(told, template):
         assert service.prompt(messages=(plain[0], answer, plain[2])) == wanted
 
 
+@pytest.mark.parametrize("template", ["qwq", "r1", "qwen3"])
+async def test_an_unfinished_answer_goes_on_without_another_thought(told, template):
+    service = told(template)
+    begun = (text_message("user", "why?"), text_message("assistant", "It is"))
+    said = await service.answer(" so.", chat={"messages": begun, "continues": True})
+    assert (said.reasoning, said.text) == ("", " so.")
+    assert service.prompt(messages=begun, continues=True).endswith("It is")
+
+
+@pytest.mark.parametrize("template", ["qwq", "r1", "qwen3"])
+async def test_an_unfinished_thought_goes_on_and_comes_to_its_end(told, template):
+    thought = Message(role="assistant", reasoning="Well,")
+    begun = (text_message("user", "why?"), thought)
+    said = await told(template).answer(
+        "\nhm.\n</think>\n\nSo.", chat={"messages": begun, "continues": True}
+    )
+    assert (said.reasoning, said.text) == ("\nhm.", "So.")
+
+
 async def test_a_thought_that_a_tool_interrupted_stays_in_the_prompt(told):
     call = ToolCall(id="c", name="f", arguments="{}")
     turns = (

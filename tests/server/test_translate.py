@@ -53,6 +53,66 @@ def test_every_role_has_its_core_role() -> None:
     )
 
 
+HALF = ({"role": "user", "content": "hi"}, {"role": "assistant", "content": "he"})
+CALLED = {
+    "role": "assistant",
+    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f"}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "continues"),
+    [
+        ({}, False),
+        ({"add_generation_prompt": True}, False),
+        ({"continue_final_message": False}, False),
+        ({"continue_final_message": True}, True),
+        ({"continue_final_message": True, "add_generation_prompt": False}, True),
+    ],
+)
+def test_an_answer_goes_on_only_where_that_is_asked_for(
+    fields: dict[str, bool], continues: bool
+) -> None:
+    assert chat_input(wire_chat(*HALF, **fields), CARD).continues is continues
+
+
+@pytest.mark.parametrize(
+    ("messages", "fields", "param", "problem"),
+    [
+        (
+            HALF,
+            {"continue_final_message": True, "add_generation_prompt": True},
+            "continue_final_message",
+            "`continue_final_message` and `add_generation_prompt` are both true",
+        ),
+        (
+            HALF,
+            {"add_generation_prompt": False},
+            "add_generation_prompt",
+            "so no answer would begin",
+        ),
+        (
+            HALF[:1],
+            {"continue_final_message": True},
+            "continue_final_message",
+            "the last one is of role 'user'",
+        ),
+        (
+            (HALF[0], CALLED),
+            {"continue_final_message": True},
+            "continue_final_message",
+            "The last message calls tools",
+        ),
+    ],
+)
+def test_what_cannot_go_on_is_refused(
+    messages: tuple[dict[str, Any], ...], fields: dict[str, bool], param: str, problem: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=problem) as caught:
+        chat_input(wire_chat(*messages, **fields), CARD)
+    assert caught.value.param == param
+
+
 def test_tools_are_translated() -> None:
     asked = chat_input(wire_chat(tools=[WEATHER, CLOCK], parallel_tool_calls=False), CARD)
     assert asked.tools == (

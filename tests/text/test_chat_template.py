@@ -107,6 +107,63 @@ def test_rendering_equals_transformers(name: str, conversation: str, has_tools: 
     assert template.render(messages, tools=[TOOL] if has_tools else []) == rendered[0][0]
 
 
+UNFINISHED = {
+    "text": text_message("assistant", "Two and two"),
+    "blank at the end": text_message("assistant", " Two and \n"),
+    "nothing yet": text_message("assistant", ""),
+    "in its reasoning": text_message("assistant", "<think>\nTwo and"),
+}
+
+
+@pytest.mark.parametrize("unfinished", UNFINISHED)
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_an_unfinished_answer_ends_the_prompt_as_transformers_ends_it(
+    name: str, unfinished: str
+) -> None:
+    messages = (*CONVERSATIONS["with system"], UNFINISHED[unfinished])
+    rendered = render_jinja_template(
+        [[wire_form(message, name=name) for message in messages]],
+        chat_template=TEMPLATES[name],
+        continue_final_message=True,
+        bos_token=BOS,
+        eos_token=EOS,
+    )
+    template = ChatTemplate(TEMPLATES[name], bos_token=BOS, eos_token=EOS)
+    prompt = template.render(messages, continues=True)
+    assert prompt == rendered[0][0]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_an_answer_behind_its_reasoning_ends_the_prompt(name: str) -> None:
+    answer = text_message("assistant", "<think>\nwhy\n</think>\n\nTwo and")
+    template = ChatTemplate(TEMPLATES[name])
+    assert template.render([text_message("user", "a"), answer], continues=True).endswith(
+        "\nTwo and"
+    )
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_unfinished_reasoning_ends_the_prompt(name: str) -> None:
+    thought = Message(role="assistant", reasoning="two and\n")
+    prompt = ChatTemplate(TEMPLATES[name]).render(
+        [text_message("user", "a"), thought], continues=True
+    )
+    assert prompt.endswith("<think>\ntwo and\n")
+    assert prompt.count("<think>") == 1
+
+
+def test_a_template_that_trims_ends_the_prompt_without_blanks() -> None:
+    source = "{% for message in messages %}{{ message.content | trim }}<end>{% endfor %}"
+    prompt = ChatTemplate(source).render([text_message("assistant", "a b \n")], continues=True)
+    assert prompt == "a b"
+
+
+def test_a_template_that_leaves_the_last_message_out_cannot_go_on() -> None:
+    with pytest.raises(InvalidRequest, match="leaves out the last message") as caught:
+        ChatTemplate("x").render([text_message("assistant", "a")], continues=True)
+    assert caught.value.param == "continue_final_message"
+
+
 def test_the_prompt_of_r1_is_known() -> None:
     template = ChatTemplate(TEMPLATES["r1"], bos_token=BOS)
     prompt = template.render(CONVERSATIONS["one turn"])

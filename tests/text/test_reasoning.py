@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myna.core.messages import Message, TextPart, text_message
-from myna.text.reasoning import ReasoningSplitter, drop_old_reasoning, split_reasoning
+from myna.text.reasoning import (
+    ReasoningSplitter,
+    breaks_off_in_thought,
+    drop_old_reasoning,
+    split_reasoning,
+)
 
 PIECES = st.lists(
     st.sampled_from(
@@ -42,6 +47,32 @@ PIECES = st.lists(
 )
 def test_texts_are_split_at_the_tags(text: str, is_open: bool, expected: tuple[str, str]) -> None:
     assert split_reasoning(text, is_open=is_open) == expected
+
+
+def test_a_block_that_is_begun_loses_nothing_at_its_edge() -> None:
+    splitter = ReasoningSplitter(is_open=True, is_begun=True)
+    spans = splitter.feed("\n\nsecond\n</think>\n\nanswer") + splitter.finish()
+    assert [(span.text, span.is_reasoning) for span in spans] == [
+        ("\n\nsecond", True),
+        ("answer", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "expected"),
+    [
+        ("", "hm", True),
+        ("", None, False),
+        ("so", "hm", False),
+        ("<think>\nhm", None, True),
+        ("<think>\nhm\n</think>\n\nso", None, False),
+    ],
+)
+def test_it_is_known_where_a_message_breaks_off(
+    text: str, reasoning: str | None, expected: bool
+) -> None:
+    message = Message(role="assistant", content=(TextPart(text),), reasoning=reasoning)
+    assert breaks_off_in_thought(message) is expected
 
 
 @given(pieces=PIECES, is_open=st.booleans())

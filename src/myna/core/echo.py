@@ -197,9 +197,10 @@ def _answer(request: Request, voices: tuple[str, ...]) -> Iterator[Event]:
 
 def _prompt(request: Request) -> str:
     match request.input:
-        case ChatInput(messages=messages):
+        case ChatInput(messages=messages, continues=continues):
             turn = next((turn for turn in reversed(messages) if turn.role == "user"), None)
-            return "".join(_part_text(part) for part in turn.content) if turn else ""
+            text = "".join(_part_text(part) for part in turn.content) if turn else ""
+            return text.removeprefix(messages[-1].text) if continues else text
         case TextInput(prompt=prompt) | EditInput(prompt=prompt):
             return prompt
         case SayInput(text=text):

@@ -41,7 +41,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
 class ChatInput(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
     """Ask for the next message of a conversation, rendered by the model's own chat template.
 
-    `thinking` switches reasoning on or off where the template can; `None` leaves its default.
+    `thinking` switches reasoning on or off where the template can; `None` leaves its default. With
+    `continues` the last message is the assistant's and unfinished: the answer is what follows it.
     """
 
     messages: tuple[Message, ...]
@@ -49,6 +50,7 @@ class ChatInput(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
     tool_choice: str = "auto"
     parallel_tool_calls: bool = True
     thinking: bool | None = None
+    continues: bool = False
 
 
 class TextInput(msgspec.Struct, frozen=True, kw_only=True, tag="text"):

@@ -162,5 +162,5 @@ class RequestAnswer:
 
 def _reasoning(prepared: Prepared) -> Reasoning:
     if prepared.starts_thinking:
-        return Reasoning.IN_PROMPT
+        return Reasoning.BEGUN_IN_PROMPT if prepared.continues else Reasoning.IN_PROMPT
     return Reasoning.IN_ANSWER if prepared.may_think else Reasoning.NONE

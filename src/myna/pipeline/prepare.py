@@ -36,7 +36,7 @@ from myna.pipeline.speaking import Speaking, Spoken
 from myna.pipeline.thinking import ThinkingGuard, ThinkingTokens
 from myna.speech.turns import Turns
 from myna.text.chat_template import THINK_CLOSE, THINK_OPEN, ends_in_thinking
-from myna.text.reasoning import drop_old_reasoning
+from myna.text.reasoning import breaks_off_in_thought, drop_old_reasoning
 from myna.text.tokenizer import Tokenizer
 
 log = logging.getLogger("myna.prepare")
@@ -56,6 +56,7 @@ class Prepared:
         starts_thinking: the prompt ends inside a reasoning block.
         may_think: the answer may hold a reasoning block.
         may_call_tools: the answer may hold tool calls.
+        continues: the prompt ends within the answer, of which only the rest is written and spoken.
         stops: texts that end the answer.
         echo_text: the prompt, if it is to be part of the answer.
         num_media_tokens: how many of the prompt's tokens stand for media.
@@ -66,6 +67,7 @@ class Prepared:
     starts_thinking: bool
     may_think: bool
     may_call_tools: bool
+    continues: bool
     stops: tuple[str, ...]
     echo_text: str | None
     num_media_tokens: int = 0
@@ -85,7 +87,7 @@ class _Prompt:
     token_ids: tuple[int, ...]
     media: MediaPrompt | None = None
     starts_thinking: bool = False
-    is_chat: bool = False
+    may_think: bool = False
 
 
 class Preparer:
@@ -135,6 +137,9 @@ class Preparer:
             layout = self._layout(prompt.token_ids) if media is None else media.layout
             states = None if media is None else media.states
             spoken = speaking.plan(request, layout, states, deadline_s=deadline_s)
+        continues = isinstance(asked, ChatInput) and asked.continues
+        if continues and spoken is not None:
+            spoken = replace(spoken, begun=[])
         sampling = self._sampling(request.sampling, echoes=echo_text is not None)
         if grammar is not None:  # when it is complete, nothing but the end may follow
             sampling = replace(sampling, min_tokens=0, ignore_eos=False)
@@ -153,8 +158,9 @@ class Preparer:
                 on_read=None if spoken is None else spoken.follow,
             ),
             starts_thinking=prompt.starts_thinking,
-            may_think=prompt.is_chat and self._knows_thinking,
+            may_think=prompt.may_think,
             may_call_tools=bool(tools),
+            continues=continues,
             stops=request.sampling.stop,
             echo_text=echo_text,
             num_media_tokens=0 if media is None else media.num_media_tokens,
@@ -268,6 +274,7 @@ class Preparer:
             messages,
             tools=asked.tools if asked.tool_choice != "none" else (),
             thinking=asked.thinking,
+            continues=asked.continues,
             escape=tokenizer.escape_control_tokens,
         )
 
@@ -275,10 +282,14 @@ class Preparer:
         rendered, tokenizer = self.render(asked), self._model.tokenizer
         parts = media_of(drop_old_reasoning(asked.messages))
         self._check_length(rendered, param="messages")
+        if asked.continues:
+            starts_thinking = breaks_off_in_thought(asked.messages[-1])
+        else:
+            starts_thinking = ends_in_thinking(rendered)
         return replace(
             self._with_media(tokenizer.encode_rendered(rendered), parts, speaking),
-            starts_thinking=ends_in_thinking(rendered),
-            is_chat=True,
+            starts_thinking=starts_thinking,
+            may_think=self._knows_thinking and (starts_thinking or not asked.continues),
         )
 
     def _sampling(self, params: SamplingParams, *, echoes: bool) -> Sampling:
@@ -319,15 +330,14 @@ class Preparer:
         if prompt.starts_thinking:
             return Thinking(end_id=tokens.close_id)
         is_wanted = isinstance(asked, ChatInput) and asked.thinking is not False
-        if not is_wanted or not self._knows_thinking or tokens.open_id is None:
+        if not is_wanted or not prompt.may_think or tokens.open_id is None:
             return None
         return Thinking(end_id=tokens.close_id, start_id=tokens.open_id)
 
     def _override_maker(
         self, request: Request, prompt: _Prompt
     ) -> Callable[[int], TokenOverride] | None:
-        may_open = prompt.is_chat and self._knows_thinking
-        if not prompt.starts_thinking and not may_open:
+        if not prompt.starts_thinking and not prompt.may_think:
             return None
         return lambda _index: ThinkingGuard(
             self._think_tokens, budget=request.thinking_budget, is_open=prompt.starts_thinking

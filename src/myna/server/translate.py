@@ -39,6 +39,7 @@ def chat_input(wire: ChatRequest, card: ModelCard, fetcher: Fetcher | None = Non
         tool_choice=tool_choice,
         parallel_tool_calls=wire.parallel_tool_calls is not False,
         thinking=wish_to_think(wire, wire.reasoning_effort),
+        continues=_continues(wire),
     )
 
 
@@ -193,6 +194,36 @@ def _message(wire: ChatMessage, reader: PartReader, *, param: str) -> Message:
         },
         Message,
     )
+
+
+def _continues(wire: ChatRequest) -> bool:
+    """Tell whether the last message is to be written on."""
+    continues = wire.continue_final_message is True
+    param = "continue_final_message" if continues else "add_generation_prompt"
+    problem = None
+    if continues and wire.add_generation_prompt:
+        problem = (
+            "`continue_final_message` and `add_generation_prompt` are both true, but an answer "
+            "either goes on or begins; leave one of them out."
+        )
+    elif not continues and wire.add_generation_prompt is False:
+        problem = (
+            "`add_generation_prompt` is false, so no answer would begin; set "
+            "`continue_final_message`, or complete a prompt of your own with /v1/completions."
+        )
+    elif continues and wire.messages[-1].role != "assistant":
+        problem = (
+            f"`continue_final_message` needs the assistant's message at the end, but the last one "
+            f"is of role {wire.messages[-1].role!r}."
+        )
+    elif continues and wire.messages[-1].tool_calls:
+        problem = (
+            "The last message calls tools, so it is complete; send their answers in messages of "
+            "role 'tool', without `continue_final_message`."
+        )
+    if problem is not None:
+        raise InvalidRequest(problem, param=param)
+    return continues
 
 
 def _tools(wire: ChatRequest) -> tuple[tuple[Tool, ...], str]:

@@ -25,11 +25,12 @@ AnswerEvent = TextDelta | ReasoningDelta | ToolCallDelta
 
 
 class Reasoning(Enum):
-    """Say where a reasoning block may begin."""
+    """Say where a reasoning block may begin, and whether some of it is in the prompt too."""
 
     NONE = auto()
     IN_ANSWER = auto()
     IN_PROMPT = auto()
+    BEGUN_IN_PROMPT = auto()
 
 
 def new_call_id() -> str:
@@ -69,9 +70,9 @@ class AnswerParser:
         shown = (tokenizer.id_of(tag) for tag in tags)
         self._index = index
         self._decoder = StreamDecoder(tokenizer, shown=[i for i in shown if i is not None])
-        self._splitter = (
-            ReasoningSplitter(is_open=reasoning is Reasoning.IN_PROMPT) if splits else None
-        )
+        is_begun = reasoning is Reasoning.BEGUN_IN_PROMPT
+        is_open = is_begun or reasoning is Reasoning.IN_PROMPT
+        self._splitter = ReasoningSplitter(is_open=is_open, is_begun=is_begun) if splits else None
         self._stops = StopMatcher(stops)
         self._calls = ToolCallParser() if has_tools else None
         self._make_call_id = make_call_id

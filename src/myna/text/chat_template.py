@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import jinja2
+import msgspec
 from jinja2 import nodes
 
 from myna.core.errors import BadCheckpoint, InvalidRequest
@@ -42,6 +43,10 @@ _RENDER_ERRORS = (
 
 # Templates cut earlier answers at these: they are left alone in what an assistant wrote.
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+
+# Marks where an unfinished message ends; the space tells whether a template cuts blanks off.
+_END_MARK = "\ufdd1"
+_END = f"{_END_MARK} "
 
 
 class Escape(Protocol):
@@ -93,6 +98,7 @@ class ChatTemplate:
         *,
         tools: Sequence[Tool] = (),
         add_generation_prompt: bool = True,
+        continues: bool = False,
         thinking: bool | None = None,
         escape: Escape = _no_escape,
     ) -> str:
@@ -102,6 +108,8 @@ class ChatTemplate:
             messages: the conversation.
             tools: the functions that the model may call.
             add_generation_prompt: end with the beginning of the model's own turn.
+            continues: end where the last message's text ends, or its reasoning if that is all it
+                has; nothing closes the turn or begins another.
             thinking: switch reasoning on or off where the template can.
             escape: what to do with texts of users before they are rendered.
 
@@ -114,24 +122,39 @@ class ChatTemplate:
         # Templates ask whether these are none, not whether they are defined.
         variables["documents"] = None
         variables["tools"] = [_tool_form(tool, escape) for tool in tools] or None
-        variables["add_generation_prompt"] = add_generation_prompt
+        variables["add_generation_prompt"] = add_generation_prompt and not continues
         if thinking is not None:
             variables["enable_thinking"] = thinking
+        if continues:
+            messages = [*messages[:-1], self._with_open_thought(messages[-1])]
+
+        def write(*, parses: bool) -> str:
+            forms = [self._form(message, escape, parses=parses) for message in messages]
+            if continues:
+                _mark_end(forms[-1])
+            return self._environment.render(self._template, variables | {"messages": forms})
+
         try:
             try:
-                forms = [self._form(message, escape, parses=True) for message in messages]
-                return self._environment.render(self._template, variables | {"messages": forms})
+                rendered = write(parses=True)
             except TypeError:
                 # Some templates join a call's arguments to text; only those that have calls.
                 if not any(message.tool_calls for message in messages):
                     raise
-                forms = [self._form(message, escape, parses=False) for message in messages]
-                return self._environment.render(self._template, variables | {"messages": forms})
+                rendered = write(parses=False)
         except _RENDER_ERRORS as error:
             raise InvalidRequest(
                 f"The model's chat template cannot render this conversation: {error}.",
                 param="messages",
             ) from None
+        return _up_to_mark(rendered) if continues else rendered
+
+    def _with_open_thought(self, message: Message) -> Message:
+        """Write unfinished reasoning into the text where the template knows no other place."""
+        if message.text or not message.reasoning or "reasoning_content" in self.source:
+            return message
+        content = (TextPart(f"{THINK_OPEN}\n{message.reasoning}"),)
+        return msgspec.structs.replace(message, content=content, reasoning=None)
 
     def _form(self, message: Message, escape: Escape, *, parses: bool) -> dict[str, object]:
         """Write a message as templates expect it: the wire form of OpenAI's API."""
@@ -176,6 +199,33 @@ def _part_form(part: Part, escape: Escape, keep: tuple[str, ...]) -> dict[str, s
             return {"type": "audio"}
         case VideoPart():
             return {"type": "video"}
+
+
+def _mark_end(form: dict[str, object]) -> None:
+    """Mark the end of a message's text, or of its reasoning if there is nothing else."""
+    content, reasoning = form["content"], form.get("reasoning_content")
+    if not content and reasoning:
+        form["reasoning_content"] = f"{reasoning}{_END}"
+    elif isinstance(content, list):
+        texts = [part for part in content if part["type"] == "text"]
+        if not texts:
+            texts = [{"type": "text", "text": ""}]
+            form["content"] = [*content, *texts]
+        texts[-1]["text"] += _END
+    else:
+        form["content"] = f"{content}{_END}"
+
+
+def _up_to_mark(rendered: str) -> str:
+    """Cut a prompt at the mark; blanks before it go if the template would have cut them off."""
+    head, mark, tail = rendered.rpartition(_END_MARK)
+    if not mark:
+        raise InvalidRequest(
+            "The model's chat template leaves out the last message, so it cannot be continued; "
+            "ask for an answer of its own instead (without `continue_final_message`).",
+            param="continue_final_message",
+        )
+    return head if tail.startswith(_END.removeprefix(_END_MARK)) else head.rstrip()
 
 
 def ends_in_thinking(prompt: str) -> bool:

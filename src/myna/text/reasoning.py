@@ -37,11 +37,12 @@ class ReasoningSplitter:
 
     Args:
         is_open: whether the prompt ended inside the block.
+        is_begun: whether the block has begun to be filled there; nothing at its edge is dropped.
     """
 
-    def __init__(self, *, is_open: bool) -> None:
+    def __init__(self, *, is_open: bool, is_begun: bool = False) -> None:
         self._is_open = is_open
-        self._state = _State.START
+        self._state = _State.REASONING if is_begun else _State.START
         self._closer = MarkerScanner([THINK_CLOSE])
         # At the start: blanks, then what may be an opening tag.
         self._blanks: list[str] = []
@@ -49,7 +50,7 @@ class ReasoningSplitter:
         self._head = ""
         # Inside: newlines that the closing tag would swallow.
         self._num_newlines = 0
-        self._is_at_edge = True
+        self._is_at_edge = not is_begun
 
     @property
     def is_reasoning(self) -> bool:
@@ -143,6 +144,14 @@ def split_reasoning(text: str, *, is_open: bool) -> tuple[str, str]:
         "".join(span.text for span in spans if span.is_reasoning),
         "".join(span.text for span in spans if not span.is_reasoning),
     )
+
+
+def breaks_off_in_thought(message: Message) -> bool:
+    """Tell whether an unfinished message ends inside its reasoning block."""
+    text = message.text
+    if not text:
+        return bool(message.reasoning)
+    return text.rfind(THINK_OPEN) > text.rfind(THINK_CLOSE)
 
 
 def drop_old_reasoning(messages: Sequence[Message]) -> tuple[Message, ...]:

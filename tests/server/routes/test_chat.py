@@ -75,6 +75,17 @@ async def test_a_stream_has_the_order_of_the_specification(
     assert chunks[-1]["usage"]["total_tokens"] == 4
 
 
+async def test_an_answer_goes_on_with_the_new_part_alone(
+    client: httpx.AsyncClient, chat: Chat
+) -> None:
+    body = chat("hello dear you", continue_final_message=True)
+    body["messages"].append({"role": "assistant", "content": "hello "})
+    answer = (await client.post(URL, json=body)).json()
+    assert answer["choices"][0]["message"]["content"] == "dear you"
+    chunks = await stream(client, body)
+    assert "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks) == "dear you"
+
+
 async def test_usage_is_left_out_of_a_stream_that_did_not_ask(
     client: httpx.AsyncClient, chat: Chat
 ) -> None:

@@ -113,9 +113,15 @@ class TemplateOptions(msgspec.Struct, kw_only=True):
 
 
 class ChatRequest(SamplingFields, kw_only=True):
-    """Body of `POST /v1/chat/completions`."""
+    """Body of `POST /v1/chat/completions`.
+
+    With `continue_final_message`, as vLLM names it, the answer goes on where the last message, the
+    assistant's, breaks off; without it, a last message of the assistant's is followed by another.
+    """
 
     messages: Annotated[list[ChatMessage], Meta(min_length=1, max_length=4096)]
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
     max_completion_tokens: Count | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
