@@ -2,11 +2,13 @@
 
     python benchmarks/kills.py [--kills 50] [--seed 0] [--only engine] [--json FILE]
 
-The model in the box is served. SIGKILL ends its engine while it idles, reads a prompt, writes and
-speaks; the children that decode media and prove grammars, idle or at work; and the server itself.
-The engine is also frozen (SIGSTOP), and the server told to stop (SIGTERM). All the while messages
-are put into the history. An engine that dies so often would stay down; for its kills alone the
-server here waits a tenth of a second before each restart, and never gives up.
+The model in the box is served. SIGKILL ends its engine, and whole servers, so often while they
+idle, read a prompt, write and speak; and the children that decode media and prove grammars, so
+often idle and so often at work. The engine is also frozen (SIGSTOP). Servers are killed while
+others lose engines and children: two at once take less time, and the limits hold for a busy machine
+too. Then, alone, servers are told to stop (SIGTERM). All the while messages are put into the
+history. An engine that dies so often would stay down; for its kills alone the server here waits a
+tenth of a second before each restart, and never gives up.
 
 Must hold: every request that a kill meets ends in a typed error within 2 s, the server is ready
 again and answers the same to the byte; `/readyz` is 503 within 10 s of a freeze and within 0.1 s of
@@ -26,17 +28,15 @@ import signal
 import struct
 import sys
 import tempfile
-import threading
 import time
 import zlib
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from http.client import HTTPException
 from pathlib import Path
 
-from served import READY_S, Asked, Json, Server, chat, is_alive, served, wait_until
+from fates import GONE_S, MAX_ERROR_S, Tally, Writer
+from served import READY_S, Asked, Json, Server, chat, served, wait_until
 
 from myna import embedded
 from myna.cli.compose import ModelChoice, worker_command
@@ -50,9 +50,8 @@ from myna.server.run import make_server
 
 RESTART_S = 0.1
 CLIENTS = 3
-WRITE_S = 0.1  # between two messages
-MAX_ERROR_S, MAX_UNREADY_S, MAX_DRAINING_S = 2.0, 10.0, 0.1
-MAX_EXIT_S, MAX_SECOND_EXIT_S, MAX_FROZEN_S, GONE_S = 35.0, 2.0, 70.0, 5.0
+MAX_UNREADY_S, MAX_DRAINING_S = 10.0, 0.1
+MAX_EXIT_S, MAX_SECOND_EXIT_S, MAX_FROZEN_S = 35.0, 2.0, 70.0
 PICTURE_PX = 5000
 SHM = Path("/dev/shm")
 ENGINE = "myna.pipeline.worker"
@@ -132,107 +131,7 @@ def work_for(module: str, rng: random.Random) -> Json:
     return {"stream": True, "messages": [turn], "max_tokens": 8}
 
 
-class Writer(threading.Thread):
-    """Put messages into the history, one after another, and remember those that were promised."""
-
-    def __init__(self, server: Server) -> None:
-        super().__init__(daemon=True)
-        self.server = server
-        self.kept: dict[str, str] = {}
-        self.stopped = threading.Event()
-        _, record = server.call("POST", "/api/v1/conversations", {"title": "kills"})
-        self.path = f"/api/v1/conversations/{record['id']}/messages"
-        self.start()
-
-    def run(self) -> None:
-        """Write until stopped, or until there is no server."""
-        while not self.stopped.wait(WRITE_S):
-            text = f"message {len(self.kept)}"
-            body = {"role": "user", "content": [{"type": "text", "text": text}]}
-            try:
-                status, record = self.server.call("POST", self.path, body)
-            except (OSError, HTTPException):
-                continue
-            if status == 201:
-                self.kept[record["id"]] = text
-
-    def num_lost(self, server: Server) -> int:
-        """Count the promised messages that a server does not have."""
-        self.stopped.set()
-        self.join()
-        _, listed = server.call("GET", self.path)
-        there = {one["id"]: one["content"][0]["text"] for one in listed["data"]}
-        return sum(there.get(key) != text for key, text in self.kept.items())
-
-
 # What is done to it.
-
-
-@dataclass
-class Tally:
-    """Collect what became of everything.
-
-    Attributes:
-        counts: signals sent.
-        fates: how requests ended.
-        faults: what did not hold.
-        worst_s: the longest that each thing took.
-        prompt: which of these are errors that have to come at once.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)
-    fates: Counter[str] = field(default_factory=Counter)
-    faults: Counter[str] = field(default_factory=Counter)
-    worst_s: dict[str, float] = field(default_factory=dict)
-    prompt: set[str] = field(default_factory=set)
-    num_kept: int = 0
-    num_lost: int = 0
-
-    def check(self, fault: str, *, holds: bool) -> None:
-        """Note a fault unless something holds."""
-        if not holds:
-            self.faults[fault] += 1
-            print(f"FAULT: {fault}", flush=True)
-
-    def time(self, what: str, seconds: float | None, *, limit_s: float) -> None:
-        """Note how long something took, and whether that was too long."""
-        self.check(
-            f"{what}: more than {limit_s:g} s", holds=seconds is not None and seconds <= limit_s
-        )
-        if seconds is not None:
-            self.worst_s[what] = max(self.worst_s.get(what, 0.0), seconds)
-
-    def end(self, asked: Asked, *, what: str, since_s: float, limit_s: float = MAX_ERROR_S) -> None:
-        """Note how a request ended that was met by a signal: whole, or told of it in time."""
-        fate = asked.fate()
-        self.fates[f"{what}: {fate}"] += 1
-        self.check(f"{what}: an answer {fate}", holds=fate not in ("broke off", "never ended"))
-        if asked.error is not None:
-            self.time(f"{what}: error", asked.ended_s - since_s, limit_s=limit_s)
-            if limit_s == MAX_ERROR_S:
-                self.prompt.add(f"{what}: error")
-
-    def leave(self, pids: list[int], *, what: str) -> None:
-        """Note whether processes are gone."""
-        gone_s = wait_until(lambda: not any(map(is_alive, pids)), limit_s=GONE_S)
-        self.check(f"{what}: a process is left", holds=gone_s is not None)
-
-    def keep(self, writer: Writer, server: Server) -> None:
-        """Count the messages that were promised, and those of them that are not there."""
-        num_lost = writer.num_lost(server)
-        self.num_kept += len(writer.kept)
-        self.num_lost += num_lost
-        self.check(f"{num_lost} messages lost", holds=num_lost == 0)
-
-    def figures(self) -> Json:
-        """Write everything down."""
-        return {
-            "signals": self.counts,
-            "fates": dict(sorted(self.fates.items())),
-            "longest_s": {what: round(value, 3) for what, value in sorted(self.worst_s.items())},
-            "messages_kept": self.num_kept,
-            "faults": self.faults,
-        }
 
 
 def kill_engine(server: Server, phase: str, rng: random.Random, tally: Tally) -> None:
@@ -296,31 +195,39 @@ def kill_child(
 
 
 def kill_servers(home: Path, num_kills: int, rng: random.Random, tally: Tally) -> None:
-    """Kill servers in all phases, one after another; each finds what the one before has kept."""
+    """Kill servers so often in each phase; each finds what the one before has kept."""
     writer: Writer | None = None
     first: Json | None = None
-    for idx in range(num_kills + 1):
+    phases = PHASES * num_kills
+    for idx in range(len(phases) + 1):
+        started_s = time.monotonic()
         with served(home) as server:
             if writer is not None:
+                tally.time("server: ready", time.monotonic() - started_s, limit_s=READY_S)
                 tally.keep(writer, server)
             first = first or server.canary()
             tally.check("server: another greedy answer than before", holds=server.canary() == first)
-            if idx == num_kills:
+            if idx == len(phases):
                 return
-            phase = PHASES[idx % len(PHASES)]
             writer = Writer(server)
-            for module in (DECODER, PROVER) if idx % 2 else ():
+            for module in (DECODER, PROVER) if idx // len(PHASES) % 2 else ():
                 Asked(server, work_for(module, rng)).fate()
-            asked = [] if phase == "idle" else ask(server, phase, rng)
-            time.sleep(rng.uniform(0.0, 0.15))
-            below = server.family()
-            killed_s = time.monotonic()
-            server.process.kill()
-            tally.counts["server"] += 1
-            for one in asked:
-                tally.fates[f"server: {one.fate()}"] += 1
-                tally.time("server: the end", one.ended_s - killed_s, limit_s=MAX_ERROR_S)
-            tally.leave(below, what="server")
+            kill_server(server, phases[idx], rng, tally)
+
+
+def kill_server(server: Server, phase: str, rng: random.Random, tally: Tally) -> None:
+    """Kill a server in a phase of its work."""
+    what = f"server, {phase}"
+    asked = [] if phase == "idle" else ask(server, phase, rng)
+    time.sleep(rng.uniform(0.0, 0.15))
+    below = server.family()
+    killed_s = time.monotonic()
+    server.process.kill()
+    tally.counts[what] += 1
+    for one in asked:
+        tally.fates[f"{what}: {one.fate()}"] += 1
+        tally.time("server: the end", one.ended_s - killed_s, limit_s=MAX_ERROR_S)
+    tally.leave(below, what=what)
 
 
 def freeze_engine(server: Server, rng: random.Random, tally: Tally) -> None:
@@ -438,13 +345,40 @@ def _is_idle(server: Server) -> bool:
     return wait_until(holds, limit_s=GONE_S) is not None
 
 
-ATTACKS: Mapping[str, Callable[[Path, int, random.Random, Tally], None]] = {
+Attack = Callable[[Path, int, random.Random, Tally], None]
+
+ATTACKS: Mapping[str, Attack] = {
     "engine": attack_engine,
     "children": attack_children,
     "server": kill_servers,
     "frozen": attack_by_frost,
     "stop": attack_by_word,
 }
+TOGETHER = (("engine", "children", "frozen"), ("server",))
+ALONE = ("stop",)  # where a tenth of a second counts
+
+
+def attack_in_turn(names: Sequence[str], num_kills: int, seed: int) -> Tally:
+    """Attack in several ways, one after another, with a data folder of their own."""
+    tally, rng = Tally(), random.Random(f"{seed} {names}")
+    with tempfile.TemporaryDirectory() as home:
+        for name in names:
+            started_s = time.monotonic()
+            ATTACKS[name](Path(home), num_kills, rng, tally)
+            print(f"{name}: {time.monotonic() - started_s:.0f} s", flush=True)
+    return tally
+
+
+def attack(only: str | None, num_kills: int, seed: int) -> Tally:
+    """Attack in all ways, or in one; what is killed in many ways is attacked at the same time."""
+    if only is not None:
+        return attack_in_turn([only], num_kills, seed)
+    tally = Tally()
+    with ThreadPoolExecutor() as pool:
+        for part in pool.map(lambda names: attack_in_turn(names, num_kills, seed), TOGETHER):
+            tally.add(part)
+    tally.add(attack_in_turn(ALONE, num_kills, seed))
+    return tally
 
 
 def main() -> int:
@@ -459,14 +393,10 @@ def main() -> int:
     if asked.serve is not None:
         serve(asked.serve)
         return 0
-    tally, rng, shared = Tally(), random.Random(asked.seed), set(SHM.iterdir())
-    started_s = time.monotonic()
-    with tempfile.TemporaryDirectory() as home:
-        for name in [asked.only] if asked.only else ATTACKS:
-            ATTACKS[name](Path(home), asked.kills, rng, tally)
-            print(f"{name}: {time.monotonic() - started_s:.0f} s", flush=True)
+    shared, started_s = set(SHM.iterdir()), time.monotonic()
+    tally = attack(asked.only, asked.kills, asked.seed)
     tally.check("something is left in /dev/shm", holds=not set(SHM.iterdir()) - shared)
-    figures = tally.figures()
+    figures = {"seconds": round(time.monotonic() - started_s), **tally.figures()}
     print(json.dumps(figures, indent=2))
     if asked.json is not None:
         asked.json.write_text(json.dumps({"command": sys.argv, **figures}, indent=1))
