@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
+import os
 import re
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from torch import Tensor
 
@@ -49,6 +53,31 @@ def test_what_was_only_looked_through_is_given_back_and_can_be_read_again(tmp_pa
     assert resident_bytes(file.data) <= 2 * mmap.PAGESIZE
     assert int(file.data.sum()) == total
     file.forget(5, 10)  # within a page: nothing to give
+
+
+def cached_bytes(data: Tensor) -> int:
+    """Count the bytes of a mapping that the system has in memory, for whichever process."""
+    pages = np.zeros(-(-len(data) // mmap.PAGESIZE), np.uint8)
+    system = ctypes.CDLL(None, use_errno=True)
+    address, length = ctypes.c_void_p(data.data_ptr()), ctypes.c_size_t(len(data))
+    assert system.mincore(address, length, ctypes.c_void_p(pages.ctypes.data)) == 0
+    return int((pages & 1).sum()) * mmap.PAGESIZE
+
+
+def test_a_range_is_read_as_a_whole_however_large_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    size = 48 * 2**20  # more than any usual readahead
+    with path.open("xb") as out:
+        out.write(bytes(size))
+        out.flush()
+        os.fsync(out.fileno())
+        os.posix_fadvise(out.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    file = MappedFile(path)
+    file.fetch(5, size - 5)
+    until_s = time.monotonic() + 20
+    while cached_bytes(file.data) < size:  # the disk takes its time
+        assert time.monotonic() < until_s, cached_bytes(file.data)
+        time.sleep(0.01)
 
 
 def test_a_packed_matrix_is_not_resident_before_it_is_used(tmp_path: Path) -> None:

@@ -12,6 +12,10 @@ import torch
 
 from myna.core.errors import BadCheckpoint
 
+FETCH_BYTES = (
+    128 * 1024
+)  # asked for at once: Linux reads no more of a range than a file's readahead
+
 
 class MappedFile:
     """Show a file's bytes.
@@ -38,13 +42,15 @@ class MappedFile:
         self.data = torch.frombuffer(self._map, dtype=torch.uint8)
 
     def fetch(self, start: int, num_bytes: int) -> None:
-        """Have a range read from the disk, in large pieces, before it is looked through.
+        """Have all of a range read from the disk before it is looked through.
 
         A look at scales alone would leave pages between them to be read one by one, much later.
         """
-        first = start // mmap.PAGESIZE * mmap.PAGESIZE
-        if num_bytes > 0 and hasattr(mmap, "MADV_WILLNEED"):
-            self._map.madvise(mmap.MADV_WILLNEED, first, start + num_bytes - first)
+        if not hasattr(mmap, "MADV_WILLNEED"):
+            return
+        stop = start + num_bytes
+        for first in range(start // mmap.PAGESIZE * mmap.PAGESIZE, stop, FETCH_BYTES):
+            self._map.madvise(mmap.MADV_WILLNEED, first, min(FETCH_BYTES, stop - first))
 
     def forget(self, start: int, num_bytes: int) -> None:
         """Give back the pages of a range that was only looked through.
