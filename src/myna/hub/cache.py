@@ -13,7 +13,7 @@ import msgspec
 
 from myna import embedded
 from myna.core.errors import BadCheckpoint, InvalidRequest, NotFound
-from myna.hub.catalogue import CatalogueFile, catalogue, entry_of
+from myna.hub.catalogue import CatalogueFile, Entry, catalogue, entry_of
 
 RECORD_NAME = ".myna.json"
 PART_SUFFIX = ".part"
@@ -55,11 +55,67 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
         return embedded.LICENCE if self.source == BOX else None
 
 
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that can be named; at least one of both is there.
+
+    Attributes:
+        entry: what the catalogue says of it.
+        here: what is on this machine.
+    """
+
+    entry: Entry | None = None
+    here: Installed | None = None
+
+    @property
+    def _about(self) -> Entry | Installed:
+        about = self.entry or self.here
+        assert about is not None, "nothing is known of it"
+        return about
+
+    @property
+    def id(self) -> str:
+        """Name it."""
+        return self._about.id
+
+    @property
+    def summary(self) -> str:
+        """Say what it is."""
+        return self._about.summary
+
+    @property
+    def licence(self) -> str | None:
+        """Name its licence, as far as we know."""
+        if self.entry is not None:
+            return self.entry.licence.name
+        return self.here.licence if self.here else None
+
+    @property
+    def num_bytes(self) -> int:
+        """Count its bytes here, or those of its download."""
+        if self.here is not None:
+            return self.here.num_bytes
+        assert self.entry is not None, "nothing is known of it"
+        return self.entry.download_bytes
+
+    @property
+    def path(self) -> Path | None:
+        """Tell where it is on this machine."""
+        return self.here.path if self.here else None
+
+
 def installed(models_dir: Path) -> tuple[Installed, ...]:
     """List what is installed: the model in the box, then others by name."""
     paths = sorted(models_dir.iterdir()) if models_dir.is_dir() else ()
     found = (in_the_box(), *(_look_at(path) for path in paths))
     return tuple(model for model in found if model is not None)
+
+
+def known(models_dir: Path) -> tuple[Known, ...]:
+    """List all that can be named: what is in the box, the catalogue, what else is here."""
+    here = {model.id: model for model in installed(models_dir)}
+    box = [Known(here=here.pop(model.id)) for model in list(here.values()) if model.source == BOX]
+    listed = [Known(entry=entry, here=here.pop(entry.id, None)) for entry in catalogue().values()]
+    return (*box, *listed, *(Known(here=model) for model in here.values()))
 
 
 def in_the_box() -> Installed | None:

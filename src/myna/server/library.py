@@ -12,8 +12,7 @@ from typing import Protocol
 from myna.core.errors import InvalidRequest, NotFound
 from myna.core.progress import Progress
 from myna.core.settings import Settings
-from myna.hub.cache import BOX, Installed, installed, remove
-from myna.hub.catalogue import Entry, catalogue
+from myna.hub.cache import BOX, Known, known, remove
 from myna.hub.pull import Plan, plan_pull, pull
 from myna.server.fits import CONTEXT
 
@@ -67,10 +66,7 @@ class HubLibrary:
 
     def titles(self) -> tuple[Title, ...]:
         """List all models, what is in the box first; see `Library.titles`."""
-        here = {model.id: model for model in installed(self._settings.models_dir)}
-        box = [_own(here.pop(model.id)) for model in list(here.values()) if model.source == BOX]
-        listed = [_title(entry, here.pop(entry.id, None)) for entry in catalogue().values()]
-        return (*box, *listed, *map(_own, here.values()))
+        return tuple(map(_title, known(self._settings.models_dir)))
 
     def plan(self, name: str, *, has_consent: bool) -> Plan:
         """Find out what fetching a model of the catalogue means.
@@ -117,28 +113,27 @@ def path_here(library: Library, name: str) -> Path:
     )
 
 
-def _own(model: Installed) -> Title:
+def _title(model: Known) -> Title:
+    needs_bytes, packed_needs_bytes = _needs(model)
     return Title(
         id=model.id,
         num_bytes=model.num_bytes,
         summary=model.summary,
         licence=model.licence,
         path=model.path,
-        needs_bytes=model.num_bytes + PROGRAM_BYTES if model.source == BOX else None,
+        needs_bytes=needs_bytes,
+        packed_needs_bytes=packed_needs_bytes,
     )
 
 
-def _title(entry: Entry, here: Installed | None) -> Title:
+def _needs(model: Known) -> tuple[int | None, int | None]:
+    """Count the bytes of memory that a model takes as it comes, and in four bits, if known."""
+    if model.here is not None and model.here.source == BOX:
+        return model.num_bytes + PROGRAM_BYTES, None
+    entry = model.entry
     # What edits pictures reads from disk what does not fit; a LoRA is part of another model.
-    is_held = entry.kind in ("text", "omni")
+    if entry is None or entry.kind not in ("text", "omni"):
+        return None, None
     beside = PROGRAM_BYTES + CONTEXT * (entry.kv_bytes_per_token or 0)
-    packed_bytes = entry.packed_bytes if is_held else None
-    return Title(
-        id=entry.id,
-        num_bytes=here.num_bytes if here else entry.download_bytes,
-        summary=entry.summary,
-        licence=entry.licence.name,
-        path=here.path if here else None,
-        needs_bytes=entry.bf16_bytes + beside if is_held else None,
-        packed_needs_bytes=None if packed_bytes is None else packed_bytes + beside,
-    )
+    packed_bytes = entry.packed_bytes
+    return entry.bf16_bytes + beside, None if packed_bytes is None else packed_bytes + beside
