@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -37,6 +38,23 @@ class FaultyService(EchoService):
         raise ZeroDivisionError("secret of the inner exception")
 
 
+class StuckService(EchoService):
+    """Begin an answer and hang, while the process goes on telling its health."""
+
+    stuck_since_s: float | None = None
+
+    async def generate(self, request: Request) -> AsyncIterator[Event]:
+        yield TextDelta(index=0, text="so far")
+        self.stuck_since_s = time.monotonic()
+        await asyncio.Event().wait()
+
+    async def health(self) -> Health:
+        since_s = self.stuck_since_s
+        return Health(
+            ready=True, heartbeat_age_s=0.0 if since_s is None else time.monotonic() - since_s
+        )
+
+
 class SpeechlessService(EchoService):
     """Tell its health once, and never again."""
 
@@ -64,9 +82,13 @@ def load(mode: str, progress: Progress) -> Service:
             os.kill(os.getpid(), signal.SIGKILL)
         case "slow":
             time.sleep(60)
-    return {"flood": FloodingService, "faulty": FaultyService, "speechless": SpeechlessService}.get(
-        mode, EchoService
-    )()
+    kinds = {
+        "flood": FloodingService,
+        "faulty": FaultyService,
+        "speechless": SpeechlessService,
+        "stuck": StuckService,
+    }
+    return kinds.get(mode, EchoService)()
 
 
 def main(mode: str, *rest: str) -> None:

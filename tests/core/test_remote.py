@@ -199,6 +199,22 @@ async def test_a_worker_that_stays_silent_is_killed_and_started_again() -> None:
         assert service.pid != stopped
 
 
+async def test_a_worker_that_speaks_but_makes_no_progress_is_killed_and_started_again(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    supervision = Supervision(first_delay_s=0.05, stuck_s=1.0)
+    async with running(odd("stuck"), supervision) as service:
+        stuck = service.pid or 0
+        _, failed = await collect(service.generate(chat("hello")))
+        assert isinstance(failed, Failed)
+        assert failed.error.code == "engine_died"
+        assert "made no progress for 1 s and was stopped" in failed.error.message
+        await until_ready(service)
+        assert service.pid != stuck
+        assert not is_alive(stuck)
+    assert "most recent call first" in capfd.readouterr().err  # where its threads were
+
+
 async def test_a_service_that_cannot_tell_its_health_is_silent() -> None:
     async with running(odd("speechless"), Supervision(stale_s=0.3, hang_s=0.6)) as service:
         pid = service.pid

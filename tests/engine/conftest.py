@@ -113,7 +113,11 @@ def obvious_greedy(decoder: FakeDecoder, prompt: Sequence[int], num_tokens: int)
     return tokens[len(prompt) :]
 
 
-def make_engine(decoder: FakeDecoder | None = None, **changes: Any) -> Engine:  # Any: config fields
+def make_engine(
+    decoder: FakeDecoder | None = None,
+    on_layer: Callable[[], None] = lambda: None,
+    **changes: Any,  # Any: config fields
+) -> Engine:
     """Build an engine with small blocks and poisoned memory."""
     fields = {
         "max_context": 256,
@@ -123,7 +127,8 @@ def make_engine(decoder: FakeDecoder | None = None, **changes: Any) -> Engine:  
         "prefill_chunk_tokens": 16,
         "poison_freed_blocks": True,
     }
-    return Engine(decoder or FakeDecoder(), EngineConfig(**{**fields, **changes}))
+    config = EngineConfig(**{**fields, **changes})
+    return Engine(decoder or FakeDecoder(), config, on_layer=on_layer)
 
 
 def make_request(name: str, token_ids: Sequence[int], **fields: Any) -> EngineRequest:
@@ -183,6 +188,7 @@ class Kit:
     """Hand the above to tests, which import no other test module."""
 
     FakeDecoder = FakeDecoder
+    num_layers = NUM_LAYERS
     vocab_size = VOCAB_SIZE
     check_others = staticmethod(check_others)
     make_engine = staticmethod(make_engine)

@@ -20,6 +20,14 @@ def test_one_request_gets_the_tokens_of_the_network_alone(kit):
     assert kit.tokens_of(outputs, "a") == kit.obvious_greedy(kit.FakeDecoder(), prompt, 20)
 
 
+def test_each_layer_of_a_prompt_is_told(kit):
+    told = []
+    engine = kit.make_engine(on_layer=lambda: told.append("layer"))
+    engine.add(kit.make_request("a", [1, 2, 3], max_tokens=1))
+    engine.step()
+    assert len(told) == kit.num_layers
+
+
 def test_many_requests_get_the_tokens_of_the_network_alone(kit):
     engine = kit.make_engine()
     prompts = kit.random_prompts(2, 12, 60)

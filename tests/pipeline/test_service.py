@@ -227,7 +227,7 @@ async def test_health_tells_of_a_stuck_engine(service, monkeypatch):
     monkeypatch.setattr(EngineThread, "heartbeat_age_s", property(lambda _: 61.0))
     health = await service.health()
     assert not health.ready
-    assert "has not finished a step for 61 s" in health.reason
+    assert "has not moved on for 61 s" in health.reason
 
 
 async def test_models_are_described(service: LocalService):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,13 +14,14 @@ import msgspec
 import pytest
 
 from myna.core.errors import MynaError
-from myna.core.events import Failed, Finished, TextDelta
-from myna.core.remote import ProcessService
+from myna.core.events import Accepted, Failed, Finished, TextDelta
+from myna.core.remote import ProcessService, Supervision
 from myna.pipeline.load import LoadOptions
 from myna.pipeline.worker import worker_command
 
 TYPED_ERROR_S = 2.0
-READY_AGAIN_S = 30.0
+READY_AGAIN_S = 120.0  # a busy machine takes most of a minute to import torch
+STUCK_WORKER = str(Path(__file__).parent / "stuck_worker.py")
 
 
 @pytest.fixture
@@ -61,6 +63,33 @@ async def test_a_killed_engine_gives_a_typed_error_and_comes_back(process, ask, 
     assert text_of(await ask(process, chat("canary"))) == canary
     assert _num_descriptors() == descriptors
     assert worker_pid not in _children()
+
+
+async def test_an_engine_that_hangs_fails_its_requests_and_comes_back(
+    tiny_folder, options, ask, chat, complete, capfd
+):
+    command = (sys.executable, STUCK_WORKER, worker_command(tiny_folder, options)[-1])
+    rules = Supervision(first_delay_s=0.05, stuck_s=2.0)
+    service = ProcessService(command, supervision=rules)
+    await service.start()
+    await service.wait_ready()
+    canary = text_of(await ask(service, chat("canary")))
+    other = service.generate(complete("abc", max_tokens=250, ignore_eos=True))
+    assert isinstance(await anext(other), Accepted)
+    stuck = service.pid
+    (*_, hung), (*_, beside) = await asyncio.gather(
+        ask(service, complete("x" * 200, request_id="hung")),
+        ask(service, complete("y" * 200, request_id="beside")),
+    )
+    rest = [event async for event in other]
+    for failed in (hung, beside, rest[-1]):
+        assert isinstance(failed, Failed)
+        assert "made no progress for 2 s and was stopped" in failed.error.message
+    await asyncio.wait_for(_until_ready(service), READY_AGAIN_S)
+    assert service.pid != stuck
+    assert text_of(await ask(service, chat("canary"))) == canary
+    await service.close()
+    assert "stuck_worker.py" in capfd.readouterr().err  # the log tells where it hung
 
 
 async def test_a_model_that_cannot_load_says_why(tmp_path: Path, options: LoadOptions):

@@ -189,3 +189,14 @@ def test_text_does_not_slip_in_between_the_steps_of_late_speech(
             crowd.order.append("speech")
     turns.rest()
     assert crowd.settle() == ["speech"] * (MAX_IN_A_ROW - 1) + ["text"]
+
+
+def test_a_step_that_does_not_move_on_grows_old_until_it_does() -> None:
+    turns = Turns()
+    assert turns.held_s == 0
+    with turns.speech(0.0):
+        wait_until(lambda: turns.held_s > 0.05)
+        before_s = turns.moved_s
+        turns.move()
+        assert turns.moved_s > before_s + 0.05
+    assert turns.held_s == 0

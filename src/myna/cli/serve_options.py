@@ -14,6 +14,7 @@ import typer
 from myna.cli.compose import ModelChoice
 from myna.cli.keys import check_keys, read_keys
 from myna.core.errors import InvalidRequest
+from myna.core.remote import Supervision
 from myna.media.fetch import FetchPolicy
 from myna.server.auth import guard
 from myna.server.run import TlsFiles
@@ -80,6 +81,14 @@ DrainOption = Annotated[
         min=0.0, help="Seconds that open answers may take to finish at the end.", metavar="SECONDS"
     ),
 ]
+StuckOption = Annotated[
+    float,
+    typer.Option(
+        min=10.0,
+        help="Seconds without progress after which an engine at work is ended and started again.",
+        metavar="SECONDS",
+    ),
+]
 TlsCertOption = Annotated[
     Path | None, typer.Option(help="Certificate chain (PEM), to serve over HTTPS.")
 ]
@@ -91,11 +100,13 @@ class ServePlan:
     """Hold all that is needed to serve.
 
     Attributes:
+        supervision: when an engine's process is ended and started again.
         max_models: models that may be loaded at once.
         grace_s: time that open answers have to finish at the end.
     """
 
     choice: ModelChoice
+    supervision: Supervision
     settings: ServerSettings
     max_models: int
     grace_s: float

@@ -43,6 +43,7 @@ from myna.core.frames import (
 from myna.core.progress import Progress, silent
 from myna.core.requests import ChatInput, Request
 from myna.core.service import Health, ModelCard
+from myna.core.worker import STACKS_SIGNAL
 
 LAST_WORDS_S = 0.5
 LOAD_RETRY_AFTER_S = 5.0
@@ -61,6 +62,9 @@ class Supervision:
         window_s: how long a death is remembered.
         stale_s: not ready when the worker was silent for so long.
         hang_s: killed, and so restarted, when the worker was silent for so long.
+        stuck_s: the same, when the worker speaks but its work has not moved on for so long. What
+            moves on by a layer of the network is not stuck, however long a step takes; the largest
+            layers of a slow machine want some tens of seconds.
         close_s: how long a worker may take to end by itself.
     """
 
@@ -70,6 +74,7 @@ class Supervision:
     window_s: float = 600.0
     stale_s: float = 5.0
     hang_s: float = 60.0
+    stuck_s: float = 120.0
     close_s: float = 5.0
 
 
@@ -272,6 +277,9 @@ class ProcessService:
             await asyncio.wait(
                 {exiting, listening, hanging, closing}, return_when=asyncio.FIRST_COMPLETED
             )
+            if hanging.done():
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(STACKS_SIGNAL)  # its last words go to the log
             if not closing.done():
                 # Either the process or its socket ends first; what the other has to say counts.
                 await asyncio.wait({exiting, listening}, timeout=LAST_WORDS_S)
@@ -320,11 +328,15 @@ class ProcessService:
             raise
 
     async def _watch_silence(self) -> str:
-        """Return, with a verdict, when a loaded worker has been silent for too long."""
-        hang_s = self._supervision.hang_s
-        while self._channel is None or time.monotonic() - self._heard_s < hang_s:
-            await asyncio.sleep(min(1.0, hang_s / 4))
-        return f"was silent for {hang_s:g} s"
+        """Return, with a verdict, when a loaded worker has been silent or stuck for too long."""
+        hang_s, stuck_s = self._supervision.hang_s, self._supervision.stuck_s
+        while True:
+            silent_s = time.monotonic() - self._heard_s
+            if self._channel is not None and silent_s >= hang_s:
+                return f"was silent for {hang_s:g} s"
+            if self._channel is not None and self._health.heartbeat_age_s + silent_s >= stuck_s:
+                return f"made no progress for {stuck_s:g} s"
+            await asyncio.sleep(min(1.0, hang_s / 4, stuck_s / 4))
 
     async def _listen(self, channel: Channel[Reply, Command]) -> str | None:
         """Take the worker's replies until the connection ends; return a verdict on its faults."""

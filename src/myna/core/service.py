@@ -36,7 +36,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Tell whether requests can be served now.
 
-    `reason` says why not; `heartbeat_age_s` is how long ago the scheduler was seen alive.
+    `reason` says why not; `heartbeat_age_s` is how long ago work was last seen to move on, and 0
+    while there is none.
     """
 
     ready: bool

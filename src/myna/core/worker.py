@@ -6,8 +6,10 @@ Not here: starting, watching and restarting this half (core.remote); which servi
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -42,6 +44,7 @@ from myna.core.service import Service
 HEARTBEAT_S = 0.5
 PROGRESS_S = 0.1
 CLOSE_S = 5.0
+STACKS_SIGNAL = signal.SIGUSR1
 
 LoadService = Callable[[Progress], Service]
 
@@ -51,11 +54,14 @@ log = logging.getLogger("myna.worker")
 def run_worker(load: LoadService, *, socket_fd: int) -> None:
     """Be the worker process: load a service, serve it over an inherited socket, and end.
 
+    `STACKS_SIGNAL` makes it write to stderr where each of its threads is.
+
     Args:
         load: makes the service; runs in a thread of its own, may take minutes.
         socket_fd: the number that `ProcessService` appended to the command.
     """
     os.set_inheritable(socket_fd, False)
+    faulthandler.register(STACKS_SIGNAL)
     logging.basicConfig(stream=sys.stderr, format="level=%(levelname)s logger=%(name)s %(message)s")
 
     async def serve_and_leave() -> None:

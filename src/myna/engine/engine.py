@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -41,15 +42,31 @@ SEED_BITS = 63
 
 
 class Engine:
-    """Run a decoder for many requests at once. Every method must be called from the same thread."""
+    """Run a decoder for many requests at once. Every method must be called from the same thread.
 
-    def __init__(self, decoder: Decoder, config: EngineConfig) -> None:
+    Args:
+        decoder: predicts tokens.
+        config: bounds what is held and done.
+        on_layer: is called at every layer of a prompt's chunk, which may take long itself; a step
+            that only decides on next tokens need not call it.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        config: EngineConfig,
+        *,
+        on_layer: Callable[[], None] = lambda: None,
+    ) -> None:
         self.config = config
         self.num_valid_tokens = min(
             config.num_valid_tokens or decoder.vocab_size, decoder.vocab_size
         )
         self._cache = KVCache(
-            decoder, num_blocks=config.num_blocks, tokens_per_block=config.tokens_per_block
+            decoder,
+            num_blocks=config.num_blocks,
+            tokens_per_block=config.tokens_per_block,
+            on_layer=on_layer,
         )
         on_freed = self._cache.poison if config.poison_freed_blocks else None
         self.pool = BlockPool(config.num_blocks, on_freed)

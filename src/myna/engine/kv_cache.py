@@ -8,6 +8,7 @@ project's: R query heads that share one key/value head; H = G * R.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -28,11 +29,25 @@ def kv_bytes_per_token(decoder: Decoder) -> int:
 class KVCache:
     """Own the memory; a page of it is used only once something is written there.
 
+    Args:
+        decoder: says what a token's keys and values are.
+        num_blocks: how many there are.
+        tokens_per_block: how many tokens' keys and values each holds.
+        on_layer: is called whenever a layer attends, by whoever computes.
+
     Attributes:
         spare_slot: a slot beyond all blocks, for what nobody reads.
     """
 
-    def __init__(self, decoder: Decoder, *, num_blocks: int, tokens_per_block: int) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        num_blocks: int,
+        tokens_per_block: int,
+        on_layer: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_layer = on_layer
         self.tokens_per_block = tokens_per_block
         self.dtype = decoder.dtype
         self.spare_slot = num_blocks * tokens_per_block
@@ -44,7 +59,9 @@ class KVCache:
 
     def layers(self, plan: AttentionPlan) -> list[LayerCache]:
         """Make what the decoder's layers attend through in one step."""
-        return [_Layer(k, v, plan) for k, v in zip(self.keys, self.values, strict=True)]
+        return [
+            _Layer(k, v, plan, self._on_layer) for k, v in zip(self.keys, self.values, strict=True)
+        ]
 
     def poison(self, block: int) -> None:
         """Fill a block with NaN, so that whoever still reads it shows."""
@@ -55,10 +72,13 @@ class KVCache:
 class _Layer:
     """Attend in one layer, for one step."""
 
-    def __init__(self, keys: Tensor, values: Tensor, plan: AttentionPlan) -> None:
+    def __init__(
+        self, keys: Tensor, values: Tensor, plan: AttentionPlan, on_layer: Callable[[], None]
+    ) -> None:
         self._keys = keys  # (blocks, tokens_per_block, G, K)
         self._values = values
         self._plan = plan
+        self._on_layer = on_layer
 
     @property
     def pages(self) -> LayerPages | None:
@@ -70,6 +90,7 @@ class _Layer:
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Store k and v, then attend; see `LayerCache`."""
+        self._on_layer()
         plan = self._plan
         keys, values = self._keys.flatten(0, 1), self._values.flatten(0, 1)  # (slots, G, K)
         keys.index_copy_(0, plan.slots, k)

@@ -70,8 +70,13 @@ class EngineThread:
 
     @property
     def heartbeat_age_s(self) -> float:
-        """Tell how long ago the engine was last seen alive; 0 while it has nothing to do."""
-        return 0.0 if self._is_idle else time.monotonic() - self._beat_s
+        """Tell how long ago the engine was last seen to move on; 0 while it has nothing to do.
+
+        A layer of a long step counts, and so does speech, for which the engine waits.
+        """
+        if self._is_idle:
+            return 0.0
+        return time.monotonic() - max(self._beat_s, self._turns.moved_s)
 
     @property
     def stats(self) -> EngineStats:

@@ -28,7 +28,7 @@ from myna.speech.turns import Turns
 
 log = logging.getLogger("myna.service")
 
-MAX_SILENCE_S = 60.0  # a step that takes longer than this is taken for a stuck engine
+MAX_SILENCE_S = 60.0  # what has not moved on for longer than this is taken for stuck
 
 
 class LocalService:
@@ -37,8 +37,10 @@ class LocalService:
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
         turns = Turns()
+        self._turns = turns
         self._preparer = Preparer(model, turns)
-        self._thread = EngineThread(Engine(model.decoder, model.engine_config), turns)
+        engine = Engine(model.decoder, model.engine_config, on_layer=turns.move)
+        self._thread = EngineThread(engine, turns)
 
     async def models(self) -> tuple[ModelCard, ...]:
         """List the one model."""
@@ -116,11 +118,11 @@ class LocalService:
 
     async def health(self) -> Health:
         """Report readiness at once."""
-        age_s, stats = self._thread.heartbeat_age_s, self._thread.stats
+        age_s, stats = max(self._thread.heartbeat_age_s, self._turns.held_s), self._thread.stats
         is_stuck = age_s > MAX_SILENCE_S
         return Health(
             ready=not is_stuck,
-            reason=f"the engine has not finished a step for {age_s:.0f} s" if is_stuck else "",
+            reason=f"the engine has not moved on for {age_s:.0f} s" if is_stuck else "",
             heartbeat_age_s=age_s,
             num_running=stats.num_running,
             num_waiting=stats.num_waiting,

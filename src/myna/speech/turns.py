@@ -35,6 +35,22 @@ class Turns:
         self._text_is_next = False
         self._gap_s: float | None = None  # when a listener would hear one
         self._is_called = False
+        self._moved_s = time.monotonic()
+
+    @property
+    def moved_s(self) -> float:
+        """Give the `time.monotonic()` at which whoever computes was last seen to move on."""
+        return self._moved_s
+
+    @property
+    def held_s(self) -> float:
+        """Tell for how long a step has not moved on; 0 while nobody computes."""
+        with self._changed:
+            return time.monotonic() - self._moved_s if self._is_running else 0.0
+
+    def move(self) -> None:
+        """Say that a part of a step is done."""
+        self._moved_s = time.monotonic()
 
     def call_speech(self) -> None:
         """Say that speech is about to have something to do; it asks for a turn, or rests."""
@@ -71,6 +87,7 @@ class Turns:
                     self._is_called = False  # nothing came of it
             self._text_waits -= 1
             self._is_running = True
+            self.move()
             self._in_a_row = 0
             slack_s = None if self._gap_s is None else max(0.0, self._gap_s - time.monotonic())
         with self._hold():
@@ -91,6 +108,7 @@ class Turns:
             self._changed.wait_for(lambda: not self._is_running and self._speech_may_go())
             self._speech_waits -= 1
             self._is_running = True
+            self.move()
             self._in_a_row += 1
         with self._hold():
             yield
@@ -103,6 +121,7 @@ class Turns:
         finally:
             with self._changed:
                 self._is_running = False
+                self.move()
                 self._decide()
 
     def _decide(self) -> None:

@@ -43,6 +43,7 @@ from myna.cli.serve_options import (
     MaxRequestsOption,
     MediaDomainOption,
     ServePlan,
+    StuckOption,
     TlsCertOption,
     TlsKeyOption,
     WithoutKeyOption,
@@ -54,7 +55,7 @@ from myna.cli.serve_options import (
 from myna.core.errors import InvalidRequest, Unavailable
 from myna.core.fleet import Fleet, Member, Open
 from myna.core.progress import Progress
-from myna.core.remote import ProcessService
+from myna.core.remote import ProcessService, Supervision
 from myna.core.settings import read_settings
 from myna.server.app import create_app
 from myna.server.auth import LOOPBACK_HOSTS
@@ -87,6 +88,7 @@ def command(
     max_requests: MaxRequestsOption = USUAL.limits.max_requests,
     deadline: DeadlineOption = USUAL.deadline_s,
     drain: DrainOption = 30.0,
+    stuck_after: StuckOption = Supervision.stuck_s,
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
     dtype: DtypeOption = Dtype.AUTO,
@@ -123,6 +125,7 @@ def command(
     )
     plan = ServePlan(
         choice=choice,
+        supervision=Supervision(stuck_s=stuck_after),
         settings=app_settings,
         max_models=max_models,
         grace_s=drain,
@@ -167,7 +170,7 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def opener(choice: ModelChoice, library: Library) -> Open:
+def opener(choice: ModelChoice, library: Library, supervision: Supervision | None = None) -> Open:
     """Say how models are opened: the chosen one as it was asked for, others alike."""
 
     def open_service(name: str, progress: Progress) -> ProcessService:
@@ -175,7 +178,7 @@ def opener(choice: ModelChoice, library: Library) -> Open:
         if name != choice.model_id:
             path = path_here(library, name)
             chosen = msgspec.structs.replace(choice, path=path, model_id=name)
-        return ProcessService(worker_command(chosen), on_progress=progress)
+        return ProcessService(worker_command(chosen), on_progress=progress, supervision=supervision)
 
     return open_service
 
@@ -191,7 +194,8 @@ async def _serve(
     """Serve until a signal comes; returns whether the model was ready by then."""
     host, port = sock.getsockname()[:2]
     model_id = plan.choice.model_id
-    fleet = Fleet(opener(plan.choice, library), max_models=plan.max_models)
+    opened = opener(plan.choice, library, plan.supervision)
+    fleet = Fleet(opened, max_models=plan.max_models)
     with progress_bars() as progress:
         app = create_app(fleet, settings=plan.settings, library=library, history=history, home=home)
         server = make_server(app, shutdown_grace_s=plan.grace_s, tls=plan.tls)
