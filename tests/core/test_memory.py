@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from myna.core import memory
-from myna.core.memory import available_memory_bytes, machine_memory_bytes
+from myna.core.memory import available_memory_bytes, machine_memory_bytes, used_memory_bytes
 
 WHOLE = machine_memory_bytes()
 
@@ -48,3 +49,20 @@ def test_without_a_list_of_memory_half_of_it_counts_as_free(
 ) -> None:
     monkeypatch.setattr(memory, "MEMINFO", cgroup / "none")
     assert available_memory_bytes() == pytest.approx(machine_memory_bytes() / 2, abs=1)
+
+
+def test_what_is_used_is_that_of_this_process_and_those_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "PROC", tmp_path)
+    assert used_memory_bytes() == 0
+    own = os.getpid()
+    for pid, parent, pages in ((own, 1, 1), (own + 1, own, 10), (own + 2, own + 1, 100), (1, 0, 9)):
+        (tmp_path / str(pid)).mkdir()
+        fields = ["S", str(parent), *["0"] * 19, str(pages), "0"]
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (a (name)) {' '.join(fields)}\n")
+    assert used_memory_bytes() == 111 * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_this_process_uses_memory() -> None:
+    assert used_memory_bytes() > 10**6

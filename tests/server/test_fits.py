@@ -94,6 +94,8 @@ async def test_the_models_tell_what_was_measured(tmp_path: Path) -> None:
         missing = await client.post("/api/v1/models/fit", json={"model": "three"})
     assert [title["fit"] for title in before["models"]] == [None, None]
     assert before["memory_bytes"] == machine_memory_bytes()
+    assert [title["fits"] for title in before["models"]] == [None, None]
+    assert after["models"][0]["fits"] is True
     found = {"peak_bytes": 5000, "fits": True, "context": 8192, "tokens_per_s": 12.5}
     assert answer.json() == after["models"][0]["fit"] == found
     assert fits.known({"one": NUM_BYTES}).keys() == {"one"}

@@ -1,4 +1,4 @@
-"""How much memory this machine has, and how much of it can be taken, within a container's limit."""
+"""How much memory this machine has, how much can be taken, within a container's limit, or is used."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
+PROC = Path("/proc")
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -25,6 +26,23 @@ def available_memory_bytes() -> int:
     with suppress(OSError, ValueError):
         return min(free, max(limit - int((CGROUP / "memory.current").read_text()), 0))
     return free
+
+
+def used_memory_bytes() -> int:
+    """Return the bytes that this process and those it began hold; 0 where the system does not tell.
+
+    Pages that two of them hold count twice; a model's lie in one.
+    """
+    parents, held = {}, {}
+    for path in PROC.glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            name, _, rest = path.read_text(errors="replace").rpartition(")")
+            fields, pid = rest.split(), int(name.split()[0])
+            parents[pid], held[pid] = int(fields[1]), int(fields[21])
+    own = {os.getpid()}
+    while found := {pid for pid, parent in parents.items() if parent in own} - own:
+        own |= found
+    return sum(held.get(pid, 0) for pid in own) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _available_of_machine() -> int:

@@ -38,6 +38,7 @@ from myna.server.routes import (
     health,
     images,
     ledger,
+    memory,
     models,
     ollama,
     page,
@@ -93,6 +94,7 @@ def create_app(
         description,
         words,
         ledger,
+        memory,
         health,
     )
     router = Router(routes=[route for module in modules for route in module.routes])

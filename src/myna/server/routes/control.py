@@ -198,6 +198,10 @@ def job_object(job: Job) -> JobObject:
     )
 
 
+def _fits(needs_bytes: int | None) -> bool | None:
+    return None if needs_bytes is None else needs_bytes <= machine_memory_bytes()
+
+
 def _fit(fit: Fit) -> FitObject:
     return FitObject(
         peak_bytes=fit.peak_bytes,
@@ -227,6 +231,8 @@ def _title(title: Title, member: Member | None, fit: Fit | None) -> TitleObject:
         loaded_instances=instances,
         needs_bytes=title.needs_bytes,
         packed_needs_bytes=title.packed_needs_bytes,
+        fits=_fits(title.needs_bytes if fit is None else fit.peak_bytes),
+        fits_packed=_fits(title.packed_needs_bytes),
         fit=None if fit is None else _fit(fit),
     )
 

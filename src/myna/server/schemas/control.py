@@ -104,7 +104,11 @@ class FitObject(msgspec.Struct, kw_only=True):
 
 
 class TitleObject(msgspec.Struct, kw_only=True):
-    """A model that is here or can be fetched; `fit` is there once it was measured."""
+    """A model that is here or can be fetched; `fit` is there once it was measured.
+
+    `fits` tells whether the machine's memory holds it as it comes, `fits_packed` once its weights
+    have about four bits; they are null where its needs are not known.
+    """
 
     type: str = "llm"
     key: str
@@ -115,6 +119,8 @@ class TitleObject(msgspec.Struct, kw_only=True):
     loaded_instances: list[InstanceObject]
     needs_bytes: int | None = None
     packed_needs_bytes: int | None = None
+    fits: bool | None = None
+    fits_packed: bool | None = None
     fit: FitObject | None = None
 
 
@@ -123,6 +129,13 @@ class TitleList(msgspec.Struct, kw_only=True):
 
     models: list[TitleObject]
     memory_bytes: int
+
+
+class Memory(msgspec.Struct, kw_only=True):
+    """What this server, its engines included, holds in memory now, and what the machine has."""
+
+    used_bytes: int
+    machine_bytes: int
 
 
 class DepartureObject(msgspec.Struct, kw_only=True):
