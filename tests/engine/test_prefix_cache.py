@@ -32,6 +32,8 @@ def test_a_block_key_depends_on_parent_tokens_and_labels():
     root, other = root_key([("model", b"1")]), root_key([("model", b"2")])
     keys = {block_key(root, [1, 2]), block_key(other, [1, 2]), block_key(root, [2, 1])}
     assert len(keys) == 3
+    marks = [[], [(0, b"cat")], [(1, b"cat")], [(0, b"dog")], [(0, b"cat"), (1, b"dog")]]
+    assert len({block_key(root, [1, 2], begun) for begun in marks}) == len(marks)
     assert root_key([("block", b"")]) != block_key(b"", [])
 
 
@@ -60,6 +62,20 @@ def test_one_token_is_always_left_to_compute():
     blocks = filled(pool, cache, root, [1, 2, 3, 4])
     assert cache.take(root, [1, 2, 3, 4], []) == blocks[:1]
     assert cache.take(root, [1, 2], []) == []
+
+
+def test_blocks_before_the_first_other_medium_are_shared():
+    pool = BlockPool(8)
+    cache = PrefixCache(pool, tokens_per_block=2)
+    root, tokens = root_key([]), [1, 2, 3, 3, 4, 5, 6]
+    blocks = [pool.allocate() for _ in range(4)]
+    cache.offer(root, tokens, [], blocks=blocks, num_before=0, num_computed=7, marks=[(2, b"cat")])
+    assert cache.take(root, tokens, [], marks=[(2, b"cat")]) == blocks[:3]
+    more = [*tokens, 7, 3, 3, 8]
+    assert cache.take(root, more, [], marks=[(2, b"cat"), (8, b"dog")]) == blocks[:3]
+    assert cache.take(root, tokens, [], marks=[(2, b"dog")]) == blocks[:1]
+    assert cache.take(root, tokens, [], marks=[(3, b"cat")]) == blocks[:1]
+    assert cache.take(root, tokens, []) == blocks[:1]
 
 
 def test_taken_blocks_are_held():

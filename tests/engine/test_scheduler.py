@@ -13,6 +13,7 @@ from myna.core.requests import RequestId
 from myna.engine.batch import Chunk
 from myna.engine.block_pool import BlockPool
 from myna.engine.config import EngineConfig
+from myna.engine.prefix_cache import Marks
 from myna.engine.scheduler import Scheduler, share_budget
 from myna.engine.sequence import EngineRequest, Sequence, Status
 
@@ -22,9 +23,19 @@ LONGEST = TOKENS_PER_BLOCK * NUM_BLOCKS
 NUM_LETTERS = 2  # so few different tokens that equal beginnings are the rule
 
 
-def make_sequence(arrival: int, token_ids: tuple[int, ...], tenant: bytes = b"") -> Sequence:
+def make_sequence(
+    arrival: int,
+    token_ids: tuple[int, ...],
+    tenant: bytes = b"",
+    marks: Marks = (),
+    max_cached: int | None = None,
+) -> Sequence:
     request = EngineRequest(
-        id=RequestId(str(arrival)), token_ids=token_ids, cache_labels=(("tenant", tenant),)
+        id=RequestId(str(arrival)),
+        token_ids=token_ids,
+        cache_labels=(("tenant", tenant),),
+        marks=tuple(marks),
+        max_cached=max_cached,
     )
     return Sequence(request, 0, seed=0, arrival=arrival)
 
@@ -62,10 +73,18 @@ class World:
 
     def history(self, chunk: Chunk, position: int) -> tuple[object, ...]:
         tokens = [*chunk.sequence.token_ids, *chunk.guesses]
-        return (chunk.sequence.request.cache_labels, *tokens[: position + 1])
+        request = chunk.sequence.request
+        begun = [mark for mark in request.marks if mark[0] <= position]
+        return (request.cache_labels, *begun, *tokens[: position + 1])
 
-    def add(self, token_ids: tuple[int, ...], tenant: bytes) -> None:
-        sequence = make_sequence(self.num_arrived, token_ids, tenant)
+    def add(
+        self,
+        token_ids: tuple[int, ...],
+        tenant: bytes,
+        marks: Marks = (),
+        max_cached: int | None = None,
+    ) -> None:
+        sequence = make_sequence(self.num_arrived, token_ids, tenant, marks, max_cached)
         sequence.max_total = LONGEST
         self.num_arrived += 1
         self.open.append(sequence)
@@ -89,6 +108,8 @@ class World:
         assert num_read <= (6 if deciding else 12) or self.config.is_deterministic
         for chunk in chunks:
             sequence = chunk.sequence
+            max_cached = sequence.request.max_cached
+            assert max_cached is None or sequence.num_cached <= max_cached
             assert chunk.start == sequence.num_computed < chunk.stop <= len(sequence.token_ids)
             assert chunk.end <= sequence.max_total
             for position in range(chunk.start, chunk.end):
@@ -147,7 +168,10 @@ def random_walk(world: World, *, seed: int, num_steps: int) -> None:
         if action < 0.15 and len(world.open) < 12:
             length = rng.randint(1, LONGEST - 1)
             token_ids = tuple(rng.randrange(NUM_LETTERS) for _ in range(length))
-            world.add(token_ids, rng.choice([b"", b"", b"x"]))
+            rows = sorted(rng.sample(range(length), rng.randrange(min(3, length))))
+            marks = [(row, rng.choice([b"cat", b"dog"])) for row in rows]
+            max_cached = rng.choice([None, None, rng.randrange(length)])
+            world.add(token_ids, rng.choice([b"", b"", b"x"]), marks, max_cached)
         elif action < 0.2:
             world.remove(rng.randrange(12))
         elif action < 0.3:
@@ -185,9 +209,19 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(
         token_ids=st.lists(st.integers(0, NUM_LETTERS - 1), min_size=1, max_size=LONGEST - 1),
         tenant=st.sampled_from([b"", b"x"]),
+        marks=st.dictionaries(
+            st.integers(0, LONGEST), st.sampled_from([b"cat", b"dog"]), max_size=2
+        ),
+        max_cached=st.none() | st.integers(0, LONGEST),
     )
-    def add(self, token_ids: list[int], tenant: bytes) -> None:
-        self.world.add(tuple(token_ids), tenant)
+    def add(
+        self,
+        token_ids: list[int],
+        tenant: bytes,
+        marks: dict[int, bytes],
+        max_cached: int | None,
+    ) -> None:
+        self.world.add(tuple(token_ids), tenant, sorted(marks.items()), max_cached)
 
     @rule(pick=st.integers(0, 20))
     def remove(self, pick: int) -> None:

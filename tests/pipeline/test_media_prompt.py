@@ -68,8 +68,11 @@ def test_embeddings_lie_where_their_placeholders_were(reader: MediaReader, omni:
     assert len(prompt.batch.added) == len(alone.deepstack)
     assert torch.equal(prompt.batch.added[1][0].values[6:], alone.deepstack[1])
     (tap,) = prompt.batch.taps
-    assert prompt.states is tap.out
-    assert prompt.states.values.isnan().all()
+    assert prompt.states is not None
+    assert prompt.states.rows is tap.out
+    assert tap.out.values.isnan().all()
+    assert prompt.max_cached == 1  # nothing from the first medium on is known
+    assert prompt.marks == tuple(zip([1, 9, 25], [item.digest for item in items], strict=True))
     assert prompt.layout.advance < 0  # pictures take fewer positions than tokens
 
 
@@ -81,7 +84,7 @@ def test_what_is_seen_again_is_not_encoded_again(
     monkeypatch.setattr(omni.thinker.visual, "forward", None)
     again = reader.prompt(IMAGE, reader.decode([ImagePart(png(7))]))
     assert torch.equal(again.batch.replaced[0].values, first.batch.replaced[0].values)
-    assert again.labels == first.labels
+    assert again.marks == first.marks
 
 
 def test_embeddings_beyond_the_room_for_them_are_forgotten(

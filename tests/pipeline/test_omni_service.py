@@ -144,6 +144,50 @@ async def test_equal_media_share_cached_blocks_and_others_do_not(service: LocalS
     assert text_of(first) == text_of(again)
 
 
+def turns(*contents: tuple, name: str, speech: Speech | None = None) -> Request:
+    """Make a conversation of which an answer lies between any two turns."""
+    messages = [Message(role="user", content=contents[0])]
+    for content in contents[1:]:
+        messages += [text_message("assistant", "I see."), Message(role="user", content=content)]
+    asked = ask(name=name, speech=speech)
+    return structs.replace(asked, input=ChatInput(messages=tuple(messages)))
+
+
+@pytest.mark.parametrize("speech", [None, Speech()])
+async def test_the_next_turn_of_a_conversation_reads_no_medium_again(
+    make_service: Callable[..., LocalService], omni_folder: Path, speech: Speech | None
+) -> None:
+    talk = [(PICTURE, SOUND), (AudioPart(wav(1)),), (AudioPart(wav(2)), ImagePart(png(2)))]
+    service, anew = make_service(omni_folder), make_service(omni_folder, prefix_caching=False)
+    num_read = 0
+    for idx in range(len(talk)):
+        request = turns(*talk[: idx + 1], name=f"turn {idx}", speech=speech)
+        found = await collect(service, request)
+        expected = await collect(anew, request)
+        usage = found[-1].usage
+        # All of the turns before but what shares a block with this one, and the mark of an answer.
+        assert usage.cached_tokens >= num_read - 2 * service._model.engine_config.tokens_per_block
+        num_read = usage.prompt_tokens
+        assert text_of(found) == text_of(expected)
+        assert expected[-1].usage.cached_tokens == 0
+        pcm = [np.frombuffer(sound_of(events), "<i2").astype(int) for events in (found, expected)]
+        assert len(pcm[0]) == len(pcm[1])
+        assert np.abs(pcm[0] - pcm[1]).max(initial=0) <= 2
+        assert (len(pcm[0]) > 0) is (speech is not None)
+
+
+async def test_who_speaks_reads_media_again_that_were_only_written_about(
+    service: LocalService,
+) -> None:
+    written = await collect(service, ask(SOUND, PICTURE, name="written"))
+    spoken = await collect(service, ask(SOUND, PICTURE, name="spoken", speech=Speech()))
+    again = await collect(service, ask(SOUND, PICTURE, name="again", speech=Speech()))
+    num_cached = [events[-1].usage.cached_tokens for events in (written, spoken, again)]
+    assert num_cached[1] < num_cached[2]
+    assert sound_of(spoken) == sound_of(again)
+    assert not any(isinstance(event, Failed) for event in (*spoken, *again))
+
+
 async def test_neighbours_with_media_change_no_answer(service: LocalService) -> None:
     requests = [
         ask(TextPart("hello"), name="a"),

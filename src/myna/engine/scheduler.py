@@ -90,6 +90,7 @@ class Scheduler:
             blocks=sequence.blocks,
             num_before=chunk.start,
             num_computed=min(sequence.num_computed, self._num_shareable(sequence)),
+            marks=sequence.request.marks,
         )
 
     def preempt(self, sequence: Sequence) -> None:
@@ -150,13 +151,18 @@ class Scheduler:
             bisect.insort(self.running, sequence, key=lambda other: other.priority)
 
     def _take_known(self, sequence: Sequence) -> list[int]:
-        """Share the blocks that already hold the sequence's beginning; scoring a prompt needs it
-        computed.
+        """Share the blocks that already hold the sequence's beginning, unless it wants more than
+        their keys and values: scores, or hidden states.
         """
         if sequence.lacks_prompt_scores:
             return []
-        blocks = self._prefixes.take(self._root(sequence), sequence.token_ids, sequence.keys)
+        request = sequence.request
+        blocks = self._prefixes.take(
+            self._root(sequence), sequence.token_ids, sequence.keys, marks=request.marks
+        )
         num_usable = len(blocks)
+        if request.max_cached is not None:
+            num_usable = min(num_usable, request.max_cached // self._config.tokens_per_block)
         if self._config.is_deterministic:
             num_usable -= num_usable % self._blocks_per_chunk
         for block in blocks[num_usable:]:

@@ -94,13 +94,17 @@ class EngineRequest:
 
     Attributes:
         deadline_s: the `time.monotonic()` at which the request fails.
-        cache_labels: whatever else, beside the tokens, the keys and values depend on (tenant, media
-            digests); two requests share cached blocks only when these are equal.
+        cache_labels: whatever else all keys and values depend on, beside the tokens (a tenant);
+            two requests share cached blocks only when these are equal.
+        marks: what keys and values depend on from a token on: (token, digest), ascending. Two
+            requests share the blocks before the first difference.
+        max_cached: how many of the prompt's first tokens need not be computed when their keys and
+            values are known; `None` for all. Hidden states are written only where they are.
         make_mask: make choice `index`'s own constraint.
         make_override: make choice `index`'s own source of forced tokens.
         prompt: the prompt with its media and positions; `None` stands for plain tokens. Hidden
-            states that it asks for are complete when the first token is chosen; such a request
-            shares no cached blocks with others, so its labels must be its own.
+            states that it asks for are complete from `max_cached` on when the first token is
+            chosen.
         advance: how far the positions of the answer's tokens are ahead of counting.
         on_read: is told, between steps, how many of the prompt's tokens are in the cache; it may be
             fewer than before when they are computed again.
@@ -112,6 +116,8 @@ class EngineRequest:
     num_choices: int = 1
     deadline_s: float | None = None
     cache_labels: tuple[tuple[str, bytes], ...] = ()
+    marks: tuple[tuple[int, bytes], ...] = ()
+    max_cached: int | None = None
     make_mask: Callable[[int], TokenMask] | None = None
     make_override: Callable[[int], TokenOverride] | None = None
     prompt: PackedBatch | None = None

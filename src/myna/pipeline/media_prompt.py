@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from myna.core.messages import AudioPart, ImagePart, Message, TextPart, VideoPart
-from myna.layers.cache import PackedBatch, Rows, Tap
+from myna.layers.cache import PackedBatch, Tap
 from myna.media import patches
 from myna.media.decoded import Clip
 from myna.media.decoded import Sound as Waveform
@@ -32,6 +32,7 @@ from myna.models.qwen3_omni.inputs import Layout, expand, picture, sound, video
 from myna.models.qwen3_omni.positions import Medium
 from myna.models.qwen3_omni.thinker import fresh_states, prompt_batch
 from myna.models.qwen3_omni.vision_encoder import Seen
+from myna.pipeline.kept_states import KeptStates, MediaStates, media_states
 from myna.pipeline.omni import Omni
 
 MediaPart = ImagePart | AudioPart | VideoPart
@@ -78,14 +79,17 @@ class MediaPrompt:
     Attributes:
         layout: its tokens and where the media are.
         batch: what the decoder reads.
-        states: filled with hidden states at the media's places while it reads, if they are wanted.
-        labels: name the media for the prefix cache.
+        states: filled with hidden states at the media's places while it reads, if they are wanted;
+            those of media that were read before are there already.
+        marks: name the media for the prefix cache, each from its first token on.
+        max_cached: how many tokens need not be read for their states; `None` for all.
     """
 
     layout: Layout
     batch: PackedBatch
-    states: Rows | None
-    labels: tuple[tuple[str, bytes], ...]
+    states: MediaStates | None
+    marks: tuple[tuple[int, bytes], ...]
+    max_cached: int | None
 
     @property
     def token_ids(self) -> tuple[int, ...]:
@@ -120,6 +124,7 @@ class MediaReader:
         self._limits = msgspec.structs.replace(limits or MediaLimits(), max_tokens=context)
         self._decoder = Decoder()
         self._kept: OrderedDict[bytes, Embeddings] = OrderedDict()
+        self._states = KeptStates()
 
     def has_places(self, token_ids: Sequence[int]) -> bool:
         """Tell whether a prompt has placeholders."""
@@ -154,18 +159,32 @@ class MediaReader:
             found = [self._encode(item) for item in items]
         heard = [part.heard for part in found if part.heard is not None]
         seen = [part.seen for part in found if part.seen is not None]
-        states = None
+        digests = [item.digest for item in items]
+        states, tap, max_cached = None, None, None
         if states_depth is not None:
             width = self._config.text.width
-            states = fresh_states(layout, width=width, dtype=self._omni.thinker.decoder.dtype)
+            rows = fresh_states(layout, width=width, dtype=self._omni.thinker.decoder.dtype)
+            tap = Tap(states_depth, rows)
+            states = media_states(rows, layout, digests, depth=states_depth)
+            max_cached = self._states.recall(states)
         batch = prompt_batch(
             layout,
             heard=torch.cat(heard) if heard else None,
             seen=_join(seen) if seen else None,
-            tap=None if states is None or states_depth is None else Tap(states_depth, states),
+            tap=tap,
         )
-        labels = tuple(("media", item.digest) for item in items)
-        return MediaPrompt(layout=layout, batch=batch, states=states, labels=labels)
+        starts = (span.start for span in layout.spans)
+        return MediaPrompt(
+            layout=layout,
+            batch=batch,
+            states=states,
+            marks=tuple(zip(starts, digests, strict=True)),
+            max_cached=max_cached,
+        )
+
+    def keep_states(self, states: MediaStates, *, num_read: int) -> None:
+        """Keep the hidden states of the media among the tokens read, for who speaks next."""
+        self._states.keep(states, num_read=num_read)
 
     def close(self) -> None:
         """End the processes that decode."""

@@ -6,7 +6,6 @@ Not here: reading what comes back (answer).
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -135,7 +134,7 @@ class Preparer:
         spoken = None
         if speaking is not None:
             layout = self._layout(prompt.token_ids) if media is None else media.layout
-            states = None if media is None else media.states
+            states = None if media is None or media.states is None else media.states.rows
             spoken = speaking.plan(request, layout, states, deadline_s=deadline_s)
         continues = isinstance(asked, ChatInput) and asked.continues
         if continues and spoken is not None:
@@ -149,13 +148,14 @@ class Preparer:
                 token_ids=prompt.token_ids,
                 prompt=None if media is None else media.batch,
                 advance=0.0 if media is None else media.layout.advance,
-                cache_labels=() if media is None else _labels(media),
+                marks=() if media is None else media.marks,
+                max_cached=None if media is None else media.max_cached,
                 sampling=sampling,
                 num_choices=request.num_choices,
                 deadline_s=deadline_s,
                 make_mask=None if grammar is None else _mask_maker(grammar, thinking),
                 make_override=self._override_maker(request, prompt),
-                on_read=None if spoken is None else spoken.follow,
+                on_read=None if spoken is None else self._follower(spoken, media),
             ),
             starts_thinking=prompt.starts_thinking,
             may_think=prompt.may_think,
@@ -203,6 +203,18 @@ class Preparer:
         self._check_length(asked.prompt, param="prompt")
         head = [tokenizer.bos_id] if tokenizer.adds_bos and tokenizer.bos_id is not None else []
         return self._with_media([*head, *tokenizer.encode(asked.prompt)], [], speaking)
+
+    def _follower(self, spoken: Spoken, media: MediaPrompt | None) -> Callable[[int], None]:
+        """Say who is told how much of a prompt has been read."""
+        states, reader = None if media is None else media.states, self._reader
+        if states is None or reader is None:
+            return spoken.follow
+
+        def follow(num_read: int) -> None:
+            reader.keep_states(states, num_read=num_read)
+            spoken.follow(num_read)
+
+        return follow
 
     def _check_length(self, text: str, *, param: str) -> None:
         """Refuse what cannot fit, however it is cut, before the work of cutting it into tokens."""
@@ -378,15 +390,6 @@ def resolve_sampling(
 
 def _deadline_s(request: Request) -> float | None:
     return None if request.deadline_s is None else time.monotonic() + request.deadline_s
-
-
-def _labels(media: MediaPrompt) -> tuple[tuple[str, bytes], ...]:
-    """Name what cached blocks depend on.
-
-    Hidden states are written only where they are computed: such a prompt takes nobody's blocks.
-    """
-    own = () if media.states is None else (("states", secrets.token_bytes(16)),)
-    return (*media.labels, *own)
 
 
 def _think_tokens(tokenizer: Tokenizer) -> ThinkingTokens:
