@@ -2,14 +2,17 @@
 
     python benchmarks/overload.py [--factor 10] [--seconds 20] [--seed 0] [--json FILE]
 
-The model in the box is served with its usual settings. What it can do is measured first, by so many
-clients at once, each asking again when it was answered (closed loop), as answer most requests a
-second. Then requests come at ten times that rate whether or not others were answered (open loop,
-Poisson), each over a connection of its own. What asks runs here, niced, so that it gives way.
+The model in the box is served with its usual settings. What it can do is measured by clients that
+ask again when they were answered (closed loop), a refused one after a tenth of a second. A sweep,
+from one client to more than the server lets in, finds the two numbers of clients that get most
+answers a second. These two, and ten times the rate of the better (open loop, Poisson, each request
+over a connection of its own), then take turns, since a machine is faster in one minute than in the
+next; the capacity is what the better of both got in all its turns. The seconds in which a crowd
+begins, and nothing can have ended, never count. What asks runs here, niced, so that it gives way.
 
-Bars, all within this one run: at least 90 % as many answers a second as before; a refusal is 429
-with Retry-After and takes the server at most 50 ms, 99 times of 100; the first token of what was
-let in comes within twice the time of the closed loop, both 99 times of 100, at the client; no
+Bars, all within this one run: at least 90 % as many answers a second as the capacity; a refusal is
+429 with Retry-After and takes the server at most 50 ms, 99 times of 100; the first token of what
+was let in comes within twice the time of the closed loop, both 99 times of 100, at the client; no
 request is lost, and afterwards nothing is open and a greedy answer is the same to the byte.
 """
 
@@ -27,16 +30,19 @@ import socket
 import sys
 import tempfile
 import time
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, deque
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from served import PATH, Server, chat, served
 
-LEVELS = (1, 4, 8, 16, 24, 32)  # clients at once
+LEVELS = (1, 8, 16, 24, 32, 40)  # clients at once
 LEVEL_S = 4.0
+ROUNDS = 4
 SETTLE_S = 2.0
+RETRY_S = 0.1
+NUM_FINALISTS = 2
 NICE = 5
 TOKENS = (16, 48)
 MIN_GOODPUT, MAX_REFUSAL_S, MAX_TTFT_RATIO = 0.9, 0.05, 2.0
@@ -100,14 +106,22 @@ class Crowd:
     def closed_loop(self, num_clients: int, *, seconds: float) -> list[Outcome]:
         """Let so many clients ask again and again; returns what ended within the time."""
         self.outcomes = []
+        resting: deque[float] = deque()  # until when refused clients do
         until_s = time.monotonic() + seconds
         while (now_s := time.monotonic()) < until_s:
-            while len(self.open) < num_clients:
+            while resting and resting[0] <= now_s:
+                resting.popleft()
+            while len(self.open) + len(resting) < num_clients:
                 self._send(now_s)
-            self._receive(until_s - now_s)
-        ended = [outcome for outcome in self.outcomes if outcome.ended_s is not None]
+            next_s = min(until_s, *resting) if resting else until_s
+            ended = self._receive(next_s - now_s)
+            resting += [now_s + RETRY_S for outcome in ended if not outcome.is_whole]
         self._wait()
-        return ended
+        return [
+            outcome
+            for outcome in self.outcomes
+            if outcome.ended_s is not None and outcome.ended_s < until_s
+        ]
 
     def open_loop(self, rate: float, *, seconds: float) -> list[Outcome]:
         """Ask at a rate, whatever becomes of it; returns all requests, once they have ended."""
@@ -142,8 +156,9 @@ class Crowd:
         self.open[sock.fileno()] = sock, outcome
         self.poll.register(sock, select.EPOLLIN)
 
-    def _receive(self, limit_s: float) -> None:
-        """Take what comes within a time, or return as soon as something came."""
+    def _receive(self, limit_s: float) -> list[Outcome]:
+        """Take what comes within a time, or return as soon as something came: what ended by it."""
+        ended = []
         for descriptor, _ in self.poll.poll(limit_s):
             sock, outcome = self.open[descriptor]
             try:
@@ -157,6 +172,8 @@ class Crowd:
             outcome.ended_s = now_s
             del self.open[descriptor]
             sock.close()  # which also ends its being polled
+            ended.append(outcome)
+        return ended
 
     def _request(self) -> bytes:
         """Write a request: a sum, to be answered at a length that is drawn, as a stream."""
@@ -166,22 +183,94 @@ class Crowd:
         return HEAD % len(body) + body
 
 
+@dataclass
+class Measured:
+    """Collect what became of requests in several stretches of time.
+
+    Attributes:
+        num_whole: good answers that ended in these stretches, but for the seconds in which a crowd
+            begins and nothing can have ended.
+        seconds: those stretches without those seconds.
+        outcomes: of all requests.
+    """
+
+    num_whole: int = 0
+    seconds: float = 0.0
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def per_s(self) -> float:
+        """Count the answers a second."""
+        return self.num_whole / self.seconds
+
+    @property
+    def first_s(self) -> list[float]:
+        """List how long the first token of each good answer took."""
+        return [
+            one.first_s - one.sent_s
+            for one in self.outcomes
+            if one.is_whole and one.first_s is not None
+        ]
+
+    def add(self, outcomes: list[Outcome], *, started_s: float, seconds: float) -> None:
+        """Add a stretch of so many seconds, and as many to begin with as it takes."""
+        begun_s = started_s + SETTLE_S
+        ended_s = begun_s + seconds
+        self.num_whole += sum(
+            one.is_whole and begun_s <= (one.ended_s or 0.0) < ended_s for one in outcomes
+        )
+        self.seconds += seconds
+        self.outcomes += outcomes
+
+
+class Trial:
+    """What a server did for so many clients at once (closed loop), and when offered too much.
+
+    Attributes:
+        closed: by the number of clients.
+        opened: what came of too many requests.
+        refusals: by the bound of the bucket that the server counted them in.
+    """
+
+    def __init__(self, server: Server, seed: int) -> None:
+        self.server = server
+        self.crowd = Crowd(server.port, seed)
+        self.closed = {num_clients: Measured() for num_clients in LEVELS}
+        self.opened = Measured()
+        self.refusals: Counter[str] = Counter()
+
+    @property
+    def best(self) -> int:
+        """Name the number of clients that got most answers a second."""
+        return max(self.closed, key=lambda num_clients: self.closed[num_clients].per_s)
+
+    def ask(self, num_clients: int, *, seconds: float) -> None:
+        """Let so many clients ask for some time."""
+        started_s = time.monotonic()
+        outcomes = self.crowd.closed_loop(num_clients, seconds=seconds + SETTLE_S)
+        self.closed[num_clients].add(outcomes, started_s=started_s, seconds=seconds)
+
+    def offer(self, factor: float, *, seconds: float) -> None:
+        """Offer so many times as much as the best got."""
+        before, started_s = self._refusals(), time.monotonic()
+        rate = factor * self.closed[self.best].per_s
+        outcomes = self.crowd.open_loop(rate, seconds=seconds + SETTLE_S)
+        self.opened.add(outcomes, started_s=started_s, seconds=seconds)
+        self.refusals += self._refusals() - before
+
+    def refusal_s(self) -> float:
+        """Give the bound of the bucket in which 99 of 100 refusals lie."""
+        enough = QUANTILE * self.refusals["+Inf"]
+        return min(float(bound) for bound, count in self.refusals.items() if count >= enough)
+
+    def _refusals(self) -> Counter[str]:
+        return Counter({bound: int(n) for bound, n in BUCKET.findall(metrics(self.server))})
+
+
 def quantile(values: list[float], share: float) -> float:
     """Give the value below which such a share of all lies; infinite if there are none."""
     ordered = sorted(values)
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else float("inf")
-
-
-def answers_per_s(outcomes: list[Outcome], started_s: float, seconds: float) -> float:
-    """Count the answers a second of a time, after those moments in which nothing can have ended."""
-    begun_s, ended_s = started_s + SETTLE_S, started_s + seconds
-    num_whole = sum(one.is_whole and begun_s <= (one.ended_s or 0.0) < ended_s for one in outcomes)
-    return num_whole / (seconds - SETTLE_S)
-
-
-def first_times(outcomes: list[Outcome]) -> list[float]:
-    """List how long the first token of each answer took."""
-    return [one.first_s - one.sent_s for one in outcomes if one.first_s is not None]
 
 
 def metrics(server: Server) -> str:
@@ -196,56 +285,43 @@ def gauge(text: str, name: str) -> float:
     return float(found[1])
 
 
-def refusal_bound(before: str, after: str) -> float:
-    """Give the bound of the bucket in which 99 of 100 refusals lie that came in between."""
-    then = {bound: int(count) for bound, count in BUCKET.findall(before)}
-    now = {bound: int(count) - then[bound] for bound, count in BUCKET.findall(after)}
-    enough = QUANTILE * now["+Inf"]
-    return next(float(bound) for bound, count in now.items() if count >= enough)
-
-
 def measure(server: Server, asked: argparse.Namespace) -> dict[str, Any]:
     """Find what the server can do, offer it many times as much, and tell both."""
-    crowd = Crowd(server.port, asked.seed)
-    crowd.closed_loop(2, seconds=LEVEL_S)  # warm
+    trial = Trial(server, asked.seed)
+    trial.crowd.closed_loop(2, seconds=SETTLE_S)  # warm
     answer = server.canary()
-    levels: dict[int, float] = {}
     for num_clients in LEVELS:
-        ended = crowd.closed_loop(num_clients, seconds=LEVEL_S)
-        levels[num_clients] = sum(one.is_whole for one in ended) / LEVEL_S
-    best = max(levels, key=lambda num_clients: levels[num_clients])
-    started_s = time.monotonic()
-    closed = crowd.closed_loop(best, seconds=asked.seconds)
-    capacity = answers_per_s(closed, started_s, asked.seconds)
-    before = metrics(server)
-    started_s = time.monotonic()
-    offered = crowd.open_loop(asked.factor * capacity, seconds=asked.seconds)
-    after = metrics(server)
-    answered = [one for one in offered if one.is_whole]
-    answered_per_s = answers_per_s(answered, started_s, asked.seconds)
-    refused = [one for one in offered if one.status == 429]
-    others = [one for one in offered if not one.is_whole and one.status != 429]
+        trial.ask(num_clients, seconds=LEVEL_S)
+    swept = {num_clients: found.per_s for num_clients, found in trial.closed.items()}
+    finalists = sorted(swept, key=lambda num_clients: swept[num_clients])[-NUM_FINALISTS:]
+    trial.closed = {num_clients: Measured() for num_clients in finalists}
+    for _ in range(ROUNDS):
+        for num_clients in finalists:
+            trial.ask(num_clients, seconds=asked.seconds / ROUNDS)
+        trial.offer(asked.factor, seconds=asked.seconds / ROUNDS)
+    closed, opened = trial.closed[trial.best], trial.opened
+    refused = [one for one in opened.outcomes if one.status == 429]
+    others = [one for one in opened.outcomes if not one.is_whole and one.status != 429]
     time.sleep(SETTLE_S)
     state = metrics(server)
-    ttft_closed_s = quantile(first_times(closed), QUANTILE)
-    ttft_s = quantile(first_times(answered), QUANTILE)
+    lateness_s = [one.sent_s - one.due_s for one in opened.outcomes]
+    refused_s = [one.ended_s - one.sent_s for one in refused if one.ended_s is not None]
+    ttft_closed_s, ttft_s = quantile(closed.first_s, QUANTILE), quantile(opened.first_s, QUANTILE)
     return {
-        "clients": best,
-        "levels": levels,
-        "capacity_per_s": capacity,
-        "offered_per_s": len(offered) / asked.seconds,
-        "sent_late_p99_s": quantile([one.sent_s - one.due_s for one in offered], QUANTILE),
-        "answered_per_s": answered_per_s,
-        "goodput": answered_per_s / capacity,
+        "clients": trial.best,
+        "swept": swept,
+        "capacity_per_s": closed.per_s,
+        "offered_per_s": len(opened.outcomes) / (opened.seconds + ROUNDS * SETTLE_S),
+        "sent_late_p99_s": quantile(lateness_s, QUANTILE),
+        "answered_per_s": opened.per_s,
+        "goodput": opened.per_s / closed.per_s,
         "refused": len(refused),
         "refused_without_retry_after": sum(not one.says_when_to_retry for one in refused),
-        "refusal_p99_at_server_s": refusal_bound(before, after),
-        "refusal_p99_at_client_s": quantile(
-            [one.ended_s - one.sent_s for one in refused if one.ended_s is not None], QUANTILE
-        ),
-        "ttft_p50_closed_s": quantile(first_times(closed), 0.5),
+        "refusal_p99_at_server_s": trial.refusal_s(),
+        "refusal_p99_at_client_s": quantile(refused_s, QUANTILE),
+        "ttft_p50_closed_s": quantile(closed.first_s, 0.5),
         "ttft_p99_closed_s": ttft_closed_s,
-        "ttft_p50_s": quantile(first_times(answered), 0.5),
+        "ttft_p50_s": quantile(opened.first_s, 0.5),
         "ttft_p99_s": ttft_s,
         "ttft_ratio": ttft_s / ttft_closed_s,
         "others": Counter(str(one.status) for one in others),
