@@ -80,10 +80,10 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def server_command(endpoint: str) -> list[str]:
+def server_command(endpoint: str) -> tuple[str, ...]:
     """Serve the echo, and fetch models from that hub."""
-    serve = [sys.executable, "-m", "myna", "serve", "--echo", "--port", "0"]
-    return ["env", f"MYNA_HUB_ENDPOINT={endpoint}", *serve]
+    serve = (sys.executable, "-m", "myna", "serve", "--echo", "--port", "0")
+    return ("env", f"MYNA_HUB_ENDPOINT={endpoint}", *serve)
 
 
 def test_a_download_shows_its_progress_is_broken_off_and_goes_on(page: Page) -> None:

@@ -66,6 +66,17 @@ def test_it_is_taken_away_and_brought_back(page: Page, tmp_path: Path) -> None:
     expect(page.get_by_role("button", name="More about take me away")).to_have_count(2)
 
 
+def test_it_is_written_down_as_markdown(page: Page, tmp_path: Path) -> None:
+    ask(page, "write **me** down")
+    open_sidebar(page)
+    page.get_by_role("button", name="More about write **me** down").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("menuitem", name="as Markdown").click()
+    path = tmp_path / "kept.md"
+    waiting.value.save_as(path)
+    assert path.read_text().count("write **me** down") >= 2
+
+
 def test_a_temporary_conversation_leaves_no_trace(page: Page) -> None:
     open_sidebar(page)
     page.get_by_role("button", name="Temporary conversation").click()

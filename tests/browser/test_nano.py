@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from box_sounds import A_CLIP, A_SUM, A_THING, camera_file, microphone_file
+from box_sounds import A_CLIP, A_SUM, A_THING, microphone_file
 
 ANSWER_MS = 30_000  # on a busy machine
 SOMETHING = re.compile(r"\w")
@@ -44,25 +44,15 @@ WATCH = """() => {
 
 
 @pytest.fixture(scope="module")
-def address(nano: str) -> str:
+def server_command(nano: tuple[str, ...]) -> tuple[str, ...]:
     """Ask the model in the box."""
     return nano
 
 
 @pytest.fixture(scope="module")
-def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sound() -> bytes:
     """Let the microphone hear a sum."""
-    path = tmp_path_factory.mktemp("sound") / "sum.wav"
-    path.write_bytes(microphone_file(A_SUM, before_s=0.2, after_s=3.0))
-    return path
-
-
-@pytest.fixture(scope="module")
-def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Let the camera see the picture of the tour."""
-    path = tmp_path_factory.mktemp("sight") / "thing.mjpeg"
-    path.write_bytes(camera_file(A_THING))
-    return path
+    return microphone_file(A_SUM, before_s=0.2, after_s=3.0)
 
 
 def send(page: Page, text: str = "") -> Locator:
@@ -96,8 +86,28 @@ def test_a_typed_sum_is_answered_as_it_is_written(page: Page) -> None:
     answer = send(page, "What is two plus two?")
     expect(answer.locator(".prose-myna")).to_have_text(re.compile("four"))
     expect(answer).to_contain_text("tokens/s")
+    expect(answer).to_contain_text("GB of memory in use")
     growing = [text for text in page.evaluate("window.seen") if "two plus" in text]
     assert len(growing) > 1
+
+
+def test_an_answer_that_broke_off_goes_on(page: Page) -> None:
+    page.route("**/v1/chat/completions", few_tokens)
+    answer = send(page, "What is two plus two?")
+    expect(answer.get_by_text("as long as it may be")).to_be_visible()
+    begun = answer.locator(".prose-myna").inner_text()
+    assert "four" not in begun
+    page.unroute("**/v1/chat/completions")
+    answer.get_by_role("button", name="Continue").click()
+    expect(answer.locator(".prose-myna")).to_have_text(re.compile(f"^{begun}.*four"))
+    expect(answer.get_by_role("button", name="Continue")).to_have_count(0)
+    answer.get_by_role("button", name="Answer again").click()
+    expect(answered(page)).to_contain_text("2 of 2")
+
+
+def few_tokens(route: Route) -> None:
+    """Ask for no more than three."""
+    route.continue_(post_data={**route.request.post_data_json, "max_tokens": 3})
 
 
 def test_a_question_is_edited_answered_again_and_found_later(page: Page) -> None:

@@ -5,37 +5,26 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from box_sounds import A_THING, ABOUT_IT, camera_file, microphone_file
+from box_sounds import ABOUT_IT, microphone_file
 
 ANSWER_MS = 40_000  # the question comes again and again
 SOMETHING = re.compile(r":\s*\w")  # after the speaker's name
 
 
 @pytest.fixture(scope="module")
-def address(nano: str) -> str:
+def server_command(nano: tuple[str, ...]) -> tuple[str, ...]:
     """Call the model in the box."""
     return nano
 
 
 @pytest.fixture(scope="module")
-def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sound() -> bytes:
     """Ask what is seen, once the camera is on."""
-    path = tmp_path_factory.mktemp("sound") / "question.wav"
-    path.write_bytes(microphone_file(ABOUT_IT, before_s=1.5, after_s=12.0))
-    return path
-
-
-@pytest.fixture(scope="module")
-def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Let the camera see the picture of the tour."""
-    path = tmp_path_factory.mktemp("sight") / "thing.mjpeg"
-    path.write_bytes(camera_file(A_THING))
-    return path
+    return microphone_file(ABOUT_IT, before_s=1.5, after_s=12.0)
 
 
 def kind_of(frame: str | bytes) -> str:

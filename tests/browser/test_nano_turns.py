@@ -27,7 +27,7 @@ SCRIPT = (Path(__file__).parent / "turns.js").read_text()
 
 
 @pytest.fixture(scope="module")
-def address(nano: str) -> str:
+def server_command(nano: tuple[str, ...]) -> tuple[str, ...]:
     """Call the model in the box."""
     return nano
 

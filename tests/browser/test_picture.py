@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -19,9 +20,9 @@ SIZE = (96, 64)
 
 
 @pytest.fixture(scope="module")
-def server_command() -> list[str]:
+def server_command() -> tuple[str, ...]:
     """Serve a stand-in that changes pictures."""
-    return [sys.executable, stand_in.__file__]
+    return (sys.executable, stand_in.__file__)
 
 
 def picture(name: str, colour: tuple[int, int, int] = (200, 60, 40)) -> FilePayload:
@@ -153,6 +154,19 @@ def test_several_results_branch_and_each_can_be_the_input(studio: Page) -> None:
     expect(studio.get_by_role("link", name="Save the picture")).to_have_attribute(
         "download", "myna-7.png"
     )
+
+
+def test_steps_that_hardly_change_are_skipped_where_that_is_wished_for(studio: Page) -> None:
+    skip = studio.get_by_role("switch", name="Skip steps that hardly change")
+    expect(skip).not_to_be_checked()
+    expect(skip).to_have_accessible_description(re.compile("alike, not the same"))
+    studio.get_by_label("Steps").fill("9")
+    skip.press("Space")
+    with studio.expect_request("**/v1/images/edits") as asked:
+        change(studio, "quickly")
+    assert 'name="step_cache"\r\n\r\n0.1' in (asked.value.post_data_buffer or b"").decode("latin-1")
+    expect(compare(studio)).to_be_visible()
+    expect(studio.get_by_text("7 of 9 steps were skipped")).to_be_visible()
 
 
 def test_an_edit_can_be_stopped(studio: Page) -> None:

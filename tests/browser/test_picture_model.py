@@ -15,10 +15,10 @@ EDIT_MS = 60_000  # a first edit on a busy machine
 
 
 @pytest.fixture(scope="module")
-def server_command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def server_command(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """Serve a tiny model that changes pictures."""
     folder = write_tiny_image_edit(tmp_path_factory.mktemp("models") / "tiny-edit")
-    return [sys.executable, "-m", "myna", "serve", str(folder), "--port", "0"]
+    return (sys.executable, "-m", "myna", "serve", str(folder), "--port", "0")
 
 
 def test_a_model_draws_and_the_result_is_compared(page: Page) -> None:

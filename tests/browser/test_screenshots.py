@@ -25,9 +25,9 @@ THEMES = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
-def server_command() -> list[str]:
+def server_command() -> tuple[str, ...]:
     """Serve the stand-in."""
-    return [sys.executable, stand_in.__file__]
+    return (sys.executable, stand_in.__file__)
 
 
 @pytest.fixture(scope="module")

@@ -37,8 +37,13 @@ def test_models_are_listed_with_their_licence(page: Page) -> None:
     expect(page.get_by_text("Apache-2.0").first).to_be_visible()
 
 
-def test_models_tell_what_they_need(page: Page) -> None:
-    page.get_by_role("button", name="Models").click()
+def test_models_tell_what_they_need_and_the_server_what_fits(page: Page) -> None:
+    with page.expect_response("**/api/v1/models") as waiting:
+        page.get_by_role("button", name="Models").click()
+    known = [title for title in waiting.value.json()["models"] if title["needs_bytes"]]
+    fitting = sum(title["fits"] or title["fits_packed"] or False for title in known)
+    expect(page.locator("li .text-fits")).to_have_count(fitting)
+    expect(page.locator("li .text-error")).to_have_count(len(known) - fitting)
     row = page.get_by_role("listitem").filter(has_text="qwen2.5-0.5b-instruct")
     expect(row).to_contain_text("needs 1.6 GB")
     expect(row.get_by_role("button", name="Measure the speed")).to_be_enabled()
@@ -55,6 +60,13 @@ def test_settings_tell_what_left_this_machine(page: Page, home: Path) -> None:
     ledger.get_by_text("asked 2 times, to fetch a model").click()
     expect(ledger.get_by_text("/model.safetensors")).to_be_visible()
     (home / NAME).unlink()
+
+
+def test_nothing_moves_where_little_motion_is_wished_for(page: Page) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    page.get_by_label("Message").fill("word " * 400)
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.getAnimations().length") == 0
 
 
 def test_the_app_can_be_installed(page: Page) -> None:

@@ -15,9 +15,9 @@ SCRIPT = (Path(__file__).parent / "turns.js").read_text()
 
 
 @pytest.fixture(scope="module")
-def server_command() -> list[str]:
+def server_command() -> tuple[str, ...]:
     """Serve a stand-in that speaks slowly."""
-    return [sys.executable, stand_in.__file__, str(WORD_S)]
+    return (sys.executable, stand_in.__file__, str(WORD_S))
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """A server like `myna serve`, with a stand-in for the model: quick, blind, always the same.
 
 It answers a few questions with texts that are written here, all others as the echo does, and edits
-pictures by plain arithmetic, step by step as a model would. Run as `python stand_in.py [SECONDS]`:
-the time that a word takes.
+pictures by plain arithmetic, step by step as a model would. Run as `python stand_in.py [SECONDS
+[TIMES]]`: the time that a word takes, and how often a reply to what is spoken is said.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from myna.cli.keeping import open_history
 from myna.core.echo import EchoService
-from myna.core.events import Accepted, EditProgress, Event, Finished, PictureDelta, TextDelta, Usage
+from myna.core.events import (
+    Accepted,
+    EditProgress,
+    Event,
+    Finished,
+    PictureDelta,
+    StepReuse,
+    TextDelta,
+    Usage,
+)
 from myna.core.fleet import Fleet
 from myna.core.messages import AudioPart, TextPart
 from myna.core.requests import ChatInput, EditInput, Request
@@ -54,7 +63,9 @@ REPLY = "Everything you do now: I run on this machine alone, and nothing leaves 
 
 
 class StandIn(EchoService):
-    """Echo, but know a few answers and draw."""
+    """Echo, but know a few answers and draw; say a reply to sound so many `times`."""
+
+    times = 1
 
     async def start(self) -> None:
         """Be there at once."""
@@ -65,7 +76,7 @@ class StandIn(EchoService):
     async def generate(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer one request; see `core.service.Service.generate`."""
         if isinstance(request.input, ChatInput):
-            request = heard(request, request.input)
+            request = heard(request, request.input, times=self.times)
         events: AsyncIterator[Event] = super().generate(request)
         if isinstance(request.input, EditInput):
             events = edited(request.input, request.num_choices)
@@ -79,13 +90,13 @@ def asked_of(request: Request) -> str:
     return request.input.messages[-1].text if isinstance(request.input, ChatInput) else ""
 
 
-def heard(request: Request, chat: ChatInput) -> Request:
+def heard(request: Request, chat: ChatInput, *, times: int) -> Request:
     """Put words in the place of sound, to be echoed: those of the question, or its answer."""
     *before, last = chat.messages
     if not any(isinstance(part, AudioPart) for part in last.content):
         return request
     texts = [part.text for part in last.content if isinstance(part, TextPart)]
-    words = HEARD if "Transcribe" in "".join(texts) else REPLY
+    words = HEARD if "Transcribe" in "".join(texts) else " ".join([REPLY] * times)
     told = replace(last, content=(TextPart(text=words),))
     return replace(request, input=replace(chat, messages=(*before, told)))
 
@@ -105,6 +116,10 @@ async def edited(asked: EditInput, count: int) -> AsyncIterator[Event]:
     """Fade from noise to the result, with progress, previews and the time left."""
     base = np.asarray(Image.open(io.BytesIO(asked.pictures[0])).convert("RGB"))
     num_steps = asked.num_steps or USUAL_STEPS
+    reuse = None
+    if asked.step_cache is not None:  # all steps are alike but for the first and the last
+        num_reused = max(num_steps - 2, 0)
+        reuse = StepReuse(num_reused=num_reused, num_steps=num_steps, max_change=0, summed_change=0)
     yield Accepted(prompt_tokens=1)
     yield EditProgress(index=0, stage="reading", done=0.0)
     for index in range(count):
@@ -113,11 +128,12 @@ async def edited(asked: EditInput, count: int) -> AsyncIterator[Event]:
             done = step / num_steps
             left_s = STEP_S * (num_steps * (count - index) - step)
             yield EditProgress(index=index, stage="drawing", done=done, remaining_s=left_s)
-            await asyncio.sleep(STEP_S)
+            if reuse is None or step in (0, num_steps - 1):
+                await asyncio.sleep(STEP_S)
             if asked.num_previews and step == num_steps // 2:
                 blurred = Image.fromarray(result).filter(ImageFilter.GaussianBlur(8))
                 yield shown(np.asarray(blurred), index, preview_idx=0)
-        yield shown(result, index)
+        yield replace(shown(result, index), reuse=reuse)
     usage = Usage(prompt_tokens=1, completion_tokens=0)
     for index in range(count):
         yield Finished(index=index, reason="stop", usage=usage)
@@ -187,6 +203,7 @@ async def main() -> None:
     """Serve until a signal comes."""
     settings = read_settings()
     word_s = float(sys.argv[1]) if len(sys.argv) > 1 else WORD_S
+    StandIn.times = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     fleet = Fleet(lambda name, _progress: StandIn(model=name, delay_s=word_s, is_editor=True))
     await fleet.load(MODEL)
     app = create_app(

@@ -1,4 +1,4 @@
-"""How much memory this machine has, how much can be taken, within a container's limit, or is used."""
+"""How much memory this machine has, what of it can be taken within a container's limit or is ours."""
 
 from __future__ import annotations
 

@@ -66,11 +66,12 @@ export function CallScreen() {
         aria-live="polite"
         className="min-h-24 w-full max-w-[44rem] shrink grow basis-0 space-y-3 overflow-y-auto"
       >
-        {lines.map((line) => (
+        {lines.filter(({ text, isCut }) => text || !isCut).map((line) => (
           <li key={line.itemId} className={line.role === "user" ? "text-end text-muted" : ""}>
             <span className="sr-only">{line.role === "user" ? words("you") : model?.id}: </span>
             {line.picture && <img src={line.picture} alt="" className="mb-1 ms-auto h-20 rounded-lg" />}
             {line.text || "…"}
+            {line.isCut && <span className="text-muted"> — {words("interrupted")}</span>}
           </li>
         ))}
       </ol>

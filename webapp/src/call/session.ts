@@ -3,6 +3,7 @@
 import { create } from "zustand";
 import { openMicrophone, type Microphone } from "../sound/microphone";
 import { Player } from "../sound/player";
+import { firstOf } from "../sound/samples";
 import { useThread } from "../thread/store";
 import { Call, RATE_HZ, type CallEvent } from "../wire/realtime";
 
@@ -11,6 +12,8 @@ export interface Line {
   role: "user" | "assistant";
   text: string;
   sound: Int16Array[];
+  /** Whether it was spoken over; its words and its sound are what was heard of it. */
+  isCut?: boolean;
   /** What the camera saw when it was said. */
   picture?: string;
 }
@@ -99,7 +102,11 @@ function receive(event: CallEvent): void {
       grow(event.itemId, "user", (line) => ({ ...line, text: event.text }));
       break;
     case "says":
+      if (event.itemId === cutItem) break;
       grow(event.itemId, "assistant", (line) => ({ ...line, text: line.text + event.text }));
+      break;
+    case "cut":
+      grow(event.itemId, "assistant", (line) => ({ ...line, text: event.text }));
       break;
     case "sound":
       if (event.itemId === cutItem) break;
@@ -120,11 +127,15 @@ function receive(event: CallEvent): void {
 
 /** Fall silent because the user speaks; the server learns how much was heard. */
 function interrupt(): void {
-  if (!player.isPlaying) return;
-  const heardMs = player.stop();
-  const spoken = useCall.getState().lines.findLast((line) => line.role === "assistant");
-  if (!spoken) return;
+  const isHeard = player.isPlaying;
+  const heardMs = player.stop(); // in any case: what is heard next counts from here
+  const { lines } = useCall.getState();
+  const spoken = lines.findLast((line) => line.role === "assistant");
+  if (!isHeard || !spoken) return;
   cutItem = spoken.itemId;
+  const sound = firstOf(spoken.sound, (heardMs * RATE_HZ) / 1000);
+  const cut: Line = { ...spoken, sound, isCut: true };
+  useCall.setState({ lines: lines.map((line) => (line === spoken ? cut : line)) });
   call?.truncate(spoken.itemId, heardMs);
 }
 

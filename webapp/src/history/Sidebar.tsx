@@ -22,17 +22,23 @@ export function Sidebar() {
   const refresh = () => setVersion((number) => number + 1);
 
   useEffect(() => {
+    let isAsked = true; // what comes after another question is an answer to none
     const timer = setTimeout(async () => {
       try {
         const plain = async () =>
           (await api.list()).map((conversation) => ({ conversation, excerpt: "" }));
-        setFound(query.trim() ? await api.search(query) : await plain());
+        const hits = query.trim() ? await api.search(query) : await plain();
+        if (!isAsked) return;
+        setFound(hits);
         setProblem(null);
       } catch (error) {
-        setProblem((error as Error).message);
+        if (isAsked) setProblem((error as Error).message);
       }
     }, query ? PAUSE_MS : 0);
-    return () => clearTimeout(timer);
+    return () => {
+      isAsked = false;
+      clearTimeout(timer);
+    };
   }, [query, numKept, version]);
 
   const act = async (action: () => Promise<unknown>) => {

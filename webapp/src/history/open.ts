@@ -56,6 +56,12 @@ export async function wireOf(turn: Turn): Promise<WireMessage> {
   return { role: turn.role, content: isPlain ? only.text : parts };
 }
 
+/** Write an answer that is to go on, with the reasoning that it may be in the middle of. */
+export async function begunOf(turn: Turn): Promise<WireMessage> {
+  const begun = await wireOf(turn);
+  return turn.reasoning ? { ...begun, reasoning_content: turn.reasoning } : begun;
+}
+
 async function fetched(part: Part): Promise<Part> {
   switch (part.type) {
     case "text":

@@ -4,8 +4,6 @@ import { useState } from "react";
 import { measure, type Fit, type Title } from "../wire/api";
 import { useWords } from "../words";
 
-const ROOM = 0.9; // of the memory; the rest is the system's
-
 interface Props {
   title: Title;
   memoryBytes: number;
@@ -16,12 +14,11 @@ interface Props {
 export function FitLine({ title, memoryBytes, onEnd, onProblem }: Props) {
   const words = useWords();
   const [isBusy, setBusy] = useState(false);
-  const { fit, needs_bytes, packed_needs_bytes } = title;
+  const { fit, fits, needs_bytes, packed_needs_bytes } = title;
   const needs = fit?.peak_bytes ?? needs_bytes;
   if (needs === null) return null;
-  const gigabytes = (bytes: number) => words("gigabytes", { number: rounded(bytes) });
-  const fits = needs <= ROOM * memoryBytes;
-  const fitsPacked = !fits && packed_needs_bytes !== null && packed_needs_bytes <= ROOM * memoryBytes;
+  const gigabytes = (bytes: number) => words("gigabytes", { number: (bytes / 1e9).toFixed(1) });
+  const fitsPacked = !fits && title.fits_packed === true;
   const run = async () => {
     setBusy(true);
     try {
@@ -34,7 +31,10 @@ export function FitLine({ title, memoryBytes, onEnd, onProblem }: Props) {
   };
   return (
     <p className="flex flex-wrap items-center gap-x-3 gap-y-1 text-sm">
-      <Bar part={(fits || !packed_needs_bytes ? needs : packed_needs_bytes) / memoryBytes} fits={fits || fitsPacked} />
+      <Bar
+        part={(fits || !packed_needs_bytes ? needs : packed_needs_bytes) / memoryBytes}
+        fits={fits === true || fitsPacked}
+      />
       <span className={fits || fitsPacked ? "text-fits" : "text-error"}>
         {words(fits ? "fits" : fitsPacked ? "fitsPacked" : "tooBig", {
           needs: gigabytes(needs),

@@ -27,6 +27,7 @@ export const QuietIcon = icon(<path d="M4 10v4h4l5 4V6l-5 4H4zm12 0 5 5m0-5-5 5"
 export const CopyIcon = icon(<path d="M9 9h10v11H9zM15 9V4H5v11h4" />);
 export const EditIcon = icon(<path d="m5 15 10-10 4 4L9 19H5z" />);
 export const AgainIcon = icon(<path d="M19 12a7 7 0 1 1-2-5l2 2m0-5v5h-5" />);
+export const ContinueIcon = icon(<path d="M5 6v12l8-6zM18 6v12" />);
 export const LeftIcon = icon(<path d="m14 6-6 6 6 6" />);
 export const RightIcon = icon(<path d="m10 6 6 6-6 6" />);
 export const PlusIcon = icon(<path d="M12 5v14M5 12h14" />);

@@ -58,6 +58,7 @@ export function PictureScreen() {
 }
 
 function Stage() {
+  const words = useWords();
   const { pictures, base, shown, job } = useStudio();
   const find = (id: string | null) => pictures.find((picture) => picture.id === id);
   const [input, picture] = [find(base), find(shown)];
@@ -71,6 +72,7 @@ function Stage() {
         <div className="flex min-h-13 items-center gap-1 px-3 py-2">
           <p className="min-w-0 grow truncate text-muted" title={picture.title}>
             {picture.title}
+            {picture.reuse && ` · ${words("reused", { number: picture.reuse.reused, count: picture.reuse.steps })}`}
           </p>
           <Actions picture={picture} />
         </div>

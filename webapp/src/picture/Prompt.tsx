@@ -144,6 +144,7 @@ function More() {
           ))}
         </Choice>
         <Figure name={words("steps")} value={wishes.steps} least={1} onChange={(steps) => wish({ steps })} />
+        <Reuses />
         <Figure name={words("seed")} value={wishes.seed} least={0} onChange={(seed) => wish({ seed })} />
         <label className="block space-y-1">
           <span>{words("negative")}</span>
@@ -162,6 +163,29 @@ function More() {
         </Chooser>
       </div>
     </details>
+  );
+}
+
+function Reuses() {
+  const words = useWords();
+  const { wishes, wish } = useStudio();
+  return (
+    <div>
+      <label className="flex items-center gap-2">
+        <input
+          type="checkbox"
+          role="switch"
+          aria-describedby="reuses-hint"
+          className="size-4 accent-(--accent)"
+          checked={wishes.reuses}
+          onChange={(event) => wish({ reuses: event.target.checked })}
+        />
+        {words("reuses")}
+      </label>
+      <p id="reuses-hint" className="pt-0.5 text-sm text-muted">
+        {words("reusesHint")}
+      </p>
+    </div>
   );
 }
 

@@ -1,5 +1,7 @@
 /** Pictures and what was made of them: a tree, as every result can be changed again. */
 
+import type { Reuse } from "../wire/images";
+
 export interface Picture {
   id: string;
   /** The picture that this one was made of; null for those that came from outside. */
@@ -12,12 +14,21 @@ export interface Picture {
   /** Its prompt, or the name of its file. */
   title: string;
   seed: number | null;
+  /** How much of an edit was taken from its own earlier steps; null where nothing could be. */
+  reuse: Reuse | null;
+}
+
+interface Origin {
+  title: string;
+  parent?: string | null;
+  seed?: number | null;
+  reuse?: Reuse | null;
 }
 
 /** Open a file as a picture; throws if it is none. */
 export async function pictureOf(
   file: Blob,
-  { title, parent = null, seed = null }: { title: string; parent?: string | null; seed?: number | null },
+  { title, parent = null, seed = null, reuse = null }: Origin,
 ): Promise<Picture> {
   const url = URL.createObjectURL(file);
   const image = new Image();
@@ -29,7 +40,7 @@ export async function pictureOf(
     throw new NotAPicture(title);
   }
   const { naturalWidth: width, naturalHeight: height } = image;
-  return { id: crypto.randomUUID(), parent, file, url, width, height, title, seed };
+  return { id: crypto.randomUUID(), parent, file, url, width, height, title, seed, reuse };
 }
 
 /** A file that this browser cannot show; its message is the file's name. */

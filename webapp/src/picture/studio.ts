@@ -104,7 +104,8 @@ export const useStudio = create<Studio>((set, get) => {
       }
       case "picture": {
         const seed = asked.seed + news.index;
-        const made = await pictureOf(news.file, { title: asked.prompt, parent: base.id, seed });
+        const { file, reuse } = news;
+        const made = await pictureOf(file, { title: asked.prompt, parent: base.id, seed, reuse });
         put(made);
         if (news.index === 0) set({ shown: made.id });
       }
@@ -117,7 +118,16 @@ export const useStudio = create<Studio>((set, get) => {
     shown: null,
     others: [],
     mask: NO_MASK,
-    wishes: { prompt: "", count: 1, seed: null, negative: "", size: null, workPx: null, steps: null },
+    wishes: {
+      prompt: "",
+      count: 1,
+      seed: null,
+      negative: "",
+      size: null,
+      workPx: null,
+      steps: null,
+      reuses: false,
+    },
     job: null,
     problem: null,
     restore: async () => {

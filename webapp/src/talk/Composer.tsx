@@ -1,6 +1,6 @@
 /** Where a question is put together: words, files, and whether the answer is spoken. */
 
-import { useRef, useState, type ClipboardEvent, type DragEvent, type KeyboardEvent } from "react";
+import { useEffect, useRef, useState, type ClipboardEvent, type KeyboardEvent } from "react";
 import { IconButton } from "../parts/Button";
 import { AttachIcon, CloseIcon, QuietIcon, SendIcon, SpeakerIcon, StopIcon } from "../parts/icons";
 import { MAX_BYTES, partOf, read, type Attachment } from "../thread/attachments";
@@ -48,10 +48,19 @@ export function Composer() {
     }
   };
   const onPaste = (event: ClipboardEvent) => void take(event.clipboardData.files);
-  const onDrop = (event: DragEvent) => {
-    event.preventDefault();
-    void take(event.dataTransfer.files);
-  };
+  useEffect(() => {
+    // Anywhere on the page: elsewhere the browser would leave it for the file.
+    const onDrag = (event: DragEvent) => {
+      event.preventDefault();
+      if (event.type === "drop") void take(event.dataTransfer?.files ?? null);
+    };
+    addEventListener("dragover", onDrag);
+    addEventListener("drop", onDrag);
+    return () => {
+      removeEventListener("dragover", onDrag);
+      removeEventListener("drop", onDrag);
+    };
+  });
 
   return (
     <form
@@ -60,8 +69,6 @@ export function Composer() {
         event.preventDefault();
         submit();
       }}
-      onDragOver={(event) => event.preventDefault()}
-      onDrop={onDrop}
     >
       {complaint && (
         <p role="alert" className="px-3 pb-1 text-sm text-error">

@@ -1,6 +1,6 @@
 /** The thread, and below it the composer. */
 
-import { useEffect, useRef } from "react";
+import { useRef } from "react";
 import { go } from "../shell/screens";
 import { Behind } from "../sound/Behind";
 import { player, useThread } from "../thread/store";
@@ -10,6 +10,7 @@ import { useWords } from "../words";
 import { Composer } from "./Composer";
 import { Tries } from "./Tries";
 import { TurnView } from "./Turn";
+import { useEnd } from "./end";
 
 function writes(model: Model): boolean {
   return model.modalities?.output.includes("text") ?? true;
@@ -35,15 +36,13 @@ export function Talk() {
   const words = useWords();
   const { tree, model, isBusy, isOffline, isTemporary, unsaved, connect } = useThread();
   const turns = shown(tree);
-  const end = useRef<HTMLDivElement>(null);
-  const last = turns.at(-1);
-  useEffect(() => {
-    void end.current?.scrollIntoView({ block: "end" }); // new browsers return a promise
-  }, [turns.length, last?.parts, last?.state]);
+  const scroller = useRef<HTMLDivElement>(null);
+  const content = useRef<HTMLDivElement>(null);
+  useEnd(scroller, content, turns.at(-1)?.id ?? null);
   return (
     <main className="flex h-full min-w-0 grow flex-col">
-      <div data-scroller className="grow overflow-y-auto" tabIndex={-1}>
-        <div className="mx-auto w-full max-w-[44rem] space-y-6 px-4 py-6">
+      <div ref={scroller} data-scroller className="grow overflow-y-auto" tabIndex={-1}>
+        <div ref={content} className="mx-auto w-full max-w-[44rem] space-y-6 px-4 py-6">
           {isOffline && (
             <p role="alert" className="text-error">
               {words("offline")}{" "}
@@ -63,7 +62,6 @@ export function Talk() {
           {turns.map((turn) => (
             <TurnView key={turn.id} turn={turn} />
           ))}
-          <div ref={end} />
         </div>
       </div>
       <Behind player={player} />

@@ -4,7 +4,7 @@ import { Suspense, lazy, memo, useRef, useState } from "react";
 import { urlOf } from "../history/open";
 import { IconButton } from "../parts/Button";
 import { Media } from "../parts/Media";
-import { AgainIcon, BrushIcon, CopyIcon, EditIcon, LeftIcon, RightIcon, SpeakerIcon, StopIcon } from "../parts/icons";
+import { AgainIcon, BrushIcon, ContinueIcon, CopyIcon, EditIcon, LeftIcon, RightIcon, SpeakerIcon, StopIcon } from "../parts/icons";
 import { go } from "../shell/screens";
 import { useThread } from "../thread/store";
 import { siblings, textOf, type Turn } from "../thread/tree";
@@ -102,7 +102,8 @@ function ChangePicture({ turn }: { turn: Turn }) {
 function Answer({ turn }: { turn: Turn }) {
   const words = useWords();
   const name = useThread((thread) => thread.model?.id ?? "");
-  const { regenerate } = useThread.getState();
+  const isLast = useThread((thread) => !thread.tree.children[turn.id]?.length);
+  const { regenerate, proceed } = useThread.getState();
   const [isReplayed, setReplayed] = useState(false);
   const article = useRef<HTMLElement>(null);
   const isNear = useNear(article);
@@ -122,6 +123,7 @@ function Answer({ turn }: { turn: Turn }) {
         <span className="inline-block size-2.5 animate-pulse rounded-full bg-accent" />
       )}
       {state === "stopped" && <p className="text-muted">{words("stopped")}</p>}
+      {state === "cut" && <p className="text-muted">{words("cutShort")}</p>}
       {typeof state === "object" && (
         <p role="alert" className="text-error">
           {state.error}
@@ -136,6 +138,11 @@ function Answer({ turn }: { turn: Turn }) {
           <IconButton name={words("regenerate")} onClick={() => regenerate(turn)}>
             <AgainIcon />
           </IconButton>
+          {state !== "done" && isLast && (text || turn.reasoning) && (
+            <IconButton name={words("continue")} onClick={() => proceed(turn)}>
+              <ContinueIcon />
+            </IconButton>
+          )}
           {turn.sound.length > 0 && (
             <IconButton
               name={words(isReplayed ? "silence" : "replay")}
@@ -148,6 +155,9 @@ function Answer({ turn }: { turn: Turn }) {
           {figures.firstSoundS !== undefined && (
             <span>· {words("firstSound", { seconds: figures.firstSoundS.toFixed(2) })}</span>
           )}
+          {figures.memoryBytes !== undefined && (
+            <span>· {words("memory", { used: gigabytes(figures.memoryBytes) })}</span>
+          )}
         </footer>
       )}
     </article>
@@ -156,6 +166,10 @@ function Answer({ turn }: { turn: Turn }) {
 
 function Plain({ text }: { text: string }) {
   return <p className="whitespace-pre-wrap">{text}</p>;
+}
+
+function gigabytes(bytes: number): string {
+  return (bytes / 1e9).toFixed(1);
 }
 
 function figuresLine({ figures }: Turn, words: ReturnType<typeof useWords>): string {

@@ -4,8 +4,8 @@ import { create } from "zustand";
 import { Player } from "../sound/player";
 import type { Conversation } from "../history/api";
 import { Keeper } from "../history/keeper";
-import { open, wireOf } from "../history/open";
-import { ask, listModels, type Delta, type Model, type Part } from "../wire/api";
+import { begunOf, open, wireOf } from "../history/open";
+import { ask, listModels, memory, type Delta, type Model, type Part, type WireMessage } from "../wire/api";
 import { EMPTY, add, change, choose, newTurn, shown, type Tree, type Turn } from "./tree";
 
 interface Thread {
@@ -30,6 +30,8 @@ interface Thread {
   send: (parts: Part[]) => void;
   edit: (turn: Turn, parts: Part[]) => void;
   regenerate: (turn: Turn) => void;
+  /** Let an answer that broke off go on where it ends. */
+  proceed: (turn: Turn) => void;
   show: (turn: Turn) => void;
   stop: () => void;
   reset: (isTemporary?: boolean) => void;
@@ -46,7 +48,8 @@ interface Spoken {
 }
 
 export const player = new Player();
-const FLUSH_MS = 1000;
+const KEEP_MS = 1000;
+const SHOW_MS = 40; // between two pictures of an answer: drawing each word would take the model's cores
 let running: AbortController | null = null;
 let keeper: Keeper | null = null;
 let numResets = 0;
@@ -71,31 +74,56 @@ export const useThread = create<Thread>((set, get) => {
     const asked = numResets;
     if (get().model === null) await get().connect();
     if (asked !== numResets) return; // meanwhile another conversation was begun
-    const { model, voice, tree } = get();
-    const path = shown(tree);
-    if (model === null) return; // the screen says that the server is silent
+    if (get().model === null) return; // the screen says that the server is silent
+    const path = shown(get().tree);
     const turn = newTurn(path.at(-1)?.id ?? null, "assistant", [{ type: "text", text: "" }]);
     turn.figures = { askedAt: performance.now() };
+    put(turn);
+    await write(turn, path.map(wireOf), { continues: false });
+  };
+
+  /** Let the model write a turn, from its beginning or from where it ends now. */
+  const write = async (
+    turn: Turn,
+    asked: Promise<WireMessage>[],
+    { continues }: { continues: boolean },
+  ): Promise<void> => {
+    const { model, voice } = get();
+    if (model === null) return;
     const abort = new AbortController();
     running = abort;
     player.stop();
-    put(turn);
     set({ isBusy: true });
-    let flushed = performance.now();
+    let keptAt = performance.now();
+    let isCut = false;
+    let waiting: [Delta, number][] = [];
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const showMore = () => {
+      const come = waiting;
+      clearTimeout(timer);
+      [waiting, timer] = [[], undefined];
+      update(turn.id, (old) => come.reduce((so, [delta, at]) => grown(so, delta, at), old));
+    };
     try {
-      const messages = await Promise.all(path.map(wireOf));
+      const messages = await Promise.all(asked);
       const spoken = voice === null ? {} : { voice };
-      for await (const delta of ask({ model: model.id, messages, ...spoken, signal: abort.signal })) {
+      const { signal } = abort;
+      for await (const delta of ask({ model: model.id, messages, ...spoken, continues, signal })) {
         if (delta.kind === "sound") player.play(delta.pcm, delta.factor);
-        update(turn.id, (old) => grown(old, delta));
-        if (performance.now() - flushed > FLUSH_MS) {
+        if (delta.kind === "end") isCut = delta.reason === "length";
+        waiting.push([delta, performance.now()]);
+        timer ??= setTimeout(showMore, SHOW_MS);
+        if (performance.now() - keptAt > KEEP_MS) {
+          showMore();
           keeper?.update(get().tree.turns[turn.id]!);
-          flushed = performance.now();
+          keptAt = performance.now();
         }
       }
+      showMore();
       player.end();
-      update(turn.id, (old) => ({ ...old, state: "done" }));
+      update(turn.id, (old) => ({ ...old, state: isCut ? "cut" : "done" }));
     } catch (error) {
+      showMore();
       const state = abort.signal.aborted ? "stopped" : { error: (error as Error).message };
       update(turn.id, (old) => ({ ...old, state }));
     } finally {
@@ -106,7 +134,16 @@ export const useThread = create<Thread>((set, get) => {
         running = null;
         set({ isBusy: false });
       }
+      await weigh(turn);
     }
+  };
+
+  /** Note what the server holds in memory; a server that does not tell is not asked why. */
+  const weigh = async (turn: Turn): Promise<void> => {
+    const found = await memory().catch(() => null);
+    if (!found?.used_bytes) return;
+    const memoryBytes = found.used_bytes;
+    update(turn.id, (old) => ({ ...old, figures: { ...old.figures, memoryBytes } }));
   };
 
   return {
@@ -159,6 +196,17 @@ export const useThread = create<Thread>((set, get) => {
       set({ tree: { ...get().tree, chosen } });
       void answer();
     },
+    proceed: (turn) => {
+      get().stop();
+      const path = shown(get().tree);
+      const at = path.findIndex(({ id }) => id === turn.id);
+      if (at < 0) return;
+      const { reasoningS } = turn.figures;
+      const figures = { askedAt: performance.now(), ...(reasoningS === undefined ? {} : { reasoningS }) };
+      update(turn.id, (old) => ({ ...old, state: "writing", figures }));
+      const asked = path.slice(0, at).map(wireOf);
+      void write(turn, [...asked, begunOf(turn)], { continues: true });
+    },
     show: (turn) => {
       const tree = choose(get().tree, turn);
       set({ tree });
@@ -185,17 +233,17 @@ export const useThread = create<Thread>((set, get) => {
   };
 });
 
-function since(turn: Turn): number {
-  return (performance.now() - (turn.figures.askedAt ?? 0)) / 1000;
+function since(turn: Turn, at = performance.now()): number {
+  return (at - (turn.figures.askedAt ?? 0)) / 1000;
 }
 
-/** Add to a turn what came of its answer. */
-export function grown(turn: Turn, delta: Delta): Turn {
+/** Add to a turn what came of its answer at a time of `performance`. */
+function grown(turn: Turn, delta: Delta, at: number): Turn {
   const figures = { ...turn.figures };
   switch (delta.kind) {
     case "text": {
-      figures.firstTextS ??= since(turn);
-      if (turn.reasoning !== "") figures.reasoningS ??= since(turn);
+      figures.firstTextS ??= since(turn, at);
+      if (turn.reasoning !== "") figures.reasoningS ??= since(turn, at);
       const [first] = turn.parts;
       const before = first?.type === "text" ? first.text : "";
       return { ...turn, figures, parts: [{ type: "text", text: before + delta.text }] };
@@ -203,7 +251,7 @@ export function grown(turn: Turn, delta: Delta): Turn {
     case "reasoning":
       return { ...turn, figures, reasoning: turn.reasoning + delta.text };
     case "sound":
-      figures.firstSoundS ??= since(turn);
+      figures.firstSoundS ??= since(turn, at);
       return { ...turn, figures, sound: [...turn.sound, delta.pcm] };
     case "usage":
       return { ...turn, figures: { ...figures, usage: delta.usage } };

@@ -8,8 +8,8 @@ export interface Turn {
   role: "user" | "assistant";
   parts: Part[];
   reasoning: string;
-  /** Why it is not whole: still being written, stopped by the user, or the server's words. */
-  state: "done" | "writing" | "stopped" | { error: string };
+  /** Why it is not whole: still being written, stopped by the user, too long, or the server's words. */
+  state: "done" | "writing" | "stopped" | "cut" | { error: string };
   sound: Int16Array[];
   figures: Figures;
 }
@@ -21,6 +21,8 @@ export interface Figures {
   reasoningS?: number;
   totalS?: number;
   usage?: Usage;
+  /** What the server held in memory when the answer was there. */
+  memoryBytes?: number;
 }
 
 export interface Tree {

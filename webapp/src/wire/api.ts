@@ -19,6 +19,7 @@ export type Part =
 export interface WireMessage {
   role: "system" | "user" | "assistant";
   content: string | Part[];
+  reasoning_content?: string;
 }
 
 export interface Ask {
@@ -26,6 +27,8 @@ export interface Ask {
   messages: WireMessage[];
   /** The voice to speak with; without one, the answer is only written. */
   voice?: string;
+  /** Whether the last message is an answer that goes on; what comes is the rest of it. */
+  continues: boolean;
   signal: AbortSignal;
 }
 
@@ -69,6 +72,9 @@ export interface Title {
   /** Memory it takes as it comes, and once it is quantized; null where that cannot be told. */
   needs_bytes: number | null;
   packed_needs_bytes: number | null;
+  /** Whether the machine's memory holds it so. */
+  fits: boolean | null;
+  fits_packed: boolean | null;
   fit: Fit | null;
   loaded_instances: { id: string; status: string; progress: number | null }[];
 }
@@ -106,6 +112,9 @@ export interface Departure {
 /** What left the machine, the newest first, and the folder in which all else stays. */
 export const openLedger = () => call<{ folder: string; data: Departure[] }>("api/v1/ledger");
 
+/** What the server and its engines hold in memory, and what the machine has. */
+export const memory = () => call<{ used_bytes: number; machine_bytes: number }>("api/v1/memory");
+
 export const load = (model: string) => call("api/v1/models/load", { model });
 export const unload = (instance_id: string) => call("api/v1/models/unload", { instance_id });
 export const download = (model: string) => call<Job>("api/v1/models/download", { model });
@@ -142,7 +151,7 @@ export async function speak(model: string, voice: string, input: string): Promis
 }
 
 /** Ask, and yield the answer as it is written and spoken. */
-export async function* ask({ model, messages, voice, signal }: Ask): AsyncGenerator<Delta> {
+export async function* ask({ model, messages, voice, continues, signal }: Ask): AsyncGenerator<Delta> {
   const spoken =
     voice === undefined ? {} : { modalities: ["text", "audio"], audio: { voice, format: "pcm16" } };
   const response = await fetch("v1/chat/completions", {
@@ -153,6 +162,7 @@ export async function* ask({ model, messages, voice, signal }: Ask): AsyncGenera
       messages,
       stream: true,
       stream_options: { include_usage: true },
+      ...(continues ? { continue_final_message: true, add_generation_prompt: false } : {}),
       ...spoken,
     }),
     signal,

@@ -6,6 +6,7 @@ import { events } from "./sse";
 
 const PREVIEWS = 3;
 const TYPE = "image/png";
+const REUSE_BELOW = 0.1; // of a step, the change below which most of it is taken from an earlier one
 
 export interface Wishes {
   prompt: string;
@@ -19,6 +20,8 @@ export interface Wishes {
   workPx: number | null;
   /** Steps out of noise, or null for the model's usual number. */
   steps: number | null;
+  /** Whether to take up steps that hardly change: faster, and not the same picture. */
+  reuses: boolean;
 }
 
 export interface EditRequest extends Wishes {
@@ -33,7 +36,13 @@ export interface EditRequest extends Wishes {
 export type EditNews =
   | { kind: "progress"; index: number; stage: string; done: number; leftS: number | null }
   | { kind: "preview"; index: number; file: Blob }
-  | { kind: "picture"; index: number; file: Blob };
+  | { kind: "picture"; index: number; file: Blob; reuse: Reuse | null };
+
+/** How many steps took most from an earlier one, of how many. */
+export interface Reuse {
+  reused: number;
+  steps: number;
+}
 
 /** Ask for an edit, and yield how it comes along, previews and pictures. */
 export async function* edit(asked: EditRequest): AsyncGenerator<EditNews> {
@@ -62,6 +71,7 @@ export function formOf({ model, pictures, mask, ...wishes }: Omit<EditRequest, "
     size: wishes.size,
     work_px: wishes.workPx,
     steps: wishes.steps,
+    step_cache: wishes.reuses ? REUSE_BELOW : null,
     stream: true,
     partial_images: PREVIEWS,
   };
@@ -80,6 +90,7 @@ interface ImageEvent {
   stage?: string;
   progress?: number;
   remaining_s?: number;
+  reuse?: { reused_steps: number; steps: number };
   error?: { message: string };
 }
 
@@ -94,8 +105,11 @@ export function newsOf(event: ImageEvent): EditNews | null {
     }
     case "image_edit.partial_image":
       return { kind: "preview", index, file: fileOf(event.b64_json ?? "", TYPE) };
-    case "image_edit.completed":
-      return { kind: "picture", index, file: fileOf(event.b64_json ?? "", TYPE) };
+    case "image_edit.completed": {
+      const { reuse: told } = event;
+      const reuse = told ? { reused: told.reused_steps, steps: told.steps } : null;
+      return { kind: "picture", index, file: fileOf(event.b64_json ?? "", TYPE), reuse };
+    }
     default:
       return null;
   }

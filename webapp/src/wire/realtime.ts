@@ -10,6 +10,7 @@ export type CallEvent =
   | { kind: "listening"; itemId: string }
   | { kind: "heard"; itemId: string; text: string }
   | { kind: "says"; itemId: string; text: string }
+  | { kind: "cut"; itemId: string; text: string }
   | { kind: "sound"; itemId: string; pcm: Int16Array; factor?: number }
   | { kind: "done"; status: string }
   | { kind: "error"; message: string }
@@ -23,6 +24,7 @@ interface ServerEvent {
   error?: { message: string };
   myna?: Pace;
   response?: { status: string };
+  item?: { id: string; content?: { transcript?: string | null }[] };
 }
 
 export class Call {
@@ -67,10 +69,11 @@ export class Call {
     this.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
   }
 
-  /** Say that the answer was cut off after so much of its sound. */
+  /** Say that the answer was cut off after so much of its sound, and ask what was said until then. */
   truncate(itemId: string, heardMs: number): void {
     const place = { item_id: itemId, content_index: 0, audio_end_ms: heardMs };
     this.send({ type: "conversation.item.truncate", ...place });
+    this.send({ type: "conversation.item.retrieve", item_id: itemId });
   }
 
   cancel(): void {
@@ -103,6 +106,10 @@ export function read(event: ServerEvent): CallEvent | null {
       return { kind: "sound", itemId, pcm: samplesOf(event.delta ?? ""), ...paceOf(event) };
     case "response.done":
       return { kind: "done", status: event.response?.status ?? "" };
+    case "conversation.item.retrieved": {
+      const text = event.item?.content?.map(({ transcript }) => transcript ?? "").join("") ?? "";
+      return { kind: "cut", itemId: event.item?.id ?? "", text };
+    }
     case "error":
       return { kind: "error", message: event.error?.message ?? "" };
     default:
