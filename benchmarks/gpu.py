@@ -193,7 +193,7 @@ def main() -> int:
         thinker, speech = Thinker(config.thinker), Speech(config.speech)
     for network in (thinker, speech):
         fill(network).to(device)
-    speech.talker.fuse()
+    speech.fuse()
     prompt = torch.randint(1, config.thinker.text.vocab_size - 1, (NUM_PROMPT,)).tolist()
     ours, theirs = OurThinker(thinker), TheirThinker(values, device)
     found: dict[str, float] = {}

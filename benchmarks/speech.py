@@ -101,7 +101,7 @@ def make_model(config: Config, layout: Mapping[str, Sequence[int]], bits: Predic
     for network, rules in ((thinker, THINKER_RULES), (speech, SPEECH_RULES)):
         load_weights(network, checkpoint, rules, dtype=torch.bfloat16, keep_packed=True)
     thinker.decoder.fuse()
-    speech.talker.fuse()
+    speech.fuse()
     own = speech_rules(config.speech)
     own = replace(own, suppressed=(*own.suppressed, own.end_code), max_positions=1 << 30)
     return Model(

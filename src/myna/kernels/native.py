@@ -22,7 +22,7 @@ import myna.kernels
 from myna.kernels import structs
 
 LIBRARY = "libmyna_kernels.so"
-INTERFACE_VERSION = 4
+INTERFACE_VERSION = 5
 # The library's own names of element types.
 DTYPES = MappingProxyType({torch.float32: 0, torch.bfloat16: 1})
 POINTER, SIZE, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
@@ -50,6 +50,7 @@ class Native:
         decode_stack_scratch: the bytes that it works in, by threads.
         depth_decode: see depth.py.
         depth_decode_scratch: the bytes that it works in, by threads.
+        convolve: see convolve.py.
     """
 
     level: int
@@ -66,6 +67,7 @@ class Native:
     decode_stack_scratch: Callable[..., int]
     depth_decode: Callable[..., None]
     depth_decode_scratch: Callable[..., int]
+    convolve: Callable[..., None]
     decode: Callable[..., None]
     block_scales: Callable[..., None]
 
@@ -133,6 +135,7 @@ def load_library(path: Path) -> Native | None:
         decode_stack_scratch=_sized(library, "decode_stack_scratch", INT, INT, POINTER),
         depth_decode=_function(library, "depth_decode", POINTER),
         depth_decode_scratch=_sized(library, "depth_decode_scratch", INT, INT, POINTER),
+        convolve=_function(library, "convolve", POINTER),
         decode=_function(library, "decode", POINTER, POINTER, SIZE, SIZE, INT, INT),
         block_scales=_function(library, "block_scales", *[POINTER] * 3, SIZE, SIZE),
     )

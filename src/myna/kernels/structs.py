@@ -115,5 +115,28 @@ class DepthDecode(ctypes.Structure):
     )
 
 
+class Convolve(ctypes.Structure):
+    """What `convolve` is to do."""
+
+    _fields_ = (
+        ("x", _POINTER),
+        ("w", _POINTER),
+        ("bias", _POINTER),
+        ("alpha", _POINTER),
+        ("height", _POINTER),
+        ("added", _POINTER),
+        ("out", _POINTER),
+        ("waved", _POINTER),
+        ("x_stride", _SIZE),
+        ("waved_stride", _SIZE),
+        ("b", _SIZE),
+        ("u", _SIZE),
+        ("c", _SIZE),
+        ("n", _SIZE),
+        ("taps", _SIZE),
+        ("dilation", _SIZE),
+    )
+
+
 # In the order in which the library tells their sizes.
-ALL = (Matrix, Network, FeedForward, Block, DecodeStack, DepthDecode)
+ALL = (Matrix, Network, FeedForward, Block, DecodeStack, DepthDecode, Convolve)

@@ -111,7 +111,7 @@ class LazySpeech:
             device=self._device,
             keep_packed=self._keep_packed,
         )
-        speech.talker.fuse()
+        speech.fuse()
         log.info("event=speech_loaded %s", report.summary())
         return speech.eval()
 

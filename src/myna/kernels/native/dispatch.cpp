@@ -28,7 +28,8 @@ namespace {
   void decode_stack_##level(const DecodeStack&, int);       \
   int64_t decode_stack_scratch_##level(const DecodeStack&, int); \
   void depth_decode_##level(const DepthDecode&, int);       \
-  int64_t depth_decode_scratch_##level(const DepthDecode&, int);
+  int64_t depth_decode_scratch_##level(const DepthDecode&, int); \
+  void convolve_##level(const Convolve&, int);
 }  // namespace
 
 MYNA_DECLARE(baseline)
@@ -65,6 +66,7 @@ struct Level {
   int64_t (*decode_stack_scratch)(const DecodeStack&, int num_threads);
   void (*depth_decode)(const DepthDecode&, int num_threads);
   int64_t (*depth_decode_scratch)(const DepthDecode&, int num_threads);
+  void (*convolve)(const Convolve&, int num_threads);
 };
 
 #define MYNA_ROW(level) \
@@ -79,7 +81,8 @@ struct Level {
    decode_stack_##level,                                                                   \
    decode_stack_scratch_##level,                                                           \
    depth_decode_##level,                                                                   \
-   depth_decode_scratch_##level}
+   depth_decode_scratch_##level,                                                           \
+   convolve_##level}
 const Level kLevels[] = {
     MYNA_ROW(baseline),
 #if defined(__x86_64__)
@@ -121,7 +124,7 @@ bool can_run(const char* name) {
 using namespace myna;
 
 // Changes whenever a function below changes its arguments.
-MYNA_EXPORT int myna_interface_version() { return 4; }
+MYNA_EXPORT int myna_interface_version() { return 5; }
 
 MYNA_EXPORT int myna_num_levels() { return kNumLevels; }
 
@@ -177,7 +180,7 @@ MYNA_EXPORT void myna_block_scales(int level, int num_threads, const void* value
 // The arguments of these come as the structs of kernels.h, which the Python side lays out alike; this tells their sizes.
 MYNA_EXPORT int64_t myna_struct_bytes(int which) {
   const int64_t sizes[] = {sizeof(Matrix), sizeof(Network), sizeof(FeedForward), sizeof(Block), sizeof(DecodeStack),
-                           sizeof(DepthDecode)};
+                           sizeof(DepthDecode), sizeof(Convolve)};
   return sizes[which];
 }
 
@@ -203,4 +206,8 @@ MYNA_EXPORT int64_t myna_depth_decode_scratch(int level, int num_threads, const 
 
 MYNA_EXPORT void myna_depth_decode(int level, int num_threads, const void* arguments) {
   kLevels[level].depth_decode(*static_cast<const DepthDecode*>(arguments), num_threads);
+}
+
+MYNA_EXPORT void myna_convolve(int level, int num_threads, const void* arguments) {
+  kLevels[level].convolve(*static_cast<const Convolve*>(arguments), num_threads);
 }

@@ -1,6 +1,6 @@
 // The compiled kernels' common ground: number types, and the table of functions that each instruction set provides.
 //
-// linear.cpp, attention.cpp and packed.cpp are compiled once for every level, with that level's compiler flags and
+// The sources beside it are compiled once for every level, with that level's compiler flags and
 // MYNA_LEVEL naming it; dispatch.cpp picks the best table this machine can run. They share no inline library code:
 // a template of the standard library, compiled for a high level, could be linked into the low ones.
 #pragma once
@@ -133,6 +133,20 @@ struct DepthDecode {
   int64_t num_codes;
   int64_t top_k;         // at most kMaxRanked
   float top_p, temperature;
+};
+
+// A convolution over time steps, which are rows: step u reads rows u, u + dilation, ... of its stream's x.
+struct Convolve {
+  const Bfloat16* x;      // of each stream U + (taps - 1) * dilation rows: (C,)
+  const Bfloat16* w;      // (tiles of 48 outputs, the last with fewer; taps, C / 2, outputs of the tile, 2)
+  const float* bias;      // (N,), and like the others here as far as the last tile's vectors reach
+  const float* alpha;     // (N,), the snake's, or null
+  const float* height;    // (N,)
+  const Bfloat16* added;  // (B, U, N), or null
+  Bfloat16* out;          // (B, U, N), or null; may be `added`
+  Bfloat16* waved;        // of each stream (U, N), what the snake makes of out; or null
+  int64_t x_stride, waved_stride;  // from stream to stream
+  int64_t b, u, c, n, taps, dilation;
 };
 
 struct Decode {

@@ -5,7 +5,8 @@ whatever their sizes. Transposed convolutions look one step ahead: the whole fal
 frames by a fixed number of samples, all of which the first piece lacks. Nothing is left to be
 flushed after the last.
 
-Not here: who makes the codes (talker, code_predictor), and the sound's way to a listener.
+Not here: who makes the codes (talker, code_predictor), the decoder as few compiled calls
+(code2wav_steps), and the sound's way to a listener.
 Source: transformers 5.23 `Qwen3OmniMoeCode2Wav`; arXiv:2509.17765 §2.
 Differs: the reference decodes long sound in pieces with context, and loses samples at each border;
 q, k and v are one matrix, and so are gate and up.
@@ -19,7 +20,7 @@ beside itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
 
@@ -264,7 +265,7 @@ class CausalConv(nn.Module):
 
     def past(self, num_streams: int) -> Past:
         """Begin with silence."""
-        return Past(self.weight.new_zeros(num_streams, self.num_in, self.num_past))
+        return Past(self.bias.new_zeros(num_streams, self.num_in, self.num_past))
 
     def forward(self, x: Tensor, state: State) -> Tensor:
         """Map (B, C, U) to (B, C', U)."""
@@ -296,7 +297,7 @@ class TransposedConv(nn.Module):
 
     def past(self, num_streams: int) -> Past:
         """Begin with nothing."""
-        return Past(self.weight.new_full((num_streams, self.num_in, self.num_past), nan))
+        return Past(self.bias.new_full((num_streams, self.num_in, self.num_past), nan))
 
     def forward(self, x: Tensor, state: State) -> Tensor:
         """Map (B, C, U) to (B, C', stride*U), or to `num_past * stride` fewer if fresh."""
@@ -379,7 +380,11 @@ class DecoderBlock(nn.Module):
 
 
 class Code2Wav(nn.Module):
-    """Turn frames of codes into samples."""
+    """Turn frames of codes into samples.
+
+    Attributes:
+        waves: makes (B, W) of (B, D, U) features in place of `decoder`, if there is one.
+    """
 
     def __init__(self, config: Code2WavConfig) -> None:
         super().__init__()
@@ -404,6 +409,7 @@ class Code2Wav(nn.Module):
                 CausalConv(first >> len(rates), 1, size=CONV_SIZE),
             ]
         )
+        self.waves: Callable[[Tensor, State], Tensor] | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -447,13 +453,17 @@ class Code2Wav(nn.Module):
             (B, W) samples from -1 to 1: T times `frame_samples`, of a fresh stream fewer.
         """
         x = self.features(codes, state)
+        wave = (self.waves or self._waves)(x, state).clamp(-1, 1)
+        state.num_frames = [count + codes.shape[-1] for count in state.num_frames]
+        return wave
+
+    def _waves(self, x: Tensor, state: State) -> Tensor:
+        """Run the decoder: (B, D, U) -> (B, W)."""
         first, *blocks, snake, last = self.decoder
         x = first(x, state)
         for block in blocks:
             x = block(x, state)
-        wave = last(snake(x), state)[:, 0].clamp(-1, 1)  # (B, W)
-        state.num_frames = [count + codes.shape[-1] for count in state.num_frames]
-        return wave
+        return last(snake(x), state)[:, 0]
 
     def features(self, codes: Tensor, state: State) -> Tensor:
         """Make what waves are made of: (B, Q, T) int64 -> (B, D, U), U steps a frame.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from myna.models.qwen3_omni import code2wav_steps
 from myna.models.qwen3_omni.code2wav import Code2Wav
 from myna.models.qwen3_omni.speech_config import SpeechConfig
 from myna.models.qwen3_omni.talker import Talker
@@ -24,6 +25,11 @@ class Speech(nn.Module):
         super().__init__()
         self.talker = Talker(config.talker)
         self.code2wav = Code2Wav(config.code2wav)
+
+    def fuse(self) -> None:
+        """Run what can be as few compiled calls from now on; the weights must stay in place."""
+        self.talker.fuse()
+        code2wav_steps.fuse(self.code2wav)
 
 
 def _decoder(path: str) -> tuple[Rule, ...]:
