@@ -10,6 +10,7 @@ import pytest
 from myna.core.errors import InvalidRequest, NotFound
 from myna.core.progress import silent
 from myna.core.settings import Settings
+from myna.hub.cache import Installed, Known
 from myna.hub.catalogue import catalogue
 from myna.hub.pull import Plan
 from myna.server import library
@@ -40,6 +41,17 @@ def test_the_model_in_the_box_tells_its_licence_and_needs(
     assert boxed.id == "nano"
     assert boxed.licence == "Apache-2.0"
     assert boxed.needs_bytes == boxed.num_bytes + library.PROGRAM_BYTES
+
+
+def test_a_model_that_was_packed_as_it_came_needs_what_it_has_here(
+    shelf: HubLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, num_bytes = catalogue()["qwen2.5-0.5b-instruct"], 470 * 10**6
+    here = Installed(id=entry.id, path=tmp_path, num_bytes=num_bytes, source="hub")
+    fetched = Known(entry=entry, here=here)
+    monkeypatch.setattr(library, "known", lambda folder: (Known(entry=entry), fetched))
+    before, after = (title.needs_bytes or 0 for title in shelf.titles())
+    assert before - after == entry.bf16_bytes - num_bytes
 
 
 def test_only_ids_of_what_is_here_have_a_path(shelf: HubLibrary, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How much memory this machine has, what of it can be taken within a container's limit or is ours."""
+"""How much memory this machine has, what of it can be taken in a container's limit, and is ours."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from myna.hub.pull import Plan, plan_pull, pull
 from myna.server.fits import CONTEXT
 
 PROGRAM_BYTES = 500 * 10**6  # the program itself, and room to work
+PACKED_SHARE = 0.75  # of a download: a folder that is smaller was packed as it came
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,4 +137,6 @@ def _needs(model: Known) -> tuple[int | None, int | None]:
         return None, None
     beside = PROGRAM_BYTES + CONTEXT * (entry.kv_bytes_per_token or 0)
     packed_bytes = entry.packed_bytes
-    return entry.bf16_bytes + beside, None if packed_bytes is None else packed_bytes + beside
+    is_packed = model.num_bytes < PACKED_SHARE * entry.download_bytes
+    weight_bytes = model.num_bytes if is_packed else entry.bf16_bytes
+    return weight_bytes + beside, None if packed_bytes is None else packed_bytes + beside

@@ -34,7 +34,7 @@ function ChangesPictures() {
 
 export function Talk() {
   const words = useWords();
-  const { tree, model, isBusy, isOffline, isTemporary, unsaved, connect } = useThread();
+  const { tree, model, isBusy, trouble, isTemporary, unsaved, connect } = useThread();
   const turns = shown(tree);
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
@@ -43,11 +43,15 @@ export function Talk() {
     <main className="flex h-full min-w-0 grow flex-col">
       <div ref={scroller} data-scroller className="grow overflow-y-auto" tabIndex={-1}>
         <div ref={content} className="mx-auto w-full max-w-[44rem] space-y-6 px-4 py-6">
-          {isOffline && (
+          {trouble && (
             <p role="alert" className="text-error">
-              {words("offline")}{" "}
-              <button type="button" className="underline" onClick={() => void connect()}>
-                {words("retry")}
+              {words(trouble)}{" "}
+              <button
+                type="button"
+                className="underline"
+                onClick={() => (trouble === "wantsKey" ? go("settings") : void connect())}
+              >
+                {words(trouble === "wantsKey" ? "settings" : "retry")}
               </button>
             </p>
           )}

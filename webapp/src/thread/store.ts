@@ -5,7 +5,7 @@ import { Player } from "../sound/player";
 import type { Conversation } from "../history/api";
 import { Keeper } from "../history/keeper";
 import { begunOf, open, wireOf } from "../history/open";
-import { ask, listModels, memory, type Delta, type Model, type Part, type WireMessage } from "../wire/api";
+import { ServerError, ask, listModels, memory, type Delta, type Model, type Part, type WireMessage } from "../wire/api";
 import { EMPTY, add, change, choose, newTurn, shown, type Tree, type Turn } from "./tree";
 
 interface Thread {
@@ -15,7 +15,8 @@ interface Thread {
   voice: string | null;
   tree: Tree;
   isBusy: boolean;
-  isOffline: boolean;
+  /** Why no model is known: the server is silent, or wants a key. */
+  trouble: "offline" | "wantsKey" | null;
   /** Whether this conversation is not kept, by wish. */
   isTemporary: boolean;
   /** Why the latest turn could not be kept. */
@@ -48,6 +49,7 @@ interface Spoken {
 }
 
 export const player = new Player();
+const UNAUTHORIZED = 401;
 const KEEP_MS = 1000;
 const SHOW_MS = 40; // between two pictures of an answer: drawing each word would take the model's cores
 let running: AbortController | null = null;
@@ -152,7 +154,7 @@ export const useThread = create<Thread>((set, get) => {
     voice: null,
     tree: EMPTY,
     isBusy: false,
-    isOffline: false,
+    trouble: null,
     isTemporary: false,
     unsaved: null,
     numKept: 0,
@@ -169,9 +171,10 @@ export const useThread = create<Thread>((set, get) => {
       try {
         const models = await listModels();
         const writer = models.find(({ modalities }) => modalities?.output.includes("text"));
-        set({ models, model: writer ?? models[0] ?? null, isOffline: false });
-      } catch {
-        set({ isOffline: true });
+        set({ models, model: writer ?? models[0] ?? null, trouble: null });
+      } catch (error) {
+        const isLocked = error instanceof ServerError && error.status === UNAUTHORIZED;
+        set({ trouble: isLocked ? "wantsKey" : "offline" });
       }
     },
     speakWith: (voice) => {

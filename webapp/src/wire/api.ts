@@ -45,13 +45,25 @@ export type Delta =
   | { kind: "end"; reason: string };
 
 /** What the server said was wrong, in words for the user. */
-export class ServerError extends Error {}
+export class ServerError extends Error {
+  constructor(
+    message: string,
+    readonly status: number | null = null,
+  ) {
+    super(message);
+  }
+}
 
 let key: string | null = null;
 
 /** Send a key from now on; it is kept for this tab alone. */
 export function sendKey(value: string | null): void {
   key = value;
+}
+
+/** The subprotocols of a call: a page cannot give a WebSocket the key in a header. */
+export function callProtocols(): string[] {
+  return ["realtime", ...(key === null ? [] : [`openai-insecure-api-key.${key}`])];
 }
 
 function headers(): Record<string, string> {
@@ -124,7 +136,7 @@ export const jobOf = (job_id: string) => call<Job>(`api/v1/models/download/statu
 /** Call any route of the server; what it refuses is thrown in its own words. */
 export async function request(path: string, { headers: more, ...rest }: RequestInit = {}) {
   const response = await fetch(path, { ...rest, headers: { ...headers(), ...more } });
-  if (!response.ok) throw new ServerError(await messageOf(response));
+  if (!response.ok) throw new ServerError(await messageOf(response), response.status);
   return response;
 }
 

@@ -1,6 +1,6 @@
 /** A voice call over OpenAI's realtime protocol. */
 
-import { paceOf, type Pace } from "./api";
+import { callProtocols, paceOf, type Pace } from "./api";
 import { base64Of, samplesOf } from "./bytes";
 
 export const RATE_HZ = 24_000;
@@ -34,7 +34,7 @@ export class Call {
     const address = new URL("v1/realtime", document.baseURI);
     address.protocol = address.protocol.replace("http", "ws");
     address.searchParams.set("model", model);
-    this.socket = new WebSocket(address, ["realtime"]);
+    this.socket = new WebSocket(address, callProtocols());
     this.socket.onmessage = ({ data }: MessageEvent<string>) => {
       const found = read(JSON.parse(data) as ServerEvent);
       if (found?.kind === "ready") this.configure(model, voice);

@@ -31,6 +31,7 @@ export const en = {
   cutShort: "The answer is as long as it may be.",
   retry: "Try again",
   offline: "The server does not answer. Is `make run` still running?",
+  wantsKey: "This server wants an API key.",
   figures: "{speed} tokens/s, first token after {first} s",
   firstSound: "first sound after {seconds} s",
   memory: "{used} GB of memory in use",

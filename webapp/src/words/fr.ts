@@ -32,6 +32,7 @@ export const fr: Words = {
   cutShort: "La réponse a atteint sa longueur maximale.",
   retry: "Réessayer",
   offline: "Le serveur ne répond pas. `make run` tourne-t-il encore ?",
+  wantsKey: "Ce serveur demande une clé d’API.",
   figures: "{speed} jetons/s, premier jeton après {first} s",
   firstSound: "premier son après {seconds} s",
   memory: "{used} Go de mémoire utilisés",

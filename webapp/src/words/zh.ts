@@ -32,6 +32,7 @@ export const zh: Words = {
   cutShort: "回答已达到最大长度。",
   retry: "再试一次",
   offline: "服务器没有响应。`make run` 还在运行吗？",
+  wantsKey: "此服务器需要 API 密钥。",
   figures: "每秒 {speed} 个词元，{first} 秒后出现第一个",
   firstSound: "{seconds} 秒后发声",
   memory: "占用内存 {used} GB",
