@@ -6,10 +6,15 @@ import json
 import socket
 import struct
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from myna.core.echo import EchoService
+from myna.server.settings import Limits, ServerSettings
+
+WAIT_S = 20.0
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
 BODY = b'{"messages":[{"role":"user","content":"hi"}]}'
 LONG = json.dumps(
@@ -110,6 +115,26 @@ def test_a_client_that_stops_writing_is_dropped(live: Any, data: bytes) -> None:
     live.wait_idle()
 
 
+def test_a_crowd_that_sends_slowly_keeps_nobody_out(serve: Any) -> None:
+    settings = ServerSettings(limits=Limits(max_requests=1))
+    with serve(EchoService(), settings) as server, ExitStack() as stack:
+        for _ in range(20):
+            sender = stack.enter_context(server.connect())
+            sender.sendall(HEAD + length(BODY) + BODY[:5])
+        end_s = time.monotonic() + WAIT_S
+        while server.app.context.gate.num_open < 20:
+            assert time.monotonic() < end_s, "they are not heard"
+            time.sleep(0.005)
+        assert server.exchange(HEAD + length(BODY) + BODY)[0] == 200
+        sender.sendall(BODY[5:])  # and who was slow is answered, too
+        assert read_status(sender) == 200
+
+
+def read_status(connection: socket.socket) -> int:
+    with connection.makefile("rb") as stream:
+        return int(stream.readline().split()[1])
+
+
 def test_drops_of_a_header_do_not_keep_a_connection(live: Any) -> None:
     started_s = time.monotonic()
     with live.connect() as connection:
@@ -164,5 +189,5 @@ def test_many_vanishing_clients_leave_nothing_behind(slow: Any) -> None:
     time.sleep(0.05)
     for connection in connections:
         connection.close()
-    slow.wait_idle(timeout_s=5.0)
+    slow.wait_idle()
     assert slow.canary() == before

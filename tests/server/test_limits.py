@@ -29,9 +29,31 @@ def test_bytes_are_held_up_to_the_limit_and_given_back() -> None:
 
 def test_more_requests_than_allowed_are_told_when_to_come_back() -> None:
     gate = Gate(SMALL)
-    with gate.admit(), pytest.raises(Overloaded, match=r"1 requests are open") as refusal:
-        gate.admit().__enter__()
+    with gate.admit() as first:
+        first.start()
+        first.start()  # it has its place
+        with pytest.raises(Overloaded, match=r"1 requests are open") as refusal:
+            gate.admit().__enter__()
     assert refusal.value.retry_after_s == 1.0
+    with gate.admit() as next_one:
+        next_one.start()
+    assert (gate.num_open, gate.num_at_work) == (0, 0)
+
+
+def test_who_still_sends_takes_nobodys_place() -> None:
+    gate = Gate(SMALL)
+    with gate.admit() as slow, gate.admit() as quick:
+        quick.start()
+        with pytest.raises(Overloaded, match=r"1 requests are open"):
+            slow.start()
+    assert (gate.num_open, gate.num_at_work, gate.idle.is_set()) == (0, 0, True)
+
+
+def test_so_many_may_send_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("myna.server.limits.MAX_OPEN", 1)
+    gate = Gate(Limits())
+    with gate.admit(), pytest.raises(Overloaded, match=r"1 requests are being sent"):
+        gate.admit().__enter__()
 
 
 def test_a_draining_gate_lets_nobody_in() -> None:

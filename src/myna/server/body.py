@@ -31,7 +31,7 @@ async def read_wire(
 
 
 async def read_body(request: Request, ticket: Ticket, *, max_bytes: int) -> bytes:
-    """Read a body piece by piece, refusing it as soon as a limit is passed."""
+    """Read a body piece by piece, refusing it as soon as a limit is passed; then begin work."""
     limits = ticket.gate.limits
     if request.headers.get("content-encoding", "identity") != "identity":
         message = "Compressed bodies are not taken; send the JSON as it is."
@@ -55,6 +55,7 @@ async def read_body(request: Request, ticket: Ticket, *, max_bytes: int) -> byte
         ticket.hold(len(piece))
         pieces.append(piece)
         if is_last:
+            ticket.start()
             return b"".join(pieces)
 
 

@@ -17,6 +17,7 @@ from myna.server.settings import Limits
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 16 * 1024
 RETRY_AFTER_S = 1.0
+MAX_OPEN = 1024  # requests, of which most may still be sent
 STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -26,6 +27,16 @@ class Ticket:
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
         self.held_bytes = 0
+        self.is_at_work = False
+
+    def start(self) -> None:
+        """Take a place among those at work, once the request has been read; refuses it if all are
+        taken. Whoever sends slowly takes nobody's place.
+        """
+        if not self.is_at_work:
+            self.gate.check_room()
+            self.is_at_work = True
+            self.gate.num_at_work += 1
 
     def hold(self, num_bytes: int) -> None:
         """Charge bytes before they are kept; refuses them where all requests hold too much."""
@@ -40,11 +51,17 @@ class Ticket:
 
 
 class Gate:
-    """Count what is open, and refuse above the limits or once draining began."""
+    """Count what is open, and refuse above the limits or once draining began.
+
+    Attributes:
+        num_open: requests that have not ended.
+        num_at_work: those of them that have been read.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.num_open = 0
+        self.num_at_work = 0
         self.held_bytes = 0
         self.is_draining = False
         self.idle = asyncio.Event()
@@ -55,9 +72,11 @@ class Gate:
         """Let a request in for as long as the block lasts."""
         if self.is_draining:
             raise Unavailable("The server is shutting down.", retry_after_s=RETRY_AFTER_S)
-        if self.num_open >= self.limits.max_requests:
+        self.check_room()
+        if self.num_open >= MAX_OPEN:
             raise Overloaded(
-                f"{self.num_open} requests are open, the most this server takes; try again soon.",
+                f"{self.num_open} requests are being sent, the most this server reads at once; try "
+                "again soon.",
                 retry_after_s=RETRY_AFTER_S,
             )
         ticket = Ticket(self)
@@ -67,9 +86,19 @@ class Gate:
             yield ticket
         finally:
             self.num_open -= 1
+            self.num_at_work -= ticket.is_at_work
             self.held_bytes -= ticket.held_bytes
             if self.num_open == 0:
                 self.idle.set()
+
+    def check_room(self) -> None:
+        """Refuse a request where as many are at work as may be."""
+        if self.num_at_work >= self.limits.max_requests:
+            raise Overloaded(
+                f"{self.num_at_work} requests are open, the most this server takes; try again "
+                "soon.",
+                retry_after_s=RETRY_AFTER_S,
+            )
 
 
 def check_headers(headers: list[tuple[bytes, bytes]]) -> None:

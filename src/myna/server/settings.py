@@ -10,7 +10,8 @@ from myna.media.fetch import FetchPolicy
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bound what one client, and all of them together, can make the server hold.
 
-    `max_requests` counts open requests, `max_held_bytes` their bodies; above, the answer is 429.
+    `max_requests` counts requests that were read and have not ended, `max_held_bytes` the bodies of
+    all that are open; above, the answer is 429.
     As many as an engine runs at once keep it busy; more would only wait, and be late.
     JSON nests at most `max_depth` levels and holds at most `max_values` values, which bounds what
     decoding it takes; the marks between values are counted, even those inside texts.

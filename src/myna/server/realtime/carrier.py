@@ -138,7 +138,8 @@ class Carrier:
     async def _serve(self, key: str, request: Request) -> None:
         """Ask the service, and hand what it answers to the session."""
         try:
-            with self._context.gate.admit():
+            with self._context.gate.admit() as ticket:
+                ticket.start()
                 async for event in events_of(self._context.service, request):
                     self._do(self._session.served(key, event, now_s=time.monotonic()))
                     await self._has_room.wait()
