@@ -216,6 +216,47 @@ class Voice:
         self.over.set()
 
 
+class Reader:
+    """Wait for a prompt to be read."""
+
+    def __init__(self) -> None:
+        self.is_done = False
+        self.over = threading.Event()
+
+    def on_start(self) -> None:
+        """Do nothing."""
+
+    def on_output(self, output: StepOutput, finish: Finish) -> None:
+        """End with the first token."""
+        del output, finish
+        self.is_done = True
+        self.over.set()
+
+    def on_error(self, error: MynaError) -> None:
+        """Fail."""
+        sys.exit(str(error))
+
+
+def read_ahead(thread: EngineThread, requests: Sequence[EngineRequest]) -> None:
+    """Have prompts read and kept, so that several voices are told their text at the same time.
+
+    Else the first one speaks while the next one's prompt is read, which is no cost of speaking.
+    """
+    readers = [Reader() for _ in requests]
+    for request, reader in zip(requests, readers, strict=True):
+        once = replace(request.sampling, max_tokens=1)
+        ahead = replace(request, id=RequestId(f"{request.id}-prompt"), sampling=once)
+        thread.start(ahead, reader)
+    for reader in readers:
+        reader.over.wait()
+
+
+def draw_prompt(model: Model, num_tokens: int, seed: int) -> tuple[int, ...]:
+    """Draw tokens of text."""
+    most = model.config.thinker.text.vocab_size - 1
+    return tuple(torch.randint(0, most, (num_tokens,), generator=torch.manual_seed(seed)).tolist())
+
+
 def run_live(model: Model, options: argparse.Namespace, num_voices: int) -> dict[str, float]:
     """Let voices speak while their text is written."""
     turns = Turns()
@@ -229,19 +270,22 @@ def run_live(model: Model, options: argparse.Namespace, num_voices: int) -> dict
         Voice(RequestId(f"voice-{i}"), loop, num_text, num_frames, model.rules.frame_s)
         for i in range(num_voices)
     ]
-    most = model.config.thinker.text.vocab_size - 1
+    asked = []
     for seed, voice in enumerate(voices):
         beginning = NoisePrompt(model.speech.talker, options.prompt)
         loop.start(VoiceRequest(id=voice.id, beginning=beginning, seed=seed), voice)
-        token_ids = torch.randint(0, most, (options.prompt,), generator=torch.manual_seed(seed))
         sampling = Sampling(temperature=1.0, max_tokens=num_text, ignore_eos=True, seed=seed)
-        asked = EngineRequest(
+        request = EngineRequest(
             id=voice.id,
-            token_ids=tuple(token_ids.tolist()),
+            token_ids=draw_prompt(model, options.prompt, seed),
             sampling=sampling,
             on_read=partial(loop.follow, voice.id),
         )
-        thread.start(asked, voice)
+        asked.append(request)
+    if num_voices > 1:
+        read_ahead(thread, asked)
+    for request, voice in zip(asked, voices, strict=True):
+        thread.start(request, voice)
     for voice in voices:
         voice.over.wait()
     thread.close()
