@@ -79,9 +79,8 @@ def pack(weight: Tensor, bias: Tensor, *, dilation: int = 1) -> Steps | None:
     if weight.dtype is not torch.bfloat16 or not weight.is_cpu or num_in % 2:
         return None
     whole = functional.pad(weight.detach(), (0, 0, 0, 0, 0, -num_out % LANES))
-    pairs = whole.unflatten(0, (-1, LANES)).unflatten(2, (-1, 2))  # (vectors, lanes, C/2, 2, taps)
-    parts = pairs.split(TILE_VECTORS)
-    tiles = [part.permute(4, 2, 0, 1, 3).flatten() for part in parts]
+    pairs = whole.reshape(-1, LANES, num_in // 2, 2, num_taps)  # by vectors of outputs
+    tiles = [part.permute(4, 2, 0, 1, 3).flatten() for part in pairs.split(TILE_VECTORS)]
     return Steps(torch.cat(tiles), _padded(bias), num_in, num_out, num_taps, dilation)
 
 
