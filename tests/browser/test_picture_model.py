@@ -30,7 +30,7 @@ def test_a_model_draws_and_the_result_is_compared(page: Page) -> None:
     )
     page.get_by_text("More", exact=True).click()
     page.get_by_label("Drawn at").select_option(str(256 * 256))
-    page.get_by_label("Steps").fill("2")
+    page.get_by_label("Steps", exact=True).fill("2")
     page.get_by_label("What to change").fill("make it blue")
     page.keyboard.press("Enter")
     expect(page.get_by_role("slider", name="Before and after")).to_be_visible(timeout=EDIT_MS)
