@@ -106,6 +106,6 @@ async def test_a_connection_cut_anywhere_is_an_end(data: bytes) -> None:
     answering = await to_asker(ours)
     theirs.sendall(data)
     theirs.close()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         assert await answering.receive() is None
     await answering.close()

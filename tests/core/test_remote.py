@@ -49,13 +49,13 @@ def num_open_fds() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def until(condition: Callable[[], bool], *, limit_s: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], *, limit_s: float = 60.0) -> None:
     async with asyncio.timeout(limit_s):
         while not condition():
             await asyncio.sleep(0.02)
 
 
-async def until_ready(service: ProcessService, *, limit_s: float = 10.0) -> None:
+async def until_ready(service: ProcessService, *, limit_s: float = 60.0) -> None:
     async with asyncio.timeout(limit_s):
         while not (await service.health()).ready:
             await asyncio.sleep(0.02)
@@ -255,10 +255,10 @@ async def test_after_too_many_deaths_it_stays_down_and_says_so() -> None:
             victim = service.pid or 0
             os.kill(victim, signal.SIGKILL)
             await until(lambda victim=victim: service.pid != victim)
-        await asyncio.sleep(0.1)
-        health = await service.health()
-        assert not health.ready
-        assert "died 3 times" in health.reason
+        async with asyncio.timeout(10.0):
+            while "died 3 times" not in (await service.health()).reason:
+                await asyncio.sleep(0.02)
+        assert not (await service.health()).ready
         (refused,) = await collect(service.generate(chat("hello")))
         assert isinstance(refused, Failed)
         assert refused.error.retry_after_s is None
@@ -344,7 +344,7 @@ async def test_a_thousand_cancels_leave_nothing_behind() -> None:
                 await anext(stream)
             for stream in streams:
                 await stream.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await service.health()).num_running:
                 await asyncio.sleep(0.05)
         assert len(service._calls) == 0
@@ -358,7 +358,7 @@ async def test_cancelling_the_reading_task_cancels_the_request() -> None:
         await asyncio.sleep(0.2)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await service.health()).num_running:
                 await asyncio.sleep(0.05)
 

@@ -64,7 +64,7 @@ class Live:
         del answer["id"], answer["created"]
         return json.dumps([status, answer]).encode()
 
-    def wait_idle(self, *, timeout_s: float = 1.0) -> None:
+    def wait_idle(self, *, timeout_s: float = 20.0) -> None:
         """Wait until nothing is running any more; fails after `timeout_s`."""
         deadline_s = time.monotonic() + timeout_s
         gate = self.app.context.gate

@@ -134,7 +134,7 @@ def microphone(caller: Caller) -> np.ndarray[Any, Any]:
 def still(live: Any) -> Iterator[Any]:
     """Lend the server, and see to it that nothing is left running."""
     yield live
-    live.wait_idle(timeout_s=2.0)
+    live.wait_idle()
 
 
 def test_a_turn_is_detected_and_answered_aloud(still: Any, call: Any) -> None:
@@ -178,7 +178,7 @@ def test_speech_stops_an_answer(slow: Any, call: Any) -> None:
         assert done.response.status_details.reason == "turn_detected"
         after = {said.type for said in caller.heard[num_heard:]}
         assert caller.name("response.output_audio.delta") not in after
-    slow.wait_idle(timeout_s=2.0)
+    slow.wait_idle()
 
 
 def test_truncation_leaves_what_was_heard(still: Any, call: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -19,6 +19,8 @@ from myna.server.realtime.calls import MAX_PRESETS, Calls
 from myna.server.realtime.dialects import GA
 from myna.server.realtime.limits import RealtimeLimits
 
+WAIT_S = 20.0
+
 
 class Broken(EchoService):
     """Break in the middle of an answer."""
@@ -26,6 +28,22 @@ class Broken(EchoService):
     async def generate(self, request: Request) -> AsyncIterator[Event]:  # type: ignore[override]
         raise RuntimeError("secret cause")
         yield
+
+
+class Counting(EchoService):
+    """Count the words that were said."""
+
+    num_words = 0
+
+    async def _pause(self) -> None:
+        await super()._pause()
+        self.num_words += 1
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not holds():
+            await asyncio.sleep(0.005)
 
 
 class Socket:
@@ -51,7 +69,7 @@ class Socket:
         self.inbox.put_nowait({"type": "websocket.receive", "text": json.dumps(event)})
 
     async def hear(self) -> dict[str, Any]:
-        message = await asyncio.wait_for(self.sent.get(), 5.0)
+        message = await asyncio.wait_for(self.sent.get(), WAIT_S)
         return json.loads(message["text"]) if "text" in message else dict(message)
 
     async def until(self, name: str) -> dict[str, Any]:
@@ -67,7 +85,7 @@ class Socket:
 
     async def hang_up(self) -> None:
         self.inbox.put_nowait({"type": "websocket.disconnect", "code": 1000})
-        await asyncio.wait_for(self.task, 5.0)
+        await asyncio.wait_for(self.task, WAIT_S)
 
 
 async def test_a_fault_of_the_service_fails_the_answer_alone(
@@ -94,11 +112,11 @@ async def test_a_fault_of_ours_ends_the_call(monkeypatch: pytest.MonkeyPatch) ->
     socket.say(type="response.create")
     end = await socket.until("websocket.close")
     assert end["code"] == 1011
-    await asyncio.wait_for(socket.task, 5.0)
+    await asyncio.wait_for(socket.task, WAIT_S)
 
 
 async def test_sound_that_waits_is_dropped_at_an_interruption() -> None:
-    service = EchoService()
+    service = Counting()
     socket = Socket(create_app(service))
     await socket.until("session.created")
     socket.is_open.clear()
@@ -118,9 +136,10 @@ async def test_sound_that_waits_is_dropped_at_an_interruption() -> None:
     socket.ask(" ".join(["word"] * 500))
     await socket.until("response.output_audio.delta")
     socket.is_open.clear()
-    await asyncio.sleep(0.05)
+    num_before = service.num_words
+    await until(lambda: service.num_words >= num_before + 20)
     socket.say(type="response.cancel")
-    await asyncio.sleep(0.01)
+    await until(lambda: service.num_running == 0)
     socket.is_open.set()
     names = []
     while (event := await socket.hear())["type"] != "response.done":
@@ -132,18 +151,17 @@ async def test_sound_that_waits_is_dropped_at_an_interruption() -> None:
 
 
 async def test_a_client_on_a_slow_line_is_heard_to_interrupt() -> None:
-    service = EchoService()
+    service = Counting()
     app = create_app(service)
     app.context.calls.limits = RealtimeLimits(max_unsent_bytes=50_000)
     socket = Socket(app)
     await socket.until("session.created")
     socket.is_open.clear()
     socket.ask(" ".join(["word"] * 500))
-    await asyncio.sleep(0.05)
+    await until(lambda: service.num_words >= 5)
     assert service.num_running == 1  # It waits for room.
     socket.say(type="response.cancel")
-    await asyncio.sleep(0.05)
-    assert service.num_running == 0
+    await until(lambda: service.num_running == 0)
     socket.is_open.set()
     done = await socket.until("response.done")
     assert done["response"]["status"] == "cancelled"
