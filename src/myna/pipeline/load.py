@@ -21,6 +21,7 @@ from myna.core.progress import Progress
 from myna.core.service import ModelCard
 from myna.engine.config import EngineConfig
 from myna.engine.protocols import Decoder
+from myna.kernels.allocator import keep_freed_memory
 from myna.kernels.fused import is_rounded
 from myna.kernels.native import native
 from myna.kernels.tiles import TILED_KINDS
@@ -122,6 +123,7 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
         Unsupported: it is of a kind that is not known here.
         Unavailable: it does not fit this machine's memory.
     """
+    keep_freed_memory()
     device = find_device(options.device)
     source = _open(path, name=options.model_id)
     for warning in source.tokenizer.warnings:
