@@ -1,20 +1,24 @@
-"""Decode attention against its twin and against torch's own attention in double precision."""
+"""Attention over caches against its twin and against torch's own attention in double precision."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from myna.kernels import attention
 from myna.kernels.attention import (
     MAX_HEAD_WIDTH,
     paged_attention,
     paged_attention_gathered,
     paged_attention_native,
     paged_attention_twin,
+    prompt_attention,
+    prompt_attention_native,
 )
 from myna.kernels.native import Native
 
@@ -226,3 +230,101 @@ def test_all_requests_at_once_equal_one_after_another(heads: tuple[int, int, int
     found = paged_attention_gathered(case.q, case.keys, case.values, **tables)
     expected = paged_attention_twin(case.q, case.keys, case.values, **tables)
     assert torch.allclose(found, expected, rtol=0, atol=FP32_ATOL)
+
+
+# Query heads, key heads, width; new tokens, positions.
+PROMPTS = [(6, 2, 16, 18, 18), (4, 1, 48, 9, 40), (7, 1, 64, 70, 301), (2, 2, 128, 33, 600)]
+# Shares are rounded to bfloat16, of which half the mantissa's last place is 0.2 %, and so is the
+# result.
+PROMPT_SHARE = 4e-3
+
+
+def draw_prompt(
+    num_heads: int, num_kv: int, width: int, num_new: int, length: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw queries, keys and values; slots after the last are NaN."""
+    generator = torch.Generator().manual_seed(length)
+    q = torch.randn(num_new, num_heads, width, generator=generator) * 2
+    keys, values = torch.full((2, length + 40, num_kv, width), torch.nan)
+    for store in (keys, values):
+        store[:length] = torch.randn(length, num_kv, width, generator=generator)
+    return q.bfloat16(), keys.bfloat16(), values.bfloat16()
+
+
+def exact_prompt(q: Tensor, keys: Tensor, values: Tensor, length: int) -> Tensor:
+    """Compute the same with torch's own attention, in double precision."""
+    mask = torch.ones(len(q), length, dtype=torch.bool).tril(length - len(q))
+    heads = (x.double().transpose(0, 1)[None] for x in (q, keys[:length], values[:length]))
+    out = F.scaled_dot_product_attention(*heads, attn_mask=mask, enable_gqa=True)
+    return out[0].transpose(0, 1)
+
+
+@pytest.mark.parametrize("sizes", PROMPTS)
+def test_a_prompt_attends_as_in_double_precision(
+    kernels: Native, num_threads: int, sizes: tuple[int, int, int, int, int]
+) -> None:
+    q, keys, values = draw_prompt(*sizes)
+    length, scale = sizes[4], sizes[2] ** -0.5
+    out = prompt_attention_native(kernels, q, keys, values, past=slice(0, length), scale=scale)
+    wanted = exact_prompt(q, keys, values, length)
+    assert (out.double() - wanted).norm() < PROMPT_SHARE * wanted.norm()
+
+
+def test_a_token_depends_neither_on_its_chunk_nor_on_where_its_past_lies(kernels: Native) -> None:
+    q, keys, values = draw_prompt(7, 1, 64, 290, 600)
+    whole = prompt_attention_native(kernels, q, keys, values, past=slice(0, 600), scale=0.125)
+    order = torch.randperm(600, generator=torch.Generator().manual_seed(1))
+    spread = [x.clone() for x in (keys, values)]
+    for store, moved in zip((keys, values), spread, strict=True):
+        moved[order] = store[:600]
+    cuts = (0, 3, 4, 130, 290)
+    parts = [
+        prompt_attention_native(kernels, q[a:b], *spread, past=order[: 310 + b], scale=0.125)
+        for a, b in pairwise(cuts)
+    ]
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def test_large_scores_of_prompts_do_not_overflow_and_poison_shows(kernels: Native) -> None:
+    q, keys, values = draw_prompt(2, 1, 64, 20, 300)
+    loud = prompt_attention_native(kernels, q * 100, keys, values, past=slice(0, 300), scale=0.125)
+    wanted = exact_prompt(q * 100, keys, values, 300)
+    assert (loud.double() - wanted).norm() < PROMPT_SHARE * wanted.norm()
+    keys[290] = torch.nan
+    out = prompt_attention_native(kernels, q, keys, values, past=slice(0, 300), scale=0.125)
+    assert out[:10].isfinite().all()
+    assert out[10:].isnan().all()
+
+
+def test_queries_may_be_part_of_a_wider_tensor(kernels: Native) -> None:
+    q, keys, values = draw_prompt(6, 2, 16, 18, 18)
+    wide = torch.cat((q, keys[:18]), 1)
+    views = (wide[:, :6], wide.transpose(0, 1).contiguous().transpose(0, 1)[:, :6], q)
+    outs = [
+        prompt_attention_native(kernels, view, keys, values, past=slice(0, 18), scale=0.25)
+        for view in views
+    ]
+    assert torch.equal(outs[0], outs[2])
+    assert torch.equal(outs[1], outs[2])
+
+
+def test_prompts_that_the_kernel_cannot_serve_are_left_to_torch(
+    kernels: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "native", lambda: kernels)
+    monkeypatch.setattr(attention, "PROMPT_LEVEL", kernels.name)
+    monkeypatch.setattr(attention, "HAS_MATRIX_UNIT", False)
+    q, keys, values = draw_prompt(4, 2, 16, 5, 5)
+    how = {"past": slice(0, 5), "scale": 0.25}
+    assert prompt_attention(q, keys, values, **how) is not None
+    assert prompt_attention(q.float(), keys.float(), values.float(), **how) is None
+    assert prompt_attention(q[..., :8], keys[..., :8], values[..., :8], **how) is None
+    assert prompt_attention(q, keys[:, :, :], values.transpose(0, 1), **how) is None
+    assert prompt_attention(q.clone().requires_grad_(), keys, values, **how) is None
+    monkeypatch.setattr(attention, "HAS_MATRIX_UNIT", True)
+    assert prompt_attention(q, keys, values, **how) is None
+    monkeypatch.setattr(attention, "HAS_MATRIX_UNIT", False)
+    monkeypatch.setattr(attention, "PROMPT_LEVEL", "another")
+    assert prompt_attention(q, keys, values, **how) is None
+    monkeypatch.setattr(attention, "native", lambda: None)
+    assert prompt_attention(q, keys, values, **how) is None

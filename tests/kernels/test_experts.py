@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from myna.kernels import experts, fused
-from myna.kernels.experts import Networks, bind, feed_forward, matrix
+from myna.kernels.experts import Networks, bind, feed_forward, gated, matrix
 from myna.kernels.native import Native
 from myna.kernels.packed import Weight, concat_rows, dequantize
 from tiled import draw_packed
@@ -138,3 +138,27 @@ def test_matrices_that_cannot_be_read_in_place_are_not_bound() -> None:
     assert matrix(concat_rows([draw_packed("Q4_0", 2, 32)] * 2), torch.float32) is None
     assert bind([plain.half()], [plain[:, :32].contiguous()], torch.float32) is None
     assert bind([plain[:48, :48]], [plain[:48, :24]], torch.float32) is None
+
+
+@pytest.mark.parametrize("kind", ["Q4_0_R16", "Q6_0_R16", "Q8_0_R16"])
+@pytest.mark.parametrize("is_split", [False, True])
+def test_one_network_says_what_its_products_say(kind: str, is_split: bool) -> None:
+    upper, lower = (part[0] for part in matrices(kind, is_split=is_split))
+    x = draw(21, torch.float32)[0].view(3, 7, WIDTH)
+    found = gated(x, upper, lower)
+    assert found is not None
+    gate, up = (x @ floats(upper).T).chunk(2, -1)
+    wanted = (F.silu(gate) * up) @ floats(lower).T
+    assert found.shape == x.shape
+    assert (found - wanted).norm() < ROUNDED_SHARE * wanted.norm()
+    alone = torch.cat([gated(row[None], upper, lower) for row in x.flatten(0, 1)])
+    assert torch.equal(alone.view(x.shape), found)
+
+
+def test_one_network_is_left_to_its_products_where_these_are_faster() -> None:
+    x = torch.randn(fused.MAX_ROWS + 1, WIDTH)
+    upper, lower = (part[0] for part in matrices("Q4_0"))
+    assert gated(x, upper, lower) is None
+    assert gated(x[:1], upper, lower) is not None
+    assert gated(x[:1], floats(upper), lower) is None
+    assert gated(x[:1, :24], draw_packed("Q4_0", 48, 32), draw_packed("Q4_0", 24, 32)) is None

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from myna.engine.batch import AttentionPlan, Span
 from myna.engine.protocols import Decoder
-from myna.kernels.attention import paged_attention
+from myna.kernels.attention import paged_attention, prompt_attention
 from myna.layers.cache import LayerCache, LayerPages
 
 
@@ -122,6 +122,9 @@ def attend_span(q: Tensor, keys: Tensor, values: Tensor, span: Span) -> Tensor:
     Returns:
         (T, H, K)
     """
+    fast = prompt_attention(q, keys, values, past=span.past, scale=1 / math.sqrt(q.shape[-1]))
+    if fast is not None:
+        return fast
     out = functional.scaled_dot_product_attention(
         q.transpose(0, 1).unsqueeze(0),  # (1, H, T, K)
         _read(keys, span.past).transpose(0, 1).unsqueeze(0),  # (1, G, S, K)

@@ -1,8 +1,7 @@
-"""Decode attention over a paged cache: one query token of each request reads that request's past.
+"""Attention over a paged cache: of one token of each request, or of many tokens of one request.
 
-Not here: prompts (many queries of one request), where torch's own attention is fast, and where
-keys and values are written. Axis letters beside the project's: R query heads that share one
-key/value head; H = G * R.
+Not here: where keys and values are written. Axis letters beside the project's: R query heads that
+share one key/value head; H = G * R.
 """
 
 from __future__ import annotations
@@ -11,10 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from myna.kernels.fused import HAS_MATRIX_UNIT
 from myna.kernels.native import DTYPES, Native, is_plain, native
 
-# The widest head that the kernel has room for.
+# The widest head that the kernels have room for.
 MAX_HEAD_WIDTH = 512
+# Of prompts, heads must fill whole vectors.
+HEAD_MULTIPLE = 16
+# Where pairs of bfloat16 are multiplied by one instruction, prompts outrun torch's own attention;
+# with a matrix unit that is faster.
+PROMPT_LEVEL = "avx512_bf16"
 
 
 def paged_attention(
@@ -107,6 +112,83 @@ def paged_attention_native(
         num_splits,
         scale,
         DTYPES[q.dtype],
+    )
+    return out
+
+
+def prompt_attention(
+    q: Tensor, keys: Tensor, values: Tensor, *, past: slice | Tensor, scale: float
+) -> Tensor | None:
+    """Let successive tokens of one request attend to its past and, causally, to each other.
+
+    Scores, softmax and sums are in float32. A token's result depends on its own past alone: neither
+    on the chunk that it comes in nor on the number of threads.
+
+    Args:
+        q: (T, H, K), the request's last tokens.
+        keys: (slots, G, K); H is a multiple of G, query head h reads key head h // (H // G).
+        values: the same shape.
+        past: the S slots to read, the T new ones at the end.
+        scale: what scores are multiplied by before the softmax, more than 0.
+
+    Returns:
+        (T, H, K); `None` where the kernel cannot serve, or others are faster.
+    """
+    kernels = native()
+    if kernels is None or kernels.name != PROMPT_LEVEL or HAS_MATRIX_UNIT:
+        return None
+    if q.dtype is not torch.bfloat16 or not all(map(is_plain, (keys, values))):
+        return None
+    width = q.shape[-1]
+    if width > MAX_HEAD_WIDTH or width % HEAD_MULTIPLE or not q.is_cpu or q.requires_grad:
+        return None
+    return prompt_attention_native(kernels, q, keys, values, past=past, scale=scale)
+
+
+def prompt_attention_native(
+    kernels: Native,
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    past: slice | Tensor,
+    scale: float,
+) -> Tensor:
+    """Run the kernel itself; the caller knows that all are plain bfloat16 of a width that fits."""
+    num_tokens, num_heads, width = q.shape
+    num_kv_heads = keys.shape[1]
+    assert keys.dtype == values.dtype == q.dtype == torch.bfloat16, (q.dtype, keys.dtype)
+    assert keys.shape == values.shape, (keys.shape, values.shape)
+    assert keys.shape[-1] == width, (q.shape, keys.shape)
+    assert num_heads % num_kv_heads == 0, (q.shape, keys.shape)
+    if isinstance(past, slice):
+        first, length, slots = past.start, past.stop - past.start, None
+    else:
+        first, length, slots = 0, len(past), past.contiguous()
+        assert slots.dtype is torch.int64, slots.dtype
+    assert length >= num_tokens, (length, num_tokens)
+    if q.stride()[1:] != (width, 1):
+        q = q.contiguous()
+    num_bytes = kernels.prompt_attention_scratch(length, num_kv_heads, width)
+    scratch = torch.empty(num_bytes, dtype=torch.uint8)
+    out = torch.empty(q.shape, dtype=q.dtype)
+    kernels.prompt_attention(
+        kernels.level,
+        torch.get_num_threads(),
+        q.data_ptr(),
+        keys.data_ptr(),
+        values.data_ptr(),
+        None if slots is None else slots.data_ptr(),
+        out.data_ptr(),
+        scratch.data_ptr(),
+        num_tokens,
+        length,
+        num_kv_heads,
+        num_heads // num_kv_heads,
+        width,
+        q.stride(0),
+        first,
+        scale,
     )
     return out
 

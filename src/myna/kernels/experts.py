@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from myna.kernels import structs
-from myna.kernels.fused import FORMATS, HAS_MATRIX_UNIT, is_rounded
+from myna.kernels.fused import FORMATS, HAS_MATRIX_UNIT, is_rounded, max_rows
 from myna.kernels.native import DTYPES, is_plain, native
-from myna.kernels.packed import FLOAT_KINDS, PackedRows, PackedWeight, Weight
+from myna.kernels.packed import FLOAT_KINDS, PackedRows, PackedWeight, Weight, parts_of
 
 # What the kernels want widths to be multiples of.
 MULTIPLE = 32
@@ -118,6 +118,34 @@ def feed_forward(x: Tensor, networks: Networks, chosen: Tensor, shares: Tensor) 
     call.scratch = scratch.data_ptr()
     kernels.feed_forward(kernels.level, torch.get_num_threads(), address)
     return out
+
+
+def gated(x: Tensor, gate_up: Weight, down: Weight) -> Tensor | None:
+    """Run every row of x through one packed network: down(silu(gate x) * up x).
+
+    Hidden values are never written out, nor rounded but for the next product.
+
+    Args:
+        x: (..., D) float32 or bfloat16.
+        gate_up: (2*F, D), gate's rows first.
+        down: (D, F).
+
+    Returns:
+        (..., D) of x's dtype; `None` where the kernel cannot serve, or products one by one are
+        faster.
+    """
+    if isinstance(gate_up, Tensor) or isinstance(down, Tensor):
+        return None
+    rows = x.flatten(0, -2)  # (N, D)
+    kinds = {part.kind for part in (*parts_of(gate_up), *parts_of(down))}
+    if any(len(rows) > max_rows(kind, x.dtype) for kind in kinds):
+        return None
+    networks = bind([gate_up], [down], x.dtype)
+    if networks is None:
+        return None
+    chosen, shares = rows.new_zeros(len(rows), 1, dtype=torch.int64), rows.new_ones(len(rows), 1)
+    out = feed_forward(rows, networks, chosen, shares)
+    return None if out is None else out.view(x.shape)
 
 
 def _halves(weight: Weight) -> tuple[Weight, Weight]:

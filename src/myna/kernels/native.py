@@ -22,7 +22,7 @@ import myna.kernels
 from myna.kernels import structs
 
 LIBRARY = "libmyna_kernels.so"
-INTERFACE_VERSION = 5
+INTERFACE_VERSION = 6
 # The library's own names of element types.
 DTYPES = MappingProxyType({torch.float32: 0, torch.bfloat16: 1})
 POINTER, SIZE, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
@@ -41,6 +41,8 @@ class Native:
         split_tokens: positions that one task of `paged_attention` reads.
         linear_bf16: see linear.py for the order of its arguments.
         paged_attention: see attention.py.
+        prompt_attention: see attention.py.
+        prompt_attention_scratch: the bytes that it works in, by positions, key heads and width.
         packed_linear: see fused.py, like `decode`.
         packed_linear_scratch: the bytes that it works in, by rows and columns.
         block_scales: see scales.py.
@@ -59,6 +61,8 @@ class Native:
     split_tokens: int
     linear_bf16: Callable[..., None]
     paged_attention: Callable[..., None]
+    prompt_attention: Callable[..., None]
+    prompt_attention_scratch: Callable[..., int]
     packed_linear: Callable[..., None]
     packed_linear_scratch: Callable[..., int]
     feed_forward: Callable[..., None]
@@ -127,6 +131,8 @@ def load_library(path: Path) -> Native | None:
         paged_attention=_function(
             library, "paged_attention", *[POINTER] * 7, *[SIZE] * 7, FLOAT, INT
         ),
+        prompt_attention=_function(library, "prompt_attention", *[POINTER] * 6, *[SIZE] * 7, FLOAT),
+        prompt_attention_scratch=_sized(library, "prompt_attention_scratch", *[SIZE] * 3),
         packed_linear=_function(library, "packed_linear", *[POINTER] * 5, *[SIZE] * 6, INT),
         packed_linear_scratch=_sized(library, "packed_linear_scratch", SIZE, SIZE),
         feed_forward=_function(library, "feed_forward", POINTER),

@@ -163,7 +163,7 @@ def linear(x: Tensor, weight: Weight, bias: Tensor | None = None) -> Tensor:
         return product(x, weight, bias)
     out = x.new_empty(*x.shape[:-1], weight.shape[-2])
     start = 0
-    for part in _parts(weight):
+    for part in parts_of(weight):
         stop = start + part.shape[-2]
         part_bias = None if bias is None else bias[start:stop]
         target = out[..., start:stop]
@@ -227,7 +227,7 @@ def dequantize_into(weight: Packed, out: Tensor) -> None:
             dequantize_into(weight[expert], target)
         return
     start = 0
-    for part in _parts(weight):
+    for part in parts_of(weight):
         for slab in _slabs(part):
             stop = start + slab.shape[-2]
             out[start:stop] = decode_rows(slab.kind, slab.data, out.dtype)
@@ -279,7 +279,7 @@ def _as_packed(weight: Tensor | PackedWeight | PackedStack) -> PackedWeight | Pa
     return PackedWeight(FLOAT_KINDS[weight.dtype], data, None, tuple(weight.shape))
 
 
-def _parts(weight: Packed) -> tuple[PackedWeight, ...]:
+def parts_of(weight: Packed) -> tuple[PackedWeight, ...]:
     """List the matrices, one above the other, of what is no stack."""
     parts = weight.parts if isinstance(weight, PackedRows) else (weight,)
     found = tuple(part for part in parts if isinstance(part, PackedWeight))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from myna.kernels.experts import gated
 from myna.layers.linear import Linear
 
 
@@ -22,6 +23,11 @@ class GatedMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, D) to (N, D)."""
+        upper, lower = self.gate_up_proj, self.down_proj
+        if upper.bias is None and lower.bias is None:
+            fused = gated(x, upper.weight, lower.weight)
+            if fused is not None:
+                return fused
         gate, up = self.gate_up_proj(x).chunk(2, dim=-1)  # (N, F) each
         out: Tensor = self.down_proj(functional.silu(gate).mul_(up))
         return out

@@ -20,6 +20,7 @@ namespace {
 #define MYNA_DECLARE(level)                                 \
   void linear_bf16_##level(const LinearBf16&, int);         \
   void paged_attention_##level(const PagedAttention&, int); \
+  void prompt_attention_##level(const PromptAttention&, int); \
   void packed_linear_##level(const PackedLinear&, int);     \
   void decode_##level(const Decode&, int);                  \
   void block_scales_##level(const BlockScales&, int);       \
@@ -57,6 +58,7 @@ struct Level {
   const char* name;
   void (*linear_bf16)(const LinearBf16&, int num_threads);
   void (*paged_attention)(const PagedAttention&, int num_threads);
+  void (*prompt_attention)(const PromptAttention&, int num_threads);
   void (*packed_linear)(const PackedLinear&, int num_threads);
   void (*decode)(const Decode&, int num_threads);
   void (*block_scales)(const BlockScales&, int num_threads);
@@ -73,6 +75,7 @@ struct Level {
   {#level,                                                                                 \
    linear_bf16_##level,                                                                    \
    paged_attention_##level,                                                                \
+   prompt_attention_##level,                                                               \
    packed_linear_##level,                                                                  \
    decode_##level,                                                                         \
    block_scales_##level,                                                                   \
@@ -124,7 +127,7 @@ bool can_run(const char* name) {
 using namespace myna;
 
 // Changes whenever a function below changes its arguments.
-MYNA_EXPORT int myna_interface_version() { return 5; }
+MYNA_EXPORT int myna_interface_version() { return 6; }
 
 MYNA_EXPORT int myna_num_levels() { return kNumLevels; }
 
@@ -151,6 +154,17 @@ MYNA_EXPORT void myna_paged_attention(int level, int num_threads, const void* q,
       {q, keys, values, static_cast<const int32_t*>(tables), static_cast<const int32_t*>(lengths), out,
        static_cast<float*>(scratch), b, g, r, k, block_tokens, table_width, num_splits, scale, Dtype(dtype)},
       num_threads);
+}
+
+// Bytes that prompt_attention wants as scratch memory: keys and values of all positions, up to a pair of vectors of them.
+MYNA_EXPORT int64_t myna_prompt_attention_scratch(int64_t s, int64_t g, int64_t k) { return 4 * g * k * ((s + 31) / 32 * 32); }
+
+MYNA_EXPORT void myna_prompt_attention(int level, int num_threads, const void* q, const void* keys, const void* values,
+                                       const void* slots, void* out, void* scratch, int64_t t, int64_t s, int64_t g,
+                                       int64_t r, int64_t k, int64_t q_stride, int64_t first_slot, float scale) {
+  kLevels[level].prompt_attention({q, keys, values, static_cast<const int64_t*>(slots), out,
+                                   static_cast<uint8_t*>(scratch), t, s, g, r, k, q_stride, first_slot, scale},
+                                  num_threads);
 }
 
 // Bytes that packed_linear wants as scratch memory, whichever form x takes.

@@ -116,12 +116,11 @@ inline void hidden_block(const Slot& slot, int64_t block, const Stages& s) {
   for (int64_t begin = 0; begin < slot.count; begin += kPanelRows) {
     const Rows x = panel_of(slot, begin, s.inputs, s.values, s.d, s.d);
     Floats hidden[2][kPanelRows];
-    for (int half = 0; half < 2; half++) {
-      Floats gate[kPanelRows] = {}, up[kPanelRows] = {};
-      multiply(n.gate, 2 * block + half, x, gate);
-      multiply(n.up, 2 * block + half, x, up);
-      for (int64_t m = 0; m < x.count; m++) hidden[half][m] = silu(gate[m]) * up[m];
-    }
+    Floats gate[2][kPanelRows], up[2][kPanelRows];
+    multiply_pair(n.gate, 2 * block, x, gate[0]);
+    multiply_pair(n.up, 2 * block, x, up[0]);
+    for (int half = 0; half < 2; half++)
+      for (int64_t m = 0; m < x.count; m++) hidden[half][m] = silu(gate[half][m]) * up[half][m];
     const int64_t first = slot.first + begin;
     uint8_t* panel = s.hidden + panel_bytes(first, s.max_hidden) + block * x.count * kRowBytes;
     const Record record = {reinterpret_cast<int8_t*>(panel), x.count};
@@ -137,21 +136,33 @@ inline void hidden_block(const Slot& slot, int64_t block, const Stages& s) {
   }
 }
 
+// Add a tile's sums, each weighted by its row's share, to columns 16 * tile and following of the rows of x.
+inline void add_tile(const Routes& routes, int64_t first, int64_t count, int64_t tile, const Floats* sums, int64_t d,
+                     float* out) {
+  for (int64_t m = 0; m < count; m++) {
+    float* to = out + routes.rows[first + m] * d + tile * kTileRows;
+    store(to, multiply_add(sums[m], Floats{} + routes.shares[first + m], load_floats(to)));
+  }
+}
+
 // Add what every network says to columns 16 * tile and following of its rows: out is (rows of x, D).
 inline void add_down(const Routes& routes, int64_t tile, int64_t num_tiles, const Stages& s, float* out) {
   for (int64_t i = 0; i < routes.num_slots; i++) {
     const Slot& slot = routes.slots[i];
     const Matrix& down = slot.network->down;
     for (int64_t begin = 0; begin < slot.count; begin += kPanelRows) {
-      Rows hidden = panel_of(slot, begin, s.hidden, s.activations, s.max_hidden, down.columns);
-      for (int64_t t = tile; t < tile + num_tiles; t++) {
+      const Rows hidden = panel_of(slot, begin, s.hidden, s.activations, s.max_hidden, down.columns);
+      int64_t t = tile;
+      for (; t + 2 <= tile + num_tiles; t += 2) {
+        Floats sums[2 * kPanelRows];
+        multiply_pair(down, t, hidden, sums);
+        add_tile(routes, slot.first + begin, hidden.count, t, sums, s.d, out);
+        add_tile(routes, slot.first + begin, hidden.count, t + 1, sums + kPanelRows, s.d, out);
+      }
+      for (; t < tile + num_tiles; t++) {
         Floats sums[kPanelRows] = {};
         multiply(down, t, hidden, sums);
-        for (int64_t m = 0; m < hidden.count; m++) {
-          const int64_t routed = slot.first + begin + m;
-          float* to = out + routes.rows[routed] * s.d + t * kTileRows;
-          store(to, multiply_add(sums[m], Floats{} + routes.shares[routed], load_floats(to)));
-        }
+        add_tile(routes, slot.first + begin, hidden.count, t, sums, s.d, out);
       }
     }
   }

@@ -51,7 +51,19 @@ struct PagedAttention {
   Dtype dtype;              // of q, keys, values and out
 };
 
-// Positions of one request that one task reads. Fixed, so that sums never depend on threads or on neighbours.
+// Successive tokens of one request: T of them, the last of its S positions.
+struct PromptAttention {
+  const void* q;         // (T, H, K) bfloat16, q_stride numbers from token to token
+  const void* keys;      // (slots, G, K), with H = G * R
+  const void* values;    // the same
+  const int64_t* slots;  // (S,), or null where they follow one another
+  void* out;             // (T, H, K)
+  uint8_t* scratch;      // for keys and values, laid out anew: see dispatch.cpp
+  int64_t t, s, g, r, k, q_stride, first_slot;
+  float scale;
+};
+
+// Positions of one request that one task of paged_attention reads. Fixed, so that sums never depend on threads or on neighbours.
 constexpr int64_t kSplitTokens = 256;
 
 struct PackedLinear {

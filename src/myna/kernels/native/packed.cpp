@@ -27,27 +27,46 @@ void prepare(const PackedLinear& a) {
   }
 }
 
+// Write a tile's sums for the rows from `first` on, as numbers of T.
 template <class T>
-void multiply_tile(const PackedLinear& a, int64_t tile, int64_t first) {
-  const int64_t k = a.w.columns;
-  const Rows rows = {reinterpret_cast<const float*>(a.scratch) + first * k, a.scratch + panel_bytes(first, k),
-                     rows_of_panel(a.m, first), k};
+void store_tile(const PackedLinear& a, int64_t tile, int64_t first, int64_t num_rows, const Floats* sums) {
   const int64_t row = tile * kTileRows, left = a.w.rows - row, count = left < kTileRows ? left : kTileRows;
   const T* bias = static_cast<const T*>(a.bias);
   const Floats offset = !bias ? Floats{} : count == kTileRows ? load_floats(bias + row) : load_floats(bias + row, count);
-  Floats sums[kPanelRows] = {};
-  multiply(a.w, tile, rows, sums);
-  for (int64_t m = 0; m < rows.count; m++) {
+  T* out = static_cast<T*>(a.out) + first * a.out_stride + row;
+  for (int64_t m = 0; m < num_rows; m++, out += a.out_stride) {
     T values[kTileRows];
     store(values, sums[m] + offset);
-    memcpy(static_cast<T*>(a.out) + (first + m) * a.out_stride + row, values, size_t(count) * sizeof(T));
+    memcpy(out, values, size_t(count) * sizeof(T));
+  }
+}
+
+// Multiply tiles `begin` to `end` by the panel of rows that begins with row `first`.
+template <class T>
+void multiply_tiles(const PackedLinear& a, int64_t begin, int64_t end, int64_t first) {
+  const int64_t k = a.w.columns;
+  const Rows rows = {reinterpret_cast<const float*>(a.scratch) + first * k, a.scratch + panel_bytes(first, k),
+                     rows_of_panel(a.m, first), k};
+  int64_t tile = begin;
+  if (rows.count == kPanelRows) {
+    for (; tile + 2 <= end; tile += 2) {
+      Floats sums[2 * kPanelRows];
+      multiply_pair(a.w, tile, rows, sums);
+      store_tile<T>(a, tile, first, kPanelRows, sums);
+      store_tile<T>(a, tile + 1, first, kPanelRows, sums + kPanelRows);
+    }
+  }
+  for (; tile < end; tile++) {
+    Floats sums[kPanelRows] = {};
+    multiply(a.w, tile, rows, sums);
+    store_tile<T>(a, tile, first, rows.count, sums);
   }
 }
 
 template <class T>
 void run(const PackedLinear& a, int num_threads) {
   const int64_t num_tiles = tiles_of(a.w);
-  const int64_t chunk = kChunkBytes / bytes_of_tile(a.w) + 1;
+  const int64_t chunk = (kChunkBytes / bytes_of_tile(a.w) / 2 + 1) * 2;  // pairs
   const int64_t num_chunks = (num_tiles + chunk - 1) / chunk;
   if (num_threads > num_chunks) num_threads = int(num_chunks);
 #pragma omp parallel num_threads(num_threads) if (num_threads > 1)
@@ -57,7 +76,7 @@ void run(const PackedLinear& a, int num_threads) {
     for (int64_t c = 0; c < num_chunks; c++) {
       const int64_t end = (c + 1) * chunk < num_tiles ? (c + 1) * chunk : num_tiles;
       for (int64_t first = 0; first < a.m; first += kPanelRows)
-        for (int64_t tile = c * chunk; tile < end; tile++) multiply_tile<T>(a, tile, first);
+        multiply_tiles<T>(a, c * chunk, end, first);
     }
   }
 }

@@ -3,47 +3,21 @@
 // A row of the result never depends on how many rows of x there are: each is summed in the same order.
 #include "products.h"
 
-#include "formats.h"
-#include "integers.h"
+#include "tiled.h"
 
 namespace myna {
 namespace {
 
 constexpr int64_t kAheadBytes = 2048;  // how far before its use a weight is asked for
 
-// Sixteen half-precision numbers.
-inline Floats halves(const uint8_t* from) {
-#if defined(__AVX512F__)
-  return (Floats)_mm512_cvtph_ps(load<__m256i>(from));
-#elif defined(__F16C__)
-  const __m256 parts[2] = {_mm256_cvtph_ps(load<__m128i>(from)), _mm256_cvtph_ps(load<__m128i>(from + 16))};
-  return load<Floats>(parts);
-#else
-  Floats values;
-  for (int i = 0; i < kLanes; i++) values[i] = half(from + 2 * i);
-  return values;
-#endif
-}
-
 inline void prefetch(const uint8_t* from, int64_t num_bytes) {
   for (int64_t at = 0; at < num_bytes; at += 64) __builtin_prefetch(from + at + kAheadBytes, 0, 0);
-}
-
-// The first and the second half of a block of small weights, as bytes four to a lane; `four` counts columns.
-template <int kBits>
-inline Quads small_half(const uint8_t* steps, int four, int half) {
-  const Quads low = load<Quads>(steps + (kBits == 6 ? 2 + four : four) * 64);
-  const Quads bits = half ? (low >> 4) & 15 : low & 15;
-  if (kBits == 4) return bits;
-  const Quads high = load<Quads>(steps + four % 2 * 64);
-  const int shift = four / 2 * 4 + half * 2;
-  return bits | ((shift < 4 ? high << (4 - shift) : high >> (shift - 4)) & 48);
 }
 
 // Tiled formats: lane r of a result belongs to row r of the tile. A block is as many vectors as its weights have bits.
 template <int kBits, int kM>
 void tiled_product(const uint8_t* tile, const Rows& x, Floats* out) {
-  constexpr int kOffset = kBits == 8 ? kSurplus : 1 << (kBits - 1);
+  constexpr int kOffset = offset_of_steps<kBits>();
   const int64_t num_blocks = x.k / kBlock;
   const uint8_t* scales = tile;
   const uint8_t* steps = tile + num_blocks * kTileRows * 2;

@@ -14,6 +14,10 @@ struct Rows {
 // Multiply rows 16 * tile and following with rows of x: out[m] is row m's sixteen numbers, fewer at the matrix's end.
 void MYNA_AT_LEVEL(multiply)(const Matrix& w, int64_t tile, const Rows& x, Floats* out);
 
+// Multiply two tiles at once, which a whole panel has the registers for: the second tile's numbers are out[kPanelRows]
+// and following. Equal to the bit to `multiply`.
+void MYNA_AT_LEVEL(multiply_pair)(const Matrix& w, int64_t tile, const Rows& x, Floats* out);
+
 // Write a row of a matrix out as floats.
 void MYNA_AT_LEVEL(decode_row)(const Matrix& w, int64_t row, float* out);
 
@@ -21,6 +25,10 @@ namespace {
 
 inline void multiply(const Matrix& w, int64_t tile, const Rows& x, Floats* out) {
   MYNA_AT_LEVEL(multiply)(w, tile, x, out);
+}
+
+inline void multiply_pair(const Matrix& w, int64_t tile, const Rows& x, Floats* out) {
+  MYNA_AT_LEVEL(multiply_pair)(w, tile, x, out);
 }
 
 // The bytes of 32 weights in the formats that are multiplied as integers.

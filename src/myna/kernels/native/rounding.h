@@ -17,22 +17,32 @@ constexpr float kNothing = 1e-30f;  // blocks whose values are all smaller count
 
 inline int64_t panel_bytes(int64_t rows, int64_t k) { return rows * (k / kBlock) * kRowBytes; }
 
+typedef int32_t EightInts __attribute__((vector_size(32)));
+typedef int32_t FourInts __attribute__((vector_size(16)));
+
+// Halves of vectors, without a way through memory.
+inline EightInts lower(Ints v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7); }
+inline EightInts upper(Ints v) { return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15); }
+inline FourInts lower(EightInts v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3); }
+inline FourInts upper(EightInts v) { return __builtin_shufflevector(v, v, 4, 5, 6, 7); }
+
+template <class T>
+inline T larger(T a, T b) {
+  return a > b ? a : b;
+}
+
 // The largest lane, as integers.
 inline int32_t largest(Ints values) {
-  typedef int32_t Eight __attribute__((vector_size(32)));
-  const char* bytes = reinterpret_cast<const char*>(&values);
-  const Eight a = load<Eight>(bytes), b = load<Eight>(bytes + 32);
-  const Eight eight = a > b ? a : b;
-  int32_t most = eight[0];
-  for (int i = 1; i < 8; i++) most = eight[i] > most ? eight[i] : most;
-  return most;
+  const EightInts eight = larger(lower(values), upper(values));
+  const FourInts four = larger(lower(eight), upper(eight));
+  const FourInts two = larger(four, __builtin_shufflevector(four, four, 2, 3, 0, 1));
+  return larger(two, __builtin_shufflevector(two, two, 1, 0, 3, 2))[0];
 }
 
 inline int32_t sum(Ints values) {
-  typedef int32_t Eight __attribute__((vector_size(32)));
-  const char* bytes = reinterpret_cast<const char*>(&values);
-  const Eight eight = load<Eight>(bytes) + load<Eight>(bytes + 32);
-  return (eight[0] + eight[1] + eight[2] + eight[3]) + (eight[4] + eight[5] + eight[6] + eight[7]);
+  const EightInts eight = lower(values) + upper(values);
+  const FourInts four = lower(eight) + upper(eight), two = four + __builtin_shufflevector(four, four, 2, 3, 0, 1);
+  return two[0] + two[1];
 }
 
 // To the nearest integer, ties to even.

@@ -110,15 +110,16 @@ inline Floats multiply_add(Floats a, Floats b, Floats c) {
 inline Floats exp_negative(Floats x) {
   const float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   x = x < -87.0f ? Floats{} - 87.0f : x;
-  const Floats n = x * 1.44269504f + kMagic - kMagic;
-  Floats r = x - n * 0.693359375f;  // ln 2 in two parts
-  r = r + n * 2.12194440e-4f;
-  Floats p = r * 1.9875691500e-4f + 1.3981999507e-3f;  // Cephes' expf polynomial
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
+  const auto all = [](float value) { return Floats{} + value; };
+  const Floats n = multiply_add(x, all(1.44269504f), all(kMagic)) - kMagic;
+  Floats r = multiply_add(n, all(-0.693359375f), x);  // ln 2 in two parts
+  r = multiply_add(n, all(2.12194440e-4f), r);
+  Floats p = multiply_add(r, all(1.9875691500e-4f), all(1.3981999507e-3f));  // Cephes' expf polynomial
+  p = multiply_add(p, r, all(8.3334519073e-3f));
+  p = multiply_add(p, r, all(4.1665795894e-2f));
+  p = multiply_add(p, r, all(1.6666665459e-1f));
+  p = multiply_add(p, r, all(5.0000001201e-1f));
+  p = multiply_add(p * r, r, r) + 1.0f;
   return p * (Floats)((__builtin_convertvector(n, Ints) + 127) << 23);
 }
 
