@@ -46,6 +46,8 @@ NAME = "export"
 WHOLE, NANO = "whole", "nano"  # folders
 HARM = "harm.txt"
 MAX_BYTES = 15_000_000  # of all files: 16 MB less the tour, the card and what it is made of
+# Of the voice's codes, besides that at which all talkers draw: it is part of the heads' weights.
+FIRST_TEMPERATURE, OTHERS_TEMPERATURE = 0.7, 0.4
 SEED = 97  # of questions that no stage draws
 BATCHES = 4
 QUESTIONS = 24  # of a batch
@@ -102,6 +104,8 @@ def gather(config: Config, *, report: Callable[[str], None]) -> tuple[Thinker, S
     _, speech = export.build(config)
     loop.load_weights(speech, folder("talker"))
     loop.load_weights(speech.code2wav, folder("code2wav"))
+    speech.talker.decoder.get_parameter("lm_head.weight").data.div_(FIRST_TEMPERATURE)
+    speech.talker.code_predictor.get_parameter("lm_head").data.div_(OTHERS_TEMPERATURE)
     return trained, speech
 
 

@@ -11,7 +11,7 @@ from myna.train.voice import shards, text
 from myna.train.voice.teacher import Hibari, Speech, Teacher
 from myna.train.workshop import folder
 
-NUM_SHARDS = 40
+NUM_SHARDS = 100
 SHARD_UTTERANCES = 1_000
 SEED = 11
 

@@ -38,7 +38,7 @@ from myna.train.voice.shards import Shard
 from myna.train.workshop import folder
 
 TURNED = ("talker.decoder.layers.", "talker.code_predictor.layers.")
-SCHEDULE = Schedule(steps=10_000, rate=2e-3, warmup=150, turned=TURNED)
+SCHEDULE = Schedule(steps=20_000, rate=2e-3, warmup=150, turned=TURNED)
 BATCH = 32
 PICKED_SHARE = 0.2  # of frames, from which the code predictor learns
 MISHEARD_SHARE = 0.35  # of frames at most, which are others than should be
