@@ -180,6 +180,7 @@ class Voice:
     first_sound_s: float = 0.0
     ended_s: float = 0.0
     heard_s: float = 0.0
+    first_heard_s: float = 0.0
     is_done: bool = False
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -201,6 +202,7 @@ class Voice:
         del realtime_factor
         self.first_sound_s = self.first_sound_s or time.perf_counter()
         self.heard_s += len(samples) / 24_000
+        self.first_heard_s = self.first_heard_s or self.heard_s
         if self.heard_s >= (self.num_frames - PIECES[-1]) * self.frame_s and not self.ended_s:
             self.ended_s = time.perf_counter()
             self.loop.cancel(self.id)
@@ -258,7 +260,12 @@ def draw_prompt(model: Model, num_tokens: int, seed: int) -> tuple[int, ...]:
 
 
 def run_live(model: Model, options: argparse.Namespace, num_voices: int) -> dict[str, float]:
-    """Let voices speak while their text is written."""
+    """Let voices speak while their text is written.
+
+    Returns:
+        The seconds that a second of sound takes, counted from the last of the prompt ("factor") and
+        from the first sound ("flow"), and when that sound came.
+    """
     turns = Turns()
     engine_config = EngineConfig(max_context=options.prompt + 4096, num_kv_tokens=16_384)
     thread = EngineThread(Engine(model.thinker.decoder, engine_config), turns)
@@ -290,9 +297,12 @@ def run_live(model: Model, options: argparse.Namespace, num_voices: int) -> dict
         voice.over.wait()
     thread.close()
     loop.close()
-    spent_s = max(voice.ended_s for voice in voices) - min(voice.prefilled_s for voice in voices)
+    ended_s = max(voice.ended_s for voice in voices)
+    spent_s = ended_s - min(voice.prefilled_s for voice in voices)
+    flowing_s = ended_s - min(voice.first_sound_s for voice in voices)
     return {
         "factor": spent_s / min(voice.heard_s for voice in voices),
+        "flow": flowing_s / min(voice.heard_s - voice.first_heard_s for voice in voices),
         "first_audio_s": max(voice.first_sound_s - voice.prefilled_s for voice in voices),
     }
 
@@ -383,7 +393,8 @@ def main() -> int:
         factor = one["factor"]
         if options.voices > 1:
             several = run_live(model, options, options.voices)
-            found["cost_per_voice"] = several["factor"] / options.voices / factor
+            found["cost_per_voice"] = several["flow"] / options.voices / one["flow"]
+            found["factor_several"] = several["factor"]
             print(f"{options.voices} voices: {found['cost_per_voice']:.2f}x the cost of one, each")
         print(f"first audio {one['first_audio_s']:.2f} s after the prompt was read")
     if options.json is not None:

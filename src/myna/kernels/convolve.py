@@ -80,7 +80,10 @@ def pack(weight: Tensor, bias: Tensor, *, dilation: int = 1) -> Steps | None:
         return None
     whole = functional.pad(weight.detach(), (0, 0, 0, 0, 0, -num_out % LANES))
     pairs = whole.reshape(-1, LANES, num_in // 2, 2, num_taps)  # by vectors of outputs
-    tiles = [part.permute(4, 2, 0, 1, 3).flatten() for part in pairs.split(TILE_VECTORS)]
+    tiles = [
+        pairs[first : first + TILE_VECTORS].permute(4, 2, 0, 1, 3).flatten()
+        for first in range(0, len(pairs), TILE_VECTORS)
+    ]
     return Steps(torch.cat(tiles), _padded(bias), num_in, num_out, num_taps, dilation)
 
 
