@@ -210,3 +210,10 @@ def test_the_model_is_put_away_and_fetched_again(page: Page) -> None:
     expect(row.get_by_role("button", name="Unload nano")).to_be_visible(timeout=ANSWER_MS)
     page.get_by_role("button", name="Talk", exact=True).click()
     expect(send(page, "What is two plus two?")).to_contain_text("four")
+
+
+def test_the_speed_of_a_model_is_measured(page: Page) -> None:
+    page.get_by_role("button", name="Models", exact=True).click()
+    row = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="nano"))
+    row.get_by_role("button", name="Measure the speed of nano").click()
+    expect(row).to_contain_text(re.compile(r"about [\d.]+ tokens/s"), timeout=ANSWER_MS)
