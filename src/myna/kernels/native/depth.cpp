@@ -81,9 +81,9 @@ void run_blocks(const DepthDecode& a, const Own& own, const Shared& s, const Mem
     const Block& block = step.blocks[i];
     PagedAttention p = attention_of(step, block, s);
     p.keys = memory.keys + i * stride, p.values = memory.values + i * stride;
-    project(step, block, normalise_all(step, own, block.input_norm), s.qkv);
+    project(step, block, normalise_all(step, own, block.input_norm), s);
     attend_in_turn(step, block, own, s, p, a.step.b);
-    add_attention(step, block, own, p);
+    add_attention(step, block, own, s, p);
     feed_forward(step, block, own, s);
   }
 }

@@ -1,5 +1,6 @@
 // out = x w^T + bias, the matrix in blocks that are decoded in registers and never written out.
 #include "products.h"
+#include "runs.h"
 
 namespace myna {
 namespace {
@@ -69,15 +70,15 @@ void run(const PackedLinear& a, int num_threads) {
   const int64_t chunk = (kChunkBytes / bytes_of_tile(a.w) / 2 + 1) * 2;  // pairs
   const int64_t num_chunks = (num_tiles + chunk - 1) / chunk;
   if (num_threads > num_chunks) num_threads = int(num_chunks);
+  Runs runs = {};
 #pragma omp parallel num_threads(num_threads) if (num_threads > 1)
   {
     prepare<T>(a);
-#pragma omp for schedule(dynamic)
-    for (int64_t c = 0; c < num_chunks; c++) {
+    share_out(runs, num_chunks, [&](int64_t c) {
       const int64_t end = (c + 1) * chunk < num_tiles ? (c + 1) * chunk : num_tiles;
       for (int64_t first = 0; first < a.m; first += kPanelRows)
         multiply_tiles<T>(a, c * chunk, end, first);
-    }
+    });
   }
 }
 

@@ -8,7 +8,7 @@
 namespace myna {
 namespace {
 
-constexpr int64_t kAheadBytes = 2048;  // how far before its use a weight is asked for
+constexpr int64_t kAheadBytes = 4096;  // how far before its use a weight is asked for
 
 inline void prefetch(const uint8_t* from, int64_t num_bytes) {
   for (int64_t at = 0; at < num_bytes; at += 64) __builtin_prefetch(from + at + kAheadBytes, 0, 0);
@@ -19,12 +19,14 @@ template <int kBits, int kM>
 void tiled_product(const uint8_t* tile, const Rows& x, Floats* out) {
   constexpr int kOffset = offset_of_steps<kBits>();
   const int64_t num_blocks = x.k / kBlock;
+  constexpr int64_t kScaleBytes = kTileRows * 2, kStepBytes = kBits * 64;
   const uint8_t* scales = tile;
-  const uint8_t* steps = tile + num_blocks * kTileRows * 2;
+  const uint8_t* steps = tile + num_blocks * kScaleBytes;
   const uint8_t* record = x.panel;
   Floats totals[kM] = {};
-  for (int64_t b = 0; b < num_blocks; b++, scales += kTileRows * 2, steps += kBits * 64, record += kM * kRowBytes) {
-    prefetch(steps, kBits * 64);
+  for (int64_t b = 0; b < num_blocks; b++, scales += kScaleBytes, steps += kStepBytes, record += kM * kRowBytes) {
+    // In a line through scales and steps, so that nothing of the next tile is left out.
+    prefetch(tile + b * (kScaleBytes + kStepBytes), kScaleBytes + kStepBytes);
     const int8_t* xs = reinterpret_cast<const int8_t*>(record);
     Ints sums[kM];
     for (int m = 0; m < kM; m++) {

@@ -16,9 +16,9 @@ void run(const DecodeStack& a, int num_threads) {
     for (int64_t i = 0; i < a.num_blocks; i++) {
       const Block& block = a.blocks[i];
       const PagedAttention p = attention_of(a, block, s);
-      project(a, block, normalise_all(a, own, block.input_norm), s.qkv);
+      project(a, block, normalise_all(a, own, block.input_norm), s);
       attend_all<T>(a, block, own, s, p);
-      add_attention(a, block, own, p);
+      add_attention(a, block, own, s, p);
       feed_forward(a, block, own, s);
     }
   }

@@ -6,9 +6,12 @@
 #pragma once
 #include "attention.h"
 #include "feed_forward.h"
+#include "runs.h"
 
 namespace myna {
 namespace {
+
+constexpr int64_t kDownTasks = 4;  // of a thread, where the last products of many networks are added up
 
 // What one thread keeps to itself.
 struct Own {
@@ -24,6 +27,7 @@ struct Shared {
   float* partials;  // of attention
   float* scores;    // (B, X + 1): of the router, and the shared network's gate
   Stages stages;
+  Runs* runs;
 };
 
 inline int64_t widest_input(const DecodeStack& a) {
@@ -39,7 +43,7 @@ inline int64_t own_bytes(const DecodeStack& a) {
 
 inline int64_t shared_bytes(const DecodeStack& a) {
   return 4 * a.b * (a.g * a.r + 2 * a.g) * a.k + 4 * a.b * a.g * a.num_splits * a.r * (a.k + 2) +
-         4 * a.b * (a.max_experts + kTileRows) + 4 * 64 + stages_bytes(a.b * a.max_chosen, a.d, a.max_hidden);
+         4 * a.b * (a.max_experts + kTileRows) + int64_t(sizeof(Runs)) + 4 * 64 + stages_bytes(a.b * a.max_chosen, a.d, a.max_hidden);
 }
 
 inline Own lay_own(const DecodeStack& a, uint8_t* from) {
@@ -58,6 +62,7 @@ inline Shared lay_shared(const DecodeStack& a, uint8_t* from) {
   s.partials = reinterpret_cast<float*>(take(from, 4 * a.b * a.g * a.num_splits * a.r * (a.k + 2)));
   s.scores = reinterpret_cast<float*>(take(from, 4 * a.b * (a.max_experts + kTileRows)));
   s.stages = lay_stages(from, a.b * a.max_chosen, a.d, a.max_hidden);
+  s.runs = reinterpret_cast<Runs*>(memset(take(from, sizeof(Runs)), 0, sizeof(Runs)));
   return s;
 }
 
@@ -92,19 +97,18 @@ void each_row(const Matrix& w, int64_t tile, const Rows& x, Use use) {
 }
 
 // (B, (H + 2 * G) * K) = qkv x + bias.
-void project(const DecodeStack& a, const Block& block, const Rows& x, float* qkv) {
+void project(const DecodeStack& a, const Block& block, const Rows& x, const Shared& s) {
   const int64_t width = (a.g * a.r + 2 * a.g) * a.k;
   const int64_t tiles[3] = {tiles_of(block.qkv[0]), tiles_of(block.qkv[1]), tiles_of(block.qkv[2])};
-#pragma omp for schedule(dynamic, 4)
-  for (int64_t t = 0; t < tiles[0] + tiles[1] + tiles[2]; t++) {
+  share_out(*s.runs, tiles[0] + tiles[1] + tiles[2], [&](int64_t t) {
     const int part = t < tiles[0] ? 0 : t < tiles[0] + tiles[1] ? 1 : 2;
     const int64_t first = part == 0 ? 0 : part == 1 ? block.qkv[0].rows : block.qkv[0].rows + block.qkv[1].rows;
     const int64_t tile = t - (part > 0 ? tiles[0] : 0) - (part > 1 ? tiles[1] : 0);
     each_row(block.qkv[part], tile, x, [&](int64_t m, int64_t row, const float* values, int64_t count) {
       for (int64_t i = 0; i < count; i++)
-        qkv[m * width + first + row + i] = values[i] + (block.qkv_bias ? block.qkv_bias[first + row + i] : 0.0f);
+        s.qkv[m * width + first + row + i] = values[i] + (block.qkv_bias ? block.qkv_bias[first + row + i] : 0.0f);
     });
-  }
+  });
 }
 
 // Normalise a head if there is a weight, then turn it by its position, whose rotations are given.
@@ -147,12 +151,12 @@ void attend_all(const DecodeStack& a, const Block& block, const Own& own, const 
 }
 
 // Add a product to the residual stream.
-void add_product(const DecodeStack& a, const Matrix& w, const float* bias, const Rows& x) {
-#pragma omp for schedule(dynamic, 2)
-  for (int64_t tile = 0; tile < tiles_of(w); tile++)
+void add_product(const DecodeStack& a, const Matrix& w, const float* bias, const Rows& x, Runs& runs) {
+  share_out(runs, tiles_of(w), [&](int64_t tile) {
     each_row(w, tile, x, [&](int64_t m, int64_t row, const float* values, int64_t count) {
       for (int64_t i = 0; i < count; i++) a.x[m * a.d + row + i] += values[i] + (bias ? bias[row + i] : 0.0f);
     });
+  });
 }
 
 // Choose networks for every row by their scores: those of the largest, each with its share of the softmax.
@@ -195,17 +199,20 @@ inline Routes route(const DecodeStack& a, const Block& block, const Own& own, co
 }
 
 // Run one set of networks, and add what they say to the residual stream.
-void run_networks(const DecodeStack& a, const Routes& routes, const float* x, const Stages& stages) {
+void run_networks(const DecodeStack& a, const Routes& routes, const float* x, const Shared& s) {
 #pragma omp for schedule(static)
   for (int64_t i = 0; i < routes.num_routed; i++) {
     int64_t slot = 0;
     while (i >= routes.slots[slot].first + routes.slots[slot].count) slot++;
-    prepare_row(routes.slots[slot], i - routes.slots[slot].first, x + routes.rows[i] * a.d, stages);
+    prepare_row(routes.slots[slot], i - routes.slots[slot].first, x + routes.rows[i] * a.d, s.stages);
   }
-#pragma omp for schedule(dynamic)
-  for (int64_t task = 0; task < hidden_tasks(routes); task++) hidden_task(routes, task, stages);
-#pragma omp for schedule(dynamic, 2)
-  for (int64_t tile = 0; tile < a.d / kTileRows; tile++) add_down(routes, tile, 1, stages, a.x);
+  share_out(*s.runs, hidden_tasks(routes), [&](int64_t task) { hidden_task(routes, task, s.stages); });
+  const int64_t num_tiles = a.d / kTileRows, most = num_tiles / (kDownTasks * omp_get_num_threads());
+  const int64_t chunk = routes.num_slots == 1 || most < 1 ? 1 : most;
+  share_out(*s.runs, (num_tiles + chunk - 1) / chunk, [&](int64_t task) {
+    const int64_t left = num_tiles - task * chunk;
+    add_down(routes, task * chunk, left < chunk ? left : chunk, s.stages, a.x);
+  });
 }
 
 void feed_forward(const DecodeStack& a, const Block& block, const Own& own, const Shared& s) {
@@ -217,14 +224,13 @@ void feed_forward(const DecodeStack& a, const Block& block, const Own& own, cons
     };
   };
   if (experts) {
-#pragma omp for schedule(dynamic)
-    for (int64_t tile = 0; tile < tiles_of(block.router) + 1; tile++) {
+    share_out(*s.runs, tiles_of(block.router) + 1, [&](int64_t tile) {
       if (tile < tiles_of(block.router)) each_row(block.router, tile, x, keep(0));
       else if (block.shared_network) each_row(block.shared_gate, 0, x, keep(experts));
-    }
+    });
   }
   Routes routes = route(a, block, own, s);
-  run_networks(a, routes, own.values, s.stages);
+  run_networks(a, routes, own.values, s);
   if (!block.shared_network) return;
   Slot slot = {block.shared_network, 0, a.b};
   routes.slots = &slot, routes.num_slots = 1, routes.num_routed = a.b;
@@ -233,15 +239,15 @@ void feed_forward(const DecodeStack& a, const Block& block, const Own& own, cons
     routes.rows[b] = b;
     routes.shares[b] = (score >= 0 ? 1.0f : power) / (1.0f + power);
   }
-  run_networks(a, routes, own.values, s.stages);
+  run_networks(a, routes, own.values, s);
 }
 
 // Join the parts of attention, and add what they say to the residual stream.
-void add_attention(const DecodeStack& a, const Block& block, const Own& own, const PagedAttention& p) {
+void add_attention(const DecodeStack& a, const Block& block, const Own& own, const Shared& s, const PagedAttention& p) {
   const int64_t heads = a.g * a.r;
   for (int64_t h = 0; h < a.b * heads; h++)
     join(p, h / heads, h / a.r % a.g, h % a.r, own.values + h * a.k);
-  add_product(a, block.attention_out, block.attention_out_bias, round_all(own, a.b, heads * a.k));
+  add_product(a, block.attention_out, block.attention_out_bias, round_all(own, a.b, heads * a.k), *s.runs);
 }
 
 // What attention reads and writes in one block.
