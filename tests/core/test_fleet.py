@@ -19,6 +19,8 @@ from myna.core.requests import ChatInput, Request, RequestId
 class SlowEcho(EchoService):
     """Load when told to, as a process does."""
 
+    pid: int | None = None
+
     def __init__(self, name: str, progress: Progress) -> None:
         super().__init__(model=name)
         self.progress = progress

@@ -61,6 +61,7 @@ def test_what_is_used_is_that_of_this_process_and_those_it_began(
         (tmp_path / str(pid)).mkdir()
         fields = ["S", str(parent), *["0"] * 19, str(pages), "0"]
         (tmp_path / str(pid) / "stat").write_text(f"{pid} (a (name)) {' '.join(fields)}\n")
+    assert used_memory_bytes(own + 1) == 110 * os.sysconf("SC_PAGE_SIZE")
     assert used_memory_bytes() == 111 * os.sysconf("SC_PAGE_SIZE")
 
 

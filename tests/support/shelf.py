@@ -19,6 +19,8 @@ NUM_BYTES = 100
 class EchoProcess(EchoService):
     """Be loaded as a process is: at once, with one step of progress."""
 
+    pid: int | None = None
+
     def __init__(self, name: str, progress: Progress) -> None:
         super().__init__(model=name)
         self.progress = progress

@@ -66,6 +66,7 @@ class StandIn(EchoService):
     """Echo, but know a few answers and draw; say a reply to sound so many `times`."""
 
     times = 1
+    pid: int | None = None
 
     async def start(self) -> None:
         """Be there at once."""

@@ -22,7 +22,13 @@ RETRY_AFTER_S = 5.0
 
 
 class Startable(Service, Protocol):
-    """A service whose model is loaded by starting it, such as `core.remote.ProcessService`."""
+    """A service whose model is loaded by starting it, such as `core.remote.ProcessService`.
+
+    Attributes:
+        pid: the process that holds the model, where that is another one and runs.
+    """
+
+    pid: int | None
 
     async def start(self) -> None:
         """Begin to load, and return at once."""

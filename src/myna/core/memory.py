@@ -28,10 +28,13 @@ def available_memory_bytes() -> int:
     return free
 
 
-def used_memory_bytes() -> int:
-    """Return the bytes that this process and those it began hold; 0 where the system does not tell.
+def used_memory_bytes(root_pid: int | None = None) -> int:
+    """Return the bytes that a process and those it began hold; 0 where the system does not tell.
 
     Pages that two of them hold count twice; a model's lie in one.
+
+    Args:
+        root_pid: the process; this one unless given.
     """
     parents, held = {}, {}
     for path in PROC.glob("[0-9]*/stat"):
@@ -39,7 +42,7 @@ def used_memory_bytes() -> int:
             name, _, rest = path.read_text(errors="replace").rpartition(")")
             fields, pid = rest.split(), int(name.split()[0])
             parents[pid], held[pid] = int(fields[1]), int(fields[21])
-    own = {os.getpid()}
+    own = {os.getpid() if root_pid is None else root_pid}
     while found := {pid for pid, parent in parents.items() if parent in own} - own:
         own |= found
     return sum(held.get(pid, 0) for pid in own) * os.sysconf("SC_PAGE_SIZE")

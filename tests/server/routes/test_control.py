@@ -75,7 +75,17 @@ async def test_models_are_listed_with_what_is_loaded_of_them(client: httpx.Async
     one, two = (await client.get(BASE)).json()["models"]
     assert (one["key"], one["is_downloaded"], two["is_downloaded"]) == ("one", True, False)
     assert one["loaded_instances"] == [
-        {"id": "one", "status": "loaded", "progress": None, "context_length": 1_000_000}
+        {
+            "id": "one",
+            "status": "loaded",
+            "progress": None,
+            "context_length": 1_000_000,
+            "created": None,
+            "memory_bytes": None,
+            "num_running": 0,
+            "num_waiting": 0,
+            "reason": None,
+        }
     ]
     assert (two["loaded_instances"], two["licence"]) == ([], "Apache-2.0")
 

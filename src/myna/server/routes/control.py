@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from myna.core.errors import NotFound, Unsupported
 from myna.core.fleet import Fleet, Member
-from myna.core.memory import machine_memory_bytes
+from myna.core.memory import machine_memory_bytes, used_memory_bytes
 from myna.server.body import read_wire
 from myna.server.context import context_of, request_key
 from myna.server.downloads import Downloads, Job
@@ -56,7 +56,8 @@ async def list_titles(request: Request) -> Response:
     titles += tuple(Title(id=name, num_bytes=0) for name in members if name not in known)
     sizes = {title.id: title.num_bytes for title in titles}
     fits = {} if control.fits is None else await asyncio.to_thread(control.fits.known, sizes)
-    listed = [_title(title, members.get(title.id), fits.get(title.id)) for title in titles]
+    instances = {member.model_id: await _instance(member) for member in members.values()}
+    listed = [_title(title, instances.get(title.id), fits.get(title.id)) for title in titles]
     return _json(TitleList(models=listed, memory_bytes=machine_memory_bytes()))
 
 
@@ -211,24 +212,32 @@ def _fit(fit: Fit) -> FitObject:
     )
 
 
-def _title(title: Title, member: Member | None, fit: Fit | None) -> TitleObject:
-    instances = []
-    if member is not None:
-        instances.append(
-            InstanceObject(
-                id=member.model_id,
-                status="loaded" if member.is_ready else "loading",
-                progress=None if member.is_ready else _share(member),
-                context_length=member.cards[0].context_length if member.cards else None,
-            )
-        )
+async def _instance(member: Member) -> InstanceObject:
+    """Tell what a model of the fleet does and holds."""
+    health, pid = await member.service.health(), member.service.pid
+    held_bytes = None if pid is None else await asyncio.to_thread(used_memory_bytes, pid)
+    cards = await member.service.models()
+    return InstanceObject(
+        id=member.model_id,
+        status="loaded" if member.is_ready else "loading",
+        progress=None if member.is_ready else _share(member),
+        context_length=cards[0].context_length if cards else None,
+        created=(cards[0].created_s or None) if cards else None,
+        memory_bytes=held_bytes or None,
+        num_running=health.num_running,
+        num_waiting=health.num_waiting,
+        reason=health.reason or None if member.is_ready and not health.ready else None,
+    )
+
+
+def _title(title: Title, instance: InstanceObject | None, fit: Fit | None) -> TitleObject:
     return TitleObject(
         key=title.id,
         display_name=title.summary or title.id,
         size_bytes=title.num_bytes,
         is_downloaded=title.path is not None,
         licence=title.licence,
-        loaded_instances=instances,
+        loaded_instances=[] if instance is None else [instance],
         needs_bytes=title.needs_bytes,
         packed_needs_bytes=title.packed_needs_bytes,
         fits=_fits(title.needs_bytes if fit is None else fit.peak_bytes),

@@ -86,12 +86,21 @@ class JobObject(msgspec.Struct, kw_only=True):
 
 
 class InstanceObject(msgspec.Struct, kw_only=True):
-    """A loaded instance of a model."""
+    """A loaded instance of a model.
+
+    `created` is in seconds since 1970; `memory_bytes` is what its process holds; `reason` says why
+    a loaded one cannot answer now. Each is null where it is not known or does not apply.
+    """
 
     id: str
     status: str
     progress: float | None
     context_length: int | None
+    created: int | None = None
+    memory_bytes: int | None = None
+    num_running: int = 0
+    num_waiting: int = 0
+    reason: str | None = None
 
 
 class FitObject(msgspec.Struct, kw_only=True):
