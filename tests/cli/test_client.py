@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from myna.cli.client import HttpTalker
-from myna.core.errors import InvalidRequest, RemoteError, Unavailable
+from myna.core.errors import InvalidRequest, RemoteError, Unauthorized, Unavailable
 from myna.core.events import Accepted, Failed, Finished, ReasoningDelta, TextDelta, Usage
 from myna.core.messages import text_message
 from myna.core.requests import ChatInput, SamplingParams, TextInput
@@ -172,7 +172,7 @@ def test_a_refusal_is_a_failure(
 
 def test_a_refusal_to_list_is_told(server: Server) -> None:
     server.status, server.models = 401, b'{"error": {"message": "wrong key"}}'
-    with pytest.raises(RemoteError, match="the server says: wrong key"):
+    with pytest.raises(Unauthorized, match="the server says: wrong key\nhint: MYNA_API_KEY holds"):
         HttpTalker(server.url)
 
 
@@ -189,13 +189,15 @@ def test_nobody_there_is_unavailable() -> None:
 
 def test_a_server_that_went_away_is_a_failure(server: Server) -> None:
     talker = HttpTalker(server.url)
-    talker._port = 1
+    talker._server.port = 1
     (failed,) = talker.answer(QUESTION, SamplingParams())
     assert isinstance(failed, Failed)
     assert "broke off" in failed.error.message
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://x", "http://", ""])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8000", "ftp://x", "http://", "", "http://[", "http://x:y"]
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequest, match="no address of a server; give one such as"):
         HttpTalker(url)

@@ -6,14 +6,13 @@ Not here: tools, several choices, logprobs; the command line asks for none of th
 from __future__ import annotations
 
 import http.client
-import ssl
 from collections.abc import Generator, Iterator
-from urllib.parse import urlsplit
 
 import msgspec
 
 from myna.cli.client_media import read_sound, read_wav, wire_clip_options, wire_message
-from myna.core.errors import ErrorInfo, InvalidRequest, RemoteError, Unavailable
+from myna.cli.remote_server import RemoteServer, ServerError, told
+from myna.core.errors import InvalidRequest, RemoteError, Unavailable
 from myna.core.events import (
     Accepted,
     Event,
@@ -32,17 +31,6 @@ TIMEOUT_S = 600.0
 MAX_LINE_BYTES = 4 * 2**20
 DATA = b"data:"
 DONE = b"[DONE]"
-
-
-class _Error(msgspec.Struct):
-    message: str = "the server gave no reason"
-    type: str | None = None
-    code: str | int | None = None
-    param: str | None = None
-
-
-class _Refusal(msgspec.Struct):
-    error: _Error
 
 
 class _Sound(msgspec.Struct):
@@ -69,7 +57,7 @@ class _Usage(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     choices: tuple[_Choice, ...] = ()
     usage: _Usage | None = None
-    error: _Error | None = None
+    error: ServerError | None = None
 
 
 class _Model(msgspec.Struct):
@@ -102,18 +90,10 @@ class HttpTalker:
         model_id: str | None = None,
         probe_s: float = PROBE_S,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidRequest(
-                f"{url!r} is no address of a server; give one such as http://127.0.0.1:8000"
-            )
-        self._host, self._port, self._is_tls = parts.hostname, parts.port, parts.scheme == "https"
-        self._prefix = parts.path.rstrip("/").removesuffix("/v1")
-        self._headers = {"Content-Type": "application/json"}
-        if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._server = RemoteServer(url, api_key=api_key)
         self.url = url
-        self.served = self._list(probe_s)
+        models = self._server.fetch("GET", "/v1/models", type=_Models, timeout_s=probe_s)
+        self.served = tuple(model.id for model in models.data)
         self.model_id = model_id or (self.served[0] if self.served else "")
 
     @classmethod
@@ -129,9 +109,9 @@ class HttpTalker:
         is_said = isinstance(question, SayInput)
         path = "/v1/audio/speech" if is_said else "/v1/chat/completions"
         body = msgspec.json.encode(_body(question, sampling, speech, self.model_id))
-        connection = self._connect(TIMEOUT_S)
+        connection = self._server.connect(TIMEOUT_S)
         try:
-            response = self._ask(connection, "POST", path, body)
+            response = self._server.ask(connection, "POST", path, body)
             yield Accepted(prompt_tokens=0)
             yield from read_wav(response) if is_said else _events(_payloads(response))
         except (OSError, http.client.HTTPException) as error:
@@ -145,35 +125,6 @@ class HttpTalker:
 
     def close(self) -> None:
         """Nothing is kept open between two answers."""
-
-    def _list(self, timeout_s: float) -> tuple[str, ...]:
-        connection = self._connect(timeout_s)
-        try:
-            response = self._ask(connection, "GET", "/v1/models", None)
-            models = msgspec.json.decode(response.read(MAX_LINE_BYTES), type=_Models)
-        except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
-            raise Unavailable(
-                f"no server answers at {self.url} ({error})\nhint: `myna serve` starts one"
-            ) from error
-        finally:
-            connection.close()
-        return tuple(model.id for model in models.data)
-
-    def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
-        if self._is_tls:
-            return http.client.HTTPSConnection(
-                self._host, self._port, timeout=timeout_s, context=ssl.create_default_context()
-            )
-        return http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
-
-    def _ask(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
-    ) -> http.client.HTTPResponse:
-        connection.request(method, self._prefix + path, body=body, headers=self._headers)
-        response = connection.getresponse()
-        if response.status != http.client.OK:
-            raise _refusal(response)
-        return response
 
 
 def _body(
@@ -228,7 +179,7 @@ def _events(payloads: Iterator[bytes]) -> Iterator[Event]:
         except msgspec.MsgspecError as error:
             raise http.client.HTTPException(f"a chunk is not understood: {error}") from error
         if chunk.error is not None:
-            raise RemoteError(_info(chunk.error, status=500))
+            raise told(chunk.error, status=500)
         if chunk.usage is not None:
             usage = Usage(
                 prompt_tokens=chunk.usage.prompt_tokens,
@@ -244,23 +195,3 @@ def _events(payloads: Iterator[bytes]) -> Iterator[Event]:
             if choice.finish_reason in ("length", "tool_calls"):
                 reason = "length" if choice.finish_reason == "length" else "tool_calls"
     yield Finished(index=0, reason=reason, usage=usage)
-
-
-def _refusal(response: http.client.HTTPResponse) -> RemoteError:
-    """Read why a server refused."""
-    try:
-        refusal = msgspec.json.decode(response.read(MAX_LINE_BYTES), type=_Refusal)
-    except msgspec.MsgspecError:
-        refusal = _Refusal(error=_Error(message=f"{response.status} {response.reason}"))
-    return RemoteError(_info(refusal.error, status=response.status))
-
-
-def _info(error: _Error, *, status: int) -> ErrorInfo:
-    code = None if error.code is None else str(error.code)
-    return ErrorInfo(
-        message=f"the server says: {error.message}",
-        type=error.type or "server_error",
-        code=code,
-        param=error.param,
-        status=status,
-    )

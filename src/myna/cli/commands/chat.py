@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from myna.cli.client import HttpTalker
-from myna.cli.commands.serve import DEFAULT_PORT
 from myna.cli.compose import choose, model_id_of
 from myna.cli.console import note
 from myna.cli.conversation import load_talker, show_answer
@@ -30,13 +29,13 @@ from myna.cli.options import (
     UrlOption,
     YarnOption,
 )
+from myna.cli.remote_server import LOCAL_URL
 from myna.cli.talker import Talker
 from myna.core.errors import MynaError, NotFound
 from myna.core.messages import Message, text_message
 from myna.core.requests import ChatInput, SamplingParams
 from myna.core.settings import Settings, read_settings
 
-LOCAL_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 PROMPT = "> "
 HELP = """\
 /clear          forget the conversation

@@ -29,6 +29,7 @@ from myna.cli.options import (
     MaxContextOption,
     YarnOption,
 )
+from myna.cli.remote_server import DEFAULT_PORT
 from myna.cli.serve_options import (
     USUAL,
     AliasOption,
@@ -63,7 +64,6 @@ from myna.server.library import HubLibrary, Library, path_here
 from myna.server.run import Server, make_server
 from myna.store.history import History
 
-DEFAULT_PORT = 8000
 EXIT_INTERRUPTED = 130
 BACKLOG = 2048
 

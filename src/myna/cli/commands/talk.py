@@ -11,9 +11,9 @@ import typer
 from myna.cli.call import VoiceCall, Wishes, dial
 from myna.cli.call_sound import FileLoudspeaker, FileMicrophone, Loudspeaker, Microphone, SoundCard
 from myna.cli.camera import Camera
-from myna.cli.commands.chat import LOCAL_URL
 from myna.cli.console import note
 from myna.cli.options import LanguageOption, ModelOption, SystemOption, UrlOption, VoiceOption
+from myna.cli.remote_server import LOCAL_URL
 from myna.core.errors import InvalidRequest
 from myna.core.settings import read_settings
 
