@@ -33,7 +33,9 @@ def test_bash_completes_commands_options_and_models(myna: Any, home: Path) -> No
     assert {"--host", "--port", "--help"} <= complete(script, "myna", "serve", "--")
     assert "--echo" not in complete(script, "myna", "serve", "--")
     assert complete(script, "myna", "run", "qwq") == {"qwq-32b"}
-    assert complete(script, "myna", "run", "mi") == {"mine"}
+    assert (
+        complete(script, "myna", "run", "mi") == complete(script, "myna", "stop", "mi") == {"mine"}
+    )
     assert complete(script, "myna", "list", "q") == set()
 
 

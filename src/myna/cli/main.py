@@ -31,6 +31,8 @@ COMMANDS = {
     "tour": "See what the model in the box can do, hands off",
     "edit": "Change pictures as a prompt says",
     "serve": "Serve a model over HTTP, to OpenAI clients",
+    "ps": "Show which models a running server holds",
+    "stop": "Unload a model from a running server",
     "key": "Make a key for clients of a server",
     "list": "Show the models one can name, and which are here",
     "pull": "Fetch a model",

@@ -56,6 +56,13 @@ EchoOption = Annotated[
 UrlOption = Annotated[
     str | None, typer.Option(help="Ask the server at this address instead.", metavar="URL")
 ]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--url", help="The server's address; default: this machine's.", metavar="URL"),
+]
+KeyOption = Annotated[
+    str | None, typer.Option(help="The key it asks for; MYNA_API_KEY hides it better.")
+]
 ModelOption = Annotated[
     str | None, typer.Option("--model", "-m", help="A name of `myna list`, or a folder.")
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from myna.core.fleet import Fleet
+from myna.core.service import Health
 from myna.server.app import App, create_app
 from shelf import EchoProcess, Shelf
 
@@ -88,6 +90,24 @@ async def test_models_are_listed_with_what_is_loaded_of_them(client: httpx.Async
         }
     ]
     assert (two["loaded_instances"], two["licence"]) == ([], "Apache-2.0")
+
+
+async def test_a_loaded_model_that_cannot_answer_says_why(shelf: Shelf) -> None:
+    class Hanging(EchoProcess):
+        pid = os.getpid()
+
+        async def health(self) -> Health:
+            return Health(ready=False, reason="it hangs", num_waiting=1)
+
+    fleet = Fleet(Hanging)
+    await fleet.load("one")
+    transport = httpx.ASGITransport(create_app(fleet, library=shelf))
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        (instance,) = (await client.get(BASE)).json()["models"][0]["loaded_instances"]
+    assert (instance["status"], instance["reason"]) == ("loaded", "it hangs")
+    assert (instance["num_running"], instance["num_waiting"]) == (0, 1)
+    assert instance["memory_bytes"] > 10**6
+    await fleet.close()
 
 
 async def test_a_load_may_be_watched(client: httpx.AsyncClient) -> None:

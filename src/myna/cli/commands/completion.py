@@ -16,7 +16,7 @@ from myna.core.settings import read_settings
 from myna.hub.cache import installed
 from myna.hub.catalogue import catalogue
 
-TAKE_MODELS = ("run", "chat", "serve", "pull", "show", "fit", "rm", "check", "bench")
+TAKE_MODELS = ("run", "chat", "serve", "pull", "show", "fit", "rm", "check", "bench", "stop")
 
 BASH = """\
 _myna() {{
