@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from myna.kernels import blocks, fused
+from myna.kernels import blocks, fused, tiles
 from myna.kernels.native import Native
 
 RTOL = 1e-5  # float32 sums of at most a few hundred products, relative to the sum of magnitudes
@@ -44,6 +44,30 @@ def test_decoded_rows_are_equal_to_the_bit(kind: str, num_threads: int) -> None:
     expected = blocks.decode_rows(kind, data)
     assert torch.equal(fused.decode_rows(kind, data, torch.float32), expected)
     assert torch.equal(fused.decode_rows(kind, data, torch.bfloat16), expected.bfloat16())
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *tiles.ROW_KINDS])
+def test_rows_are_gathered_as_they_are_decoded(kind: str) -> None:
+    row_kind = tiles.ROW_KINDS.get(kind, kind)
+    data = draw(row_kind, num_rows=48, num_blocks=3, seed=1)
+    ids = torch.tensor([[47, 0, 16], [5, 5, 31]])
+    expected = blocks.decode_rows(row_kind, data)[ids]
+    if kind in tiles.ROW_KINDS:
+        data = tiles.tile(data, blocks.FORMATS[kind].num_bytes)
+    for dtype in (torch.float32, torch.bfloat16):
+        found = fused.gather_rows(kind, data, ids, dtype)
+        assert found is not None
+        assert torch.equal(found.nan_to_num(), expected.to(dtype).nan_to_num())
+
+
+def test_rows_that_are_not_there_or_too_many_are_not_gathered() -> None:
+    data = draw("Q8_0", num_rows=4, num_blocks=1, seed=1)
+    for ids in ([4], [-1], [], [0] * (fused.MAX_GATHERED + 1)):
+        listed = torch.tensor(ids, dtype=torch.int64)
+        assert fused.gather_rows("Q8_0", data, listed, torch.float32) is None
+    row = torch.tensor([0])
+    assert fused.gather_rows("F16", data, row, torch.float32) is None
+    assert fused.gather_rows("Q8_0", data, row, torch.float16) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -178,6 +178,22 @@ def test_packed_weights_are_read_in_place(kind: str) -> None:
     assert stored < ROUNDED_SHARE
 
 
+def test_the_norm_after_the_layers_is_run_too() -> None:
+    layers, lengths = make_layers(dense), [9, 1, 30]
+    norm = RmsNorm(WIDTH, eps=1e-6)
+    nn.init.uniform_(norm.weight, 0.5, 1.5, generator=torch.Generator().manual_seed(5))
+    x = torch.randn(3, WIDTH, generator=torch.Generator().manual_seed(4))
+    turns = RopeTable(RopeConfig(theta=1e4), HEAD_WIDTH).at(torch.tensor(lengths), torch.float32)
+    plain, normalised = (
+        run_fused(decoder, x, turns, [Cache(lengths, seed=i) for i in range(NUM_LAYERS)])
+        for decoder in (fuse(layers), fuse(layers, norm))
+    )
+    assert plain is not None
+    assert normalised is not None
+    wanted = norm(plain)
+    assert float((normalised - wanted).norm() / wanted.norm()) < FLOAT_SHARE
+
+
 @pytest.mark.parametrize("mlp", [dense, experts, SharedMoe])
 @pytest.mark.parametrize("num_threads", [1, 3])
 def test_a_request_does_not_depend_on_those_beside_it(

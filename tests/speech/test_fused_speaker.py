@@ -26,7 +26,7 @@ NUM_STEPS = 12
 @pytest.fixture(scope="module")
 def wide() -> tuple[Config, Speech]:
     """Draw a model that speaks, its widths such as the kernels want them."""
-    values = tiny_omni_config()
+    values = copy.deepcopy(tiny_omni_config())  # whose sections are every tiny model's
     talker = values["talker_config"]
     text, predictor = talker["text_config"], talker["code_predictor_config"]
     text["rope_scaling"] = {**text["rope_scaling"], "mrope_section": [8, 4, 4]}

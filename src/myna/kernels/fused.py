@@ -40,6 +40,8 @@ DECODED = frozenset(FORMATS) - {"BF16", "F32"}
 MAX_ROWS = 8
 MAX_ROUNDED_ROWS = 64
 MAX_TILED_ROWS = 1 << 20
+# Up to this many rows of a table are written out on one thread, without moving their blocks first.
+MAX_GATHERED = 64
 # Processors with a matrix unit multiply bfloat16 faster than others do bytes.
 HAS_MATRIX_UNIT: bool = torch.cpu._is_amx_tile_supported()
 
@@ -144,3 +146,40 @@ def decode_rows(kind: str, data: Tensor, dtype: torch.dtype) -> Tensor | None:
         DTYPES[dtype],
     )
     return out
+
+
+def gather_rows(kind: str, data: Tensor, ids: Tensor, dtype: torch.dtype) -> Tensor | None:
+    """Write a few rows of a packed matrix out, equal to the bit to `decode_rows` of them.
+
+    Args:
+        kind: the block format.
+        data: (rows, row_bytes) uint8, contiguous; may be a memory map.
+        ids: (...,) int64, at most `MAX_GATHERED`.
+        dtype: float32, or bfloat16 by rounding from it.
+
+    Returns:
+        (..., K) of `dtype`; `None` where the kernel cannot serve, or if a row is not there.
+    """
+    kernels = native()
+    if kernels is None or kind not in DECODED or dtype not in DTYPES or not is_plain(data):
+        return None
+    if not 0 < ids.numel() <= MAX_GATHERED or not ids.is_cpu:
+        return None
+    number, block_values, block_bytes = FORMATS[kind]
+    num_rows, row_bytes = data.shape
+    ids = ids.contiguous()
+    listed = ids.flatten().tolist()
+    if min(listed) < 0 or max(listed) >= num_rows:
+        return None
+    out = torch.empty(*ids.shape, row_bytes // block_bytes * block_values)
+    kernels.gather(
+        kernels.level,
+        data.data_ptr(),
+        ids.data_ptr(),
+        out.data_ptr(),
+        len(listed),
+        num_rows,
+        out.shape[-1],
+        number,
+    )
+    return out.to(dtype)

@@ -22,7 +22,7 @@ import myna.kernels
 from myna.kernels import structs
 
 LIBRARY = "libmyna_kernels.so"
-INTERFACE_VERSION = 6
+INTERFACE_VERSION = 7
 # The library's own names of element types.
 DTYPES = MappingProxyType({torch.float32: 0, torch.bfloat16: 1})
 POINTER, SIZE, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
@@ -46,6 +46,7 @@ class Native:
         packed_linear: see fused.py, like `decode`.
         packed_linear_scratch: the bytes that it works in, by rows and columns.
         block_scales: see scales.py.
+        gather: see fused.py; it takes the level alone.
         feed_forward: see experts.py.
         feed_forward_scratch: the bytes that it works in.
         decode_stack: see stack.py.
@@ -74,6 +75,7 @@ class Native:
     convolve: Callable[..., None]
     decode: Callable[..., None]
     block_scales: Callable[..., None]
+    gather: Callable[..., None]
 
     def at_level(self, level: int) -> Native:
         """Give the same functions for another instruction set that this machine runs."""
@@ -144,6 +146,7 @@ def load_library(path: Path) -> Native | None:
         convolve=_function(library, "convolve", POINTER),
         decode=_function(library, "decode", POINTER, POINTER, SIZE, SIZE, INT, INT),
         block_scales=_function(library, "block_scales", *[POINTER] * 3, SIZE, SIZE),
+        gather=_alone(library, "gather", *[POINTER] * 3, *[SIZE] * 4),
     )
 
 
@@ -156,6 +159,14 @@ def _function(library: ctypes.CDLL, name: str, *arguments: type) -> ctypes._Name
     """Declare a kernel: the level and the number of threads come before its own arguments."""
     function = library[f"myna_{name}"]
     function.argtypes = (INT, INT, *arguments)
+    function.restype = None
+    return function
+
+
+def _alone(library: ctypes.CDLL, name: str, *arguments: type) -> ctypes._NamedFuncPointer:
+    """Declare a kernel that runs on the caller's thread: the level comes first."""
+    function = library[f"myna_{name}"]
+    function.argtypes = (INT, *arguments)
     function.restype = None
     return function
 

@@ -196,6 +196,9 @@ def embedding(ids: Tensor, weight: Weight, dtype: torch.dtype) -> Tensor:
     if isinstance(weight, Tensor):
         return F.embedding(ids, weight).to(dtype)
     assert isinstance(weight, PackedWeight), "an embedding is one matrix"
+    found = fused.gather_rows(weight.kind, weight.data, ids, dtype)
+    if found is not None:
+        return found
     if weight.kind in ROW_KINDS:
         rows = tiled_rows(weight.data, ids, FORMATS[weight.kind].num_bytes)
         return decode_rows(ROW_KINDS[weight.kind], rows, dtype)

@@ -1,9 +1,9 @@
-"""A decode step in one call: one token of each request through all blocks of a decoder.
+"""A decode step in one call: one token of each request through a decoder's blocks and last norm.
 
 Threads are woken once for all blocks, and nothing between two products is an operation of its own:
 where a token's weights are few, that is most of the time. Weights stay where they are.
 
-Not here: embeddings, the last norm and the vocabulary (layers.decoder), which run as they are; and
+Not here: embeddings and the vocabulary (layers.decoder), which run as they are; and
 steps with several tokens of one request, which go through the blocks' own modules, the twin.
 Differs from the twin: between products, numbers stay in float32.
 """
@@ -118,7 +118,7 @@ class DecodeStack:
             pages: written to at each request's last position.
 
         Returns:
-            (B, D) float32, the residual stream; `None` where the kernel cannot serve.
+            (B, D) float32, normalised if a norm was bound; `None` where the kernel cannot serve.
         """
         kernels, call = native(), self.call
         keys = pages.keys[0]
@@ -152,6 +152,7 @@ def bind(
     head_width: int,
     eps: float,
     dtype: torch.dtype,
+    norm: Tensor | None = None,
 ) -> DecodeStack | None:
     """Take the addresses of blocks; `None` if the kernels cannot read one of them in place.
 
@@ -162,6 +163,7 @@ def bind(
         head_width: K.
         eps: of all norms.
         dtype: of the decoder's activations, keys and values.
+        norm: (D,), after the last block.
     """
     width = blocks[0].input_norm.numel()
     if native() is None or dtype not in DTYPES or width % MULTIPLE:
@@ -175,6 +177,7 @@ def bind(
     networks = [item for block in blocks for item in (block.networks, block.shared_network) if item]
     call = structs.DecodeStack(
         blocks=ctypes.addressof(table),
+        norm=_vector(norm, kept),
         num_blocks=len(blocks),
         d=width,
         g=num_kv_heads,
@@ -194,13 +197,6 @@ def _fill(
 ) -> bool:
     """Fill a struct; false if a matrix cannot be read in place."""
 
-    def vector(values: Tensor | None) -> int | None:
-        if values is None:
-            return None
-        floats = values.detach().float().contiguous()
-        kept.append(floats)
-        return floats.data_ptr()
-
     def one(weight: Weight | None) -> structs.Matrix | None:
         return NO_MATRIX if weight is None else matrix(weight, dtype)
 
@@ -212,16 +208,25 @@ def _fill(
     for place, part in enumerate(qkv):
         entry.qkv[place] = part
     entry.attention_out, entry.router, entry.shared_gate = out, router, gate
-    entry.input_norm = vector(block.input_norm)
-    entry.feed_forward_norm = vector(block.feed_forward_norm)
-    entry.qkv_bias, entry.q_norm = vector(block.qkv_bias), vector(block.q_norm)
-    entry.k_norm = vector(block.k_norm)
-    entry.attention_out_bias = vector(block.attention_out_bias)
+    entry.input_norm = _vector(block.input_norm, kept)
+    entry.feed_forward_norm = _vector(block.feed_forward_norm, kept)
+    entry.qkv_bias = _vector(block.qkv_bias, kept)
+    entry.q_norm, entry.k_norm = _vector(block.q_norm, kept), _vector(block.k_norm, kept)
+    entry.attention_out_bias = _vector(block.attention_out_bias, kept)
     entry.networks = ctypes.addressof(block.networks.table)
     if block.shared_network is not None:
         entry.shared_network = ctypes.addressof(block.shared_network.table)
     entry.num_chosen, entry.renormalise = block.num_chosen, block.renormalise
     return True
+
+
+def _vector(values: Tensor | None, kept: list[object]) -> int | None:
+    """Give the address of a vector's floats, and keep them."""
+    if values is None:
+        return None
+    floats = values.detach().float().contiguous()
+    kept.append(floats)
+    return floats.data_ptr()
 
 
 def _run(kernels: Native, call: structs.DecodeStack) -> None:

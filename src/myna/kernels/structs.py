@@ -74,6 +74,7 @@ class DecodeStack(ctypes.Structure):
     _fields_ = (
         ("x", _POINTER),
         ("blocks", _POINTER),
+        ("norm", _POINTER),
         ("cos", _POINTER),
         ("sin", _POINTER),
         ("tables", _POINTER),

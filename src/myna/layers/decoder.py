@@ -95,17 +95,18 @@ class TextDecoder(nn.Module):
 
         The weights must stay where they are.
         """
-        self.stack = fuse(self.layers)
+        self.stack = fuse(self.layers, self.norm)
 
     def forward(self, batch: PackedBatch, caches: Sequence[LayerCache]) -> Tensor:
         """Run the layers; returns (N, D), after the final norm."""
         rope = self.rope_table.at(batch.positions, self.dtype)
         x = self.embed_tokens(batch.token_ids, self.dtype)  # (N, D)
         done = run_fused(self.stack, x, rope, caches)
-        if done is None:
-            for layer, cache in zip(self.layers, caches, strict=True):
-                x = layer(x, rope, cache)
-        out: Tensor = self.norm(x if done is None else done)
+        if done is not None:
+            return done
+        for layer, cache in zip(self.layers, caches, strict=True):
+            x = layer(x, rope, cache)
+        out: Tensor = self.norm(x)
         return out
 
     def logits(self, hidden: Tensor) -> Tensor:

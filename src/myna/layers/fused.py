@@ -29,27 +29,32 @@ from myna.layers.rope import Rope
 Parts = Any
 
 
-def fuse(layers: Iterable[nn.Module]) -> DecodeStack | None:
-    """Describe layers to the compiled kernels; `None` if these cannot run one of them."""
+def fuse(layers: Iterable[nn.Module], norm: RmsNorm | None = None) -> DecodeStack | None:
+    """Describe layers, and the norm after them if it is to be run too, to the compiled kernels.
+
+    `None` if these cannot run one of the layers.
+    """
     found: list[Parts] = list(layers)
     blocks = [block for layer in found if (block := _block(layer)) is not None]
     if not blocks or len(blocks) < len(found):
         return None
-    attention = found[0].self_attn
+    attention, eps = found[0].self_attn, found[0].input_layernorm.eps
+    assert norm is None or norm.eps == eps, eps
     return stack.bind(
         blocks,
         num_heads=attention.num_heads,
         num_kv_heads=attention.num_kv_heads,
         head_width=attention.head_width,
-        eps=found[0].input_layernorm.eps,
+        eps=eps,
         dtype=found[0].input_layernorm.weight.dtype,
+        norm=None if norm is None else norm.weight,
     )
 
 
 def run_fused(
     fused: DecodeStack | None, x: Tensor, rope: Rope, caches: Sequence[LayerCache]
 ) -> Tensor | None:
-    """Run a step of single tokens through all layers at once.
+    """Run a step of single tokens through all layers, and the norm after them, at once.
 
     Args:
         fused: what `fuse` gave.
@@ -58,7 +63,7 @@ def run_fused(
         caches: one a layer; the new keys and values are stored there.
 
     Returns:
-        (B, D) of x's dtype, before the final norm; `None` if nothing was done.
+        (B, D) of x's dtype, after the norm; `None` if nothing was done.
     """
     if fused is None:
         return None

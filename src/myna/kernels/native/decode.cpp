@@ -74,6 +74,15 @@ void tiled_row(const Matrix& w, int64_t row, float* out) {
   decode_tiled_row<Format>(tile, row_blocks, row % kTileRows, out);
 }
 
+void read_row(const Matrix& w, int64_t row, float* out) {
+#define MYNA_USE(Format) plain_row<Format>(w, row, out)
+  MYNA_WITH_FORMAT(w.format, MYNA_USE)
+#undef MYNA_USE
+  if (w.format == kTiledQ4) return tiled_row<Q4_0>(w, row, out);
+  if (w.format == kTiledQ6) return tiled_row<Q6_0>(w, row, out);
+  if (w.format == kTiledQ8) return tiled_row<Q8_0>(w, row, out);
+}
+
 }  // namespace
 
 void MYNA_AT_LEVEL(decode)(const Decode& a, int num_threads) {
@@ -89,13 +98,10 @@ void MYNA_AT_LEVEL(decode)(const Decode& a, int num_threads) {
 #undef MYNA_USE
 }
 
-void MYNA_AT_LEVEL(decode_row)(const Matrix& w, int64_t row, float* out) {
-#define MYNA_USE(Format) plain_row<Format>(w, row, out)
-  MYNA_WITH_FORMAT(w.format, MYNA_USE)
-#undef MYNA_USE
-  if (w.format == kTiledQ4) return tiled_row<Q4_0>(w, row, out);
-  if (w.format == kTiledQ6) return tiled_row<Q6_0>(w, row, out);
-  if (w.format == kTiledQ8) return tiled_row<Q8_0>(w, row, out);
+void MYNA_AT_LEVEL(decode_row)(const Matrix& w, int64_t row, float* out) { read_row(w, row, out); }
+
+void MYNA_AT_LEVEL(gather)(const Gather& a) {
+  for (int64_t i = 0; i < a.count; i++) read_row(a.w, a.rows[i], a.out + i * a.w.columns);
 }
 
 }  // namespace myna

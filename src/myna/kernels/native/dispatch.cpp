@@ -24,6 +24,7 @@ namespace {
   void packed_linear_##level(const PackedLinear&, int);     \
   void decode_##level(const Decode&, int);                  \
   void block_scales_##level(const BlockScales&, int);       \
+  void gather_##level(const Gather&);                       \
   void feed_forward_##level(const FeedForward&, int);       \
   int64_t feed_forward_scratch_##level(const FeedForward&); \
   void decode_stack_##level(const DecodeStack&, int);       \
@@ -62,6 +63,7 @@ struct Level {
   void (*packed_linear)(const PackedLinear&, int num_threads);
   void (*decode)(const Decode&, int num_threads);
   void (*block_scales)(const BlockScales&, int num_threads);
+  void (*gather)(const Gather&);
   void (*feed_forward)(const FeedForward&, int num_threads);
   int64_t (*feed_forward_scratch)(const FeedForward&);
   void (*decode_stack)(const DecodeStack&, int num_threads);
@@ -79,6 +81,7 @@ struct Level {
    packed_linear_##level,                                                                  \
    decode_##level,                                                                         \
    block_scales_##level,                                                                   \
+   gather_##level,                                                                         \
    feed_forward_##level,                                                                   \
    feed_forward_scratch_##level,                                                           \
    decode_stack_##level,                                                                   \
@@ -127,7 +130,7 @@ bool can_run(const char* name) {
 using namespace myna;
 
 // Changes whenever a function below changes its arguments.
-MYNA_EXPORT int myna_interface_version() { return 6; }
+MYNA_EXPORT int myna_interface_version() { return 7; }
 
 MYNA_EXPORT int myna_num_levels() { return kNumLevels; }
 
@@ -189,6 +192,12 @@ MYNA_EXPORT void myna_block_scales(int level, int num_threads, const void* value
   kLevels[level].block_scales({static_cast<const float*>(values), static_cast<const float*>(importance),
                                static_cast<float*>(scales), num_blocks, row_blocks},
                               num_threads);
+}
+
+MYNA_EXPORT void myna_gather(int level, const void* w, const void* rows, void* out, int64_t count, int64_t num_rows,
+                             int64_t columns, int64_t format) {
+  const Matrix matrix = {static_cast<const uint8_t*>(w), num_rows, columns, format, 0};
+  kLevels[level].gather({matrix, static_cast<const int64_t*>(rows), static_cast<float*>(out), count});
 }
 
 // The arguments of these come as the structs of kernels.h, which the Python side lays out alike; this tells their sizes.

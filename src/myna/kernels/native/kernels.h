@@ -115,8 +115,9 @@ struct Block {
 
 // One token of each of B requests goes through blocks, one after another.
 struct DecodeStack {
-  float* x;                 // (B, D), replaced by the residual stream after the last block
+  float* x;                 // (B, D), replaced by the residual stream after the last block, normalised
   const Block* blocks;
+  const float* norm;        // (D,), after the last block, or null
   const float* cos;         // (B, K)
   const float* sin;         // (B, K), the first half negated
   const int32_t* tables;    // as of PagedAttention
@@ -168,6 +169,14 @@ struct Decode {
   int64_t row_blocks;  // in a row; read where rows are tiled
   int32_t format;
   Dtype dtype;       // of out
+};
+
+// Rows of a matrix, written out one below the other.
+struct Gather {
+  Matrix w;
+  const int64_t* rows;  // (count,)
+  float* out;           // (count, columns)
+  int64_t count;
 };
 
 struct BlockScales {

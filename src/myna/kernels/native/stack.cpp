@@ -21,6 +21,10 @@ void run(const DecodeStack& a, int num_threads) {
       add_attention(a, block, own, s, p);
       feed_forward(a, block, own, s);
     }
+    if (a.norm) {
+#pragma omp for schedule(static) nowait
+      for (int64_t b = 0; b < a.b; b++) normalise(a.x + b * a.d, a.norm, a.eps, a.d, a.x + b * a.d);
+    }
   }
 }
 

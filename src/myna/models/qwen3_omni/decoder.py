@@ -76,7 +76,7 @@ class OmniDecoder(TextDecoder):
         if not (batch.added or batch.taps):
             done = run_fused(self.stack, x, rope, caches)
             if done is not None:
-                return self.norm(done)
+                return done
         for i, (layer, cache) in enumerate(zip(self.layers, caches, strict=True)):
             x = layer(x, rope, cache)
             for extra in batch.added[i] if i < len(batch.added) else ():
