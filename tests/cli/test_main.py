@@ -125,6 +125,20 @@ def test_short_answers_load_nothing_heavy(argv: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("argv", [["ps", "--help"], ["stop", "--help"], ["config", "show"]])
+def test_commands_about_a_server_or_settings_load_no_model_code(argv: list[str]) -> None:
+    heavy = [name for name in HEAVY if name not in ("huggingface_hub", "typer")]
+    code = (
+        "import sys\n"
+        "from myna.cli.main import run\n"
+        f"assert run({argv!r}) == 0\n"
+        f"found = [name for name in {heavy!r} if name in sys.modules]\n"
+        "assert not found, found\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("argv", [["--help"], ["list"], ["version"]])
 def test_short_answers_take_little_of_the_processor(argv: list[str]) -> None:
     # Processor time, because other work of the machine must not fail this test.

@@ -8,7 +8,7 @@ import pytest
 
 from myna import embedded
 from myna.core.errors import InvalidRequest
-from myna.core.settings import Settings, read_settings
+from myna.core.settings import NAMES, VARIABLES, Settings, origins, read_settings
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -100,3 +100,19 @@ def test_a_machine_without_a_home_folder_is_told_what_to_set(
     monkeypatch.setattr(Path, "expanduser", refuse)
     with pytest.raises(InvalidRequest, match="no home folder to keep models in; set MYNA_HOME"):
         read_settings({})
+
+
+def test_every_setting_and_every_variable_has_its_origin() -> None:
+    assert set(VARIABLES) == {*Settings.__struct_fields__, "hub_key"}
+    assert set(NAMES) <= {name for names in VARIABLES.values() for name in names}
+    assert origins({}) == dict.fromkeys(VARIABLES)
+    for setting, names in VARIABLES.items():
+        for name in names:
+            assert origins({name: "/x"}) == {**origins({}), setting: name}
+
+
+def test_the_variable_that_decides_is_the_origin() -> None:
+    both = {"MYNA_HOME": "/data", "XDG_CACHE_HOME": "/cache"}
+    assert origins(both)["home"] == "MYNA_HOME"
+    assert origins({**both, "MYNA_HOME": ""})["home"] == "XDG_CACHE_HOME"
+    assert origins({"XDG_CACHE_HOME": "cache"})["home"] is None

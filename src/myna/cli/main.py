@@ -45,6 +45,7 @@ COMMANDS = {
     "train": "Train the model in the box anew",
     "eval": "Measure what a model can do, on held-out questions",
     "doctor": "Look at this machine and say what would help",
+    "config": "Show the settings, and where each comes from",
     "completion": "Write a script that completes commands in a shell",
     "version": "Show versions",
 }

@@ -27,6 +27,18 @@ NAMES = {
     "MYNA_MIRROR_ENDPOINT": "address of a mirror with ModelScope's layout",
     "MYNA_OFFLINE": "1: never open a connection to fetch a model",
 }
+VARIABLES = {
+    "home": ("MYNA_HOME", "XDG_CACHE_HOME"),
+    "default_model": ("MYNA_MODEL",),
+    "api_keys": ("MYNA_API_KEY",),
+    "hub_endpoint": ("MYNA_HUB_ENDPOINT", "HF_ENDPOINT"),
+    "hub_key": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
+    "mirror_endpoint": ("MYNA_MIRROR_ENDPOINT",),
+    "is_offline": ("MYNA_OFFLINE",),
+    "has_color": ("NO_COLOR",),
+}
+"""The variables that set each field of `Settings`, and what the hub's own library reads besides:
+`HF_...` and the key. The one that decides comes first."""
 TEST_PREFIXES = ("MYNA_TEST_", "MYNA_REQUIRE")
 
 
@@ -75,6 +87,19 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
+def origins(environment: Mapping[str, str] = os.environ) -> dict[str, str | None]:
+    """Name, for each setting of `VARIABLES`, the variable it comes from; `None`: no variable."""
+    return {
+        setting: next((name for name in names if _decides(environment, name)), None)
+        for setting, names in VARIABLES.items()
+    }
+
+
+def _decides(environment: Mapping[str, str], name: str) -> bool:
+    value = environment.get(name, "")
+    return Path(value).is_absolute() if name == "XDG_CACHE_HOME" else bool(value)
+
+
 def _home(environment: Mapping[str, str]) -> Path:
     chosen = environment.get("MYNA_HOME")
     if chosen:
@@ -83,9 +108,8 @@ def _home(environment: Mapping[str, str]) -> Path:
             raise _wrong("MYNA_HOME", chosen, "give an absolute path")
         return home
     # The XDG base directory specification says to ignore relative paths.
-    cache = environment.get("XDG_CACHE_HOME", "")
-    if cache and Path(cache).is_absolute():
-        return Path(cache) / "myna"
+    if _decides(environment, "XDG_CACHE_HOME"):
+        return Path(environment["XDG_CACHE_HOME"]) / "myna"
     try:
         return Path("~/.cache/myna").expanduser()
     except RuntimeError:
