@@ -16,6 +16,7 @@ import pytest
 
 from myna.cli.holdings import Instance
 from myna.cli.remote_server import LOCAL_URL, RemoteServer
+from myna.core.echo import EchoService
 from myna.core.fleet import Fleet
 from myna.core.service import Health, ModelCard
 from myna.core.settings import read_settings
@@ -132,6 +133,27 @@ def test_nobody_there_is_told(myna: Any, command: tuple[str, ...]) -> None:
     assert (code, out) == (1, "")
     assert err.startswith("error: no server answers at http://127.0.0.1:1 (")
     assert err.endswith("hint: `myna serve` starts one\n")
+
+
+def test_another_kind_of_server_is_told_apart(myna: Any, url: str) -> None:
+    code, out, err = myna("ps", "--url", f"{url}/elsewhere", "--key", KEY)
+    assert (code, out) == (3, "")
+    assert err.startswith(f"error: the server at {url}/elsewhere does not tell what it holds (")
+    assert err.endswith("hint: give the address that `myna serve` printed\n")
+
+
+def test_a_server_that_loads_nothing_says_so(myna: Any) -> None:
+    server = make_server(create_app(EchoService()))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    thread.start()
+    while not server.started:
+        time.sleep(0.005)
+    code, out, err = myna("ps", "--url", f"http://127.0.0.1:{listener.getsockname()[1]}")
+    server.should_exit = True
+    thread.join()
+    assert (code, out) == (4, "")
+    assert "This server serves the model it was started with, and no other." in err
 
 
 def test_the_server_of_this_machine_is_meant_unless_another_is_named() -> None:

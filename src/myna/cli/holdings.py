@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from myna.cli.remote_server import RemoteServer
-from myna.core.errors import NotFound
+from myna.core.errors import NotFound, RemoteError
 
 LOOK_S = 10.0
 UNLOAD_S = 120.0  # an engine is given time to end by itself
@@ -84,9 +84,18 @@ def look(server: RemoteServer) -> Holdings:
     """Ask a server what it holds.
 
     Raises:
+        NotFound: it is another kind of server.
         MynaError: as `RemoteServer.fetch`.
     """
-    titles = server.fetch("GET", "/api/v1/models", type=_Titles, timeout_s=LOOK_S).models
+    try:
+        titles = server.fetch("GET", "/api/v1/models", type=_Titles, timeout_s=LOOK_S).models
+    except RemoteError as error:
+        if error.status != NotFound.status:
+            raise
+        raise NotFound(
+            f"the server at {server.url} does not tell what it holds ({error.message})\n"
+            "hint: give the address that `myna serve` printed"
+        ) from error
     memory = server.fetch("GET", "/api/v1/memory", type=_Memory, timeout_s=LOOK_S)
     return Holdings(
         url=server.url,
