@@ -83,8 +83,9 @@ gpu: setup  ## Check what a GPU computes (needs one, and TORCH=… for it)
 docs: setup  ## Run the documentation's examples and check its names
 	@$(PYTEST) tests/docs
 
-reference: .venv/.test  ## Write docs/reference/cli.md from the command line's own help
+reference: .venv/.test  ## Write what is generated: docs/reference/cli.md, the README's table of speed
 	@mkdir -p docs/reference && $(BIN)/python scripts/cli_reference.py > docs/reference/cli.md
+	@$(BIN)/python scripts/speed_table.py --write
 
 bench: .venv/.test  ## Measure the compiled kernels on this machine
 	@$(BIN)/python benchmarks/kernels.py

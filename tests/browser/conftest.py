@@ -7,8 +7,10 @@ tests of coroutines follow.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -27,6 +29,7 @@ HERE = Path(__file__).parent
 SHARED = pytest.StashKey[ExitStack]()
 CHROMIUM = Path("/usr/bin/chromium")
 DEADLINE_MS = 10_000
+ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+(?=\s|/)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -103,25 +106,22 @@ def nano() -> tuple[str, ...]:
 def serving(command: Sequence[str], home: Path) -> Iterator[str]:
     """Run a server; gives its address."""
     environment = {**os.environ, "MYNA_HOME": str(home)}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as server:
-        assert server.stdout is not None
+    log = home.with_name(f"{home.name}.log")  # a pipe would be full one day, and the server wait
+    with (
+        log.open("xb") as out,
+        subprocess.Popen(command, env=environment, stdout=out, stderr=out) as server,
+    ):
         try:
-            yield _address(server.stdout)
+            yield _address(server, log)
         finally:
             server.terminate()
-            server.stdout.read()
 
 
-def _address(lines: Iterator[bytes]) -> str:
-    said = []
-    for line in lines:
-        said.append(line.decode())
-        start = said[-1].find("http://127.0.0.1:")
-        if start >= 0:
-            return said[-1][start:].split()[0].rstrip("/").split("/v1")[0]
-    raise AssertionError("".join(said))
+def _address(server: subprocess.Popen[bytes], log: Path) -> str:
+    while (found := ADDRESS.search(log.read_text())) is None:
+        assert server.poll() is None, log.read_text()
+        time.sleep(0.05)
+    return found[0]
 
 
 @pytest.fixture(scope="session")
