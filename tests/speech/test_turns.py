@@ -161,6 +161,8 @@ def test_speech_that_was_called_goes_before_the_next_text(
     turns.call_speech()
     crowd.ask("text", turns.text)
     crowd.ask("speech", lambda: turns.speech(0.0))
+    wait_until(lambda: crowd.order == ["speech"])
+    turns.rest()
     assert crowd.settle() == ["speech", "text"]
 
 
