@@ -19,7 +19,7 @@ from myna.kernels.tiles import ROW_KINDS, TILE_ROWS
 POOL_VALUES = 1 << 26
 SPREAD = 0.02  # of norms about 1, and of biases about 0
 # Of each format, the root mean square of its steps.
-STEPS = {"Q4_0": 4.6, "Q5_0": 9.2, "Q6_0": 18.5, "Q8_0": 74.0}
+STEPS = {"Q4_0": 4.3, "Q5_0": 9.2, "Q6_0": 18.5, "Q8_0": 74.0}
 
 
 class RandomWeights:

@@ -54,26 +54,26 @@ def test_it_is_renamed_pinned_and_deleted(page: Page) -> None:
     expect(page.get_by_text("another name")).to_have_count(0)
 
 
-def test_it_is_taken_away_and_brought_back(page: Page, tmp_path: Path) -> None:
-    ask(page, "take me away")
+def taken_away(page: Page, said: str, form: str, folder: Path) -> Path:
+    """Say something, and export the conversation to a file."""
+    ask(page, said)
     open_sidebar(page)
-    page.get_by_role("button", name="More about take me away").click()
+    page.get_by_role("button", name=f"More about {said}").click()
     with page.expect_download() as waiting:
-        page.get_by_role("menuitem", name="as JSON").click()
-    path = tmp_path / "kept.json"
+        page.get_by_role("menuitem", name=form).click()
+    path = folder / waiting.value.suggested_filename
     waiting.value.save_as(path)
+    return path
+
+
+def test_it_is_taken_away_and_brought_back(page: Page, tmp_path: Path) -> None:
+    path = taken_away(page, "take me away", "as JSON", tmp_path)
     page.locator("aside input[type=file]").set_input_files(path)
     expect(page.get_by_role("button", name="More about take me away")).to_have_count(2)
 
 
 def test_it_is_written_down_as_markdown(page: Page, tmp_path: Path) -> None:
-    ask(page, "write **me** down")
-    open_sidebar(page)
-    page.get_by_role("button", name="More about write **me** down").click()
-    with page.expect_download() as waiting:
-        page.get_by_role("menuitem", name="as Markdown").click()
-    path = tmp_path / "kept.md"
-    waiting.value.save_as(path)
+    path = taken_away(page, "write **me** down", "as Markdown", tmp_path)
     assert path.read_text().count("write **me** down") >= 2
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,14 @@ def page(request: pytest.FixtureRequest) -> Path:
 def root() -> Path:
     """Give the repository's folder."""
     return ROOT
+
+
+@pytest.fixture
+def written_by() -> Callable[[str], str]:
+    """Run a script of `scripts`, and give what it writes."""
+
+    def run(script: str) -> str:
+        command = [sys.executable, ROOT / "scripts" / script]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    return run
