@@ -59,7 +59,8 @@ class Counting(MemoryCheckpoint):
         super().__init__(weights)
         self.forgotten: list[str] = []
 
-    def forget(self, name: str) -> None:
+    def forget(self, name: str, *, for_good: bool = False) -> None:
+        assert not for_good
         self.forgotten.append(name)
 
 

@@ -43,8 +43,13 @@ class GgufSource(ABC):
         """Read one tensor."""
 
     @abstractmethod
-    def forget(self, name: str) -> None:
-        """Give back the memory that a tensor's blocks take, until they are used again."""
+    def forget(self, name: str, *, for_good: bool = False) -> None:
+        """Give back the memory that a tensor's blocks take, until they are used again.
+
+        Args:
+            name: of the tensor.
+            for_good: have the system forget what it keeps of the file as well.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -102,10 +107,10 @@ class GgufCheckpoint(GgufSource):
         self.forget(name)
         return packed
 
-    def forget(self, name: str) -> None:
-        """Give back the memory that a tensor's blocks take, until they are used again."""
+    def forget(self, name: str, *, for_good: bool = False) -> None:
+        """Give back the memory that a tensor's blocks take; see `GivesBack`."""
         entry = self._entries[name]
-        self._files[self.tensors[name].file].forget(entry.start, entry.num_bytes)
+        self._files[self.tensors[name].file].forget(entry.start, entry.num_bytes, for_good=for_good)
 
     def close(self) -> None:
         """Let go of the mapped files; each stays mapped while a tensor read from it lives."""

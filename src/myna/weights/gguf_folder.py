@@ -40,9 +40,9 @@ class GgufFolder(GgufSource):
         """Read one tensor."""
         return self._blocks.read(name)
 
-    def forget(self, name: str) -> None:
-        """Give back the memory that a tensor's blocks take, until they are used again."""
-        self._blocks.forget(name)
+    def forget(self, name: str, *, for_good: bool = False) -> None:
+        """Give back the memory that a tensor's blocks take; see `GivesBack`."""
+        self._blocks.forget(name, for_good=for_good)
 
     def close(self) -> None:
         """Let go of the files; what was read stays valid."""

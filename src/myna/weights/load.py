@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from myna.core.memory import machine_memory_bytes
 from myna.kernels.blocks import FORMATS
 from myna.kernels.packed import (
     Packed,
@@ -44,8 +45,13 @@ class TakesPacked(Protocol):
 class GivesBack(Protocol):
     """A checkpoint whose tensors may be views of its files."""
 
-    def forget(self, name: str, /) -> None:
-        """Give back the memory of a tensor that was read, and was copied since."""
+    def forget(self, name: str, /, *, for_good: bool = False) -> None:
+        """Give back the memory of a tensor that was read, and was copied since.
+
+        Args:
+            name: of the tensor.
+            for_good: have the system forget what it keeps of the file as well.
+        """
         ...
 
 
@@ -84,6 +90,9 @@ def load_weights(
     """
     plan = make_plan(module, checkpoint, rules)
     report = plan.report(checkpoint)
+    # Where copies leave the system no room for the files, it would make room bit by bit, and have
+    # no huge pages to give.
+    for_good = 2 * report.num_bytes > machine_memory_bytes()
     builders: dict[str, _DenseBuilder | _PackedBuilder] = {}
     done_bytes = 0
     for source, place in plan.places.items():
@@ -99,7 +108,7 @@ def load_weights(
         if tiles and isinstance(builders[name], _PackedBuilder):
             weight = tiled(weight)
             if isinstance(checkpoint, GivesBack):
-                checkpoint.forget(source)
+                checkpoint.forget(source, for_good=for_good)
         builders[name].put(place, weight)
         if builders[name].num_missing == 0:
             _install(module, name, builders.pop(name).result())

@@ -72,11 +72,11 @@ class SafetensorsCheckpoint:
         self.forget(name)
         return PackedWeight(info.dtype, data, None, info.shape)
 
-    def forget(self, name: str) -> None:
-        """Give back the memory that a tensor's blocks take, until they are used again."""
+    def forget(self, name: str, *, for_good: bool = False) -> None:
+        """Give back the memory that a tensor's blocks take; see `GivesBack`."""
         entry, file = self._entries[name], self.tensors[name].file
         if file in self._maps:
-            self._maps[file].forget(entry.start, entry.num_bytes)
+            self._maps[file].forget(entry.start, entry.num_bytes, for_good=for_good)
 
     def _view(self, name: str) -> Tensor:
         """Find a tensor's bytes in its mapped file."""

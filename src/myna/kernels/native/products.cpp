@@ -8,7 +8,7 @@
 namespace myna {
 namespace {
 
-constexpr int64_t kAheadBytes = 4096;  // how far before its use a weight is asked for
+constexpr int64_t kAheadBytes = 8192;  // how far before its use a weight is asked for
 
 inline void prefetch(const uint8_t* from, int64_t num_bytes) {
   for (int64_t at = 0; at < num_bytes; at += 64) __builtin_prefetch(from + at + kAheadBytes, 0, 0);

@@ -11,7 +11,7 @@
 namespace myna {
 namespace {
 
-constexpr int64_t kDownTasks = 4;  // of a thread, where the last products of many networks are added up
+constexpr int64_t kDownTasks = 2;  // of a thread, where the last products of many networks are added up
 
 // What one thread keeps to itself.
 struct Own {
@@ -37,7 +37,7 @@ inline int64_t widest_input(const DecodeStack& a) {
 
 inline int64_t own_bytes(const DecodeStack& a) {
   const int64_t width = widest_input(a), routed = a.b * a.max_chosen;
-  return 4 * a.b * width + panel_bytes(a.b, width) + 4 * (a.r + 1) * a.k + 12 * routed + 5 * 64 +
+  return 4 * a.b * width + panel_bytes(a.b, width) + 4 * (a.r + 1) * a.k + 12 * routed + 4 * (a.max_experts + kLanes) + 6 * 64 +
          routes_bytes(routed, a.max_experts + 1);
 }
 
@@ -159,22 +159,42 @@ void add_product(const DecodeStack& a, const Matrix& w, const float* bias, const
   });
 }
 
-// Choose networks for every row by their scores: those of the largest, each with its share of the softmax.
+// Scores as integers of the same order; what is no number is below all others.
+inline Ints ordered(Floats scores) {
+  const Ints bits = (Ints)(scores + 0.0f);  // zeros have one sign
+  const Ints keys = bits < 0 ? bits ^ 0x7fffffff : bits;
+  return scores == scores ? keys : Ints{} + (INT32_MIN + 1);
+}
+
+// Choose networks by their scores: the largest, the first of equals, each with its share of the softmax.
 inline void choose(const float* scores, int64_t count, int64_t num_chosen, bool renormalise, int64_t* chosen,
-                   float* shares) {
-  float peak = -__builtin_inff(), total = 0, kept = 0;
+                   float* shares, int32_t* keys) {
+  float peak = -__builtin_inff(), kept = 0;
   for (int64_t i = 0; i < count; i++) peak = scores[i] > peak ? scores[i] : peak;
-  for (int64_t i = 0; i < count; i++) total += exp_negative(scores[i] - peak);
+  Floats totals = {};
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int64_t left = count - i;
+    const Floats some = left < kLanes ? load_floats(scores + i, left) : load_floats(scores + i);
+    Ints order = ordered(some);
+    Floats powers = exp_negative(some - peak);
+    for (int64_t lane = left; lane < kLanes; lane++) order[lane] = INT32_MIN, powers[lane] = 0;
+    memcpy(keys + i, &order, sizeof order);
+    totals += powers;
+  }
+  const float total = sum(totals);
   for (int64_t c = 0; c < num_chosen; c++) {
-    int64_t best = -1;
-    for (int64_t i = 0; i < count; i++) {
-      bool is_taken = false;
-      for (int64_t earlier = 0; earlier < c; earlier++) is_taken |= chosen[earlier] == i;
-      // A score that is no number counts as the least, so that something is chosen; its share is no number either.
-      if (!is_taken && (best < 0 || scores[i] > scores[best])) best = i;
+    Ints most = Ints{} + INT32_MIN;
+    for (int64_t i = 0; i < count; i += kLanes) {
+      const Ints some = load<Ints>(keys + i);
+      most = some > most ? some : most;
     }
-    chosen[c] = best;
-    shares[c] = exp_negative(scores[best] - peak) / total;
+    int32_t best = most[0];
+    for (int lane = 1; lane < kLanes; lane++) best = most[lane] > best ? most[lane] : best;
+    int64_t i = 0;
+    while (keys[i] != best) i++;
+    keys[i] = INT32_MIN;  // taken
+    chosen[c] = i;
+    shares[c] = exp_negative(scores[i] - peak) / total;
     kept += shares[c];
   }
   if (renormalise)
@@ -187,10 +207,11 @@ inline Routes route(const DecodeStack& a, const Block& block, const Own& own, co
   uint8_t* from = own.routes;
   int64_t* chosen = reinterpret_cast<int64_t*>(take(from, 8 * a.b * a.max_chosen));
   float* shares = reinterpret_cast<float*>(take(from, 4 * a.b * a.max_chosen));
+  int32_t* keys = reinterpret_cast<int32_t*>(take(from, 4 * (a.max_experts + kLanes)));
   const int64_t count = experts ? block.num_chosen : 1;
   for (int64_t b = 0; b < a.b; b++) {
     if (experts) {
-      choose(s.scores + b * stride, experts, count, block.renormalise, chosen + b * count, shares + b * count);
+      choose(s.scores + b * stride, experts, count, block.renormalise, chosen + b * count, shares + b * count, keys);
     } else {
       chosen[b] = 0, shares[b] = 1;
     }
