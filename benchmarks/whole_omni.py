@@ -18,6 +18,7 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -52,6 +53,7 @@ NUM_TOKENS = 60
 WORDS = "thinker.model.embed_tokens.weight"
 READY_S = 1200.0
 ANSWER_S = 600.0
+MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ ")
 MAJOR_FAULTS = 9  # its place in /proc/PID/stat behind the program's name
 
 
@@ -89,6 +91,17 @@ class Tree:
         for pid in self.pids():
             self._peaks[pid] = max(self._peaks.get(pid, 0), status_bytes(pid, "VmHWM"))
         return sum(self._peaks.values())
+
+    def mapped_bytes(self, folder: Path) -> int:
+        """Sum what is resident of a folder's files; what two processes map counts twice."""
+        total, is_ours = 0, False
+        for pid in self.pids():
+            for line in read(Path(f"/proc/{pid}/smaps")).splitlines():
+                if MAPPING.match(line):
+                    is_ours = str(folder.resolve()) in line
+                elif is_ours and line.startswith("Rss:"):
+                    total += int(line.split()[1]) * 1024
+        return total
 
     def kinds(self) -> dict[str, int]:
         """Sum what is resident now: files' pages, own memory, and each page's share."""
@@ -247,7 +260,7 @@ def measure(folder: Path, scratch: Path, options: argparse.Namespace) -> dict[st
             found[f"turn_{seed}"] = {**asdict(turn), **tree.kinds()}
             print(f"turn {seed}: {found[f'turn_{seed}']}", flush=True)
         found["seen_peak_bytes"] = tree.peak_bytes()
-    touched_bytes = found["turn_2"]["file"] - found["ready"]["file"]
+        touched_bytes = tree.mapped_bytes(folder)
     untouched_bytes = max(asked_bytes(folder) - touched_bytes, 0)
     found["peak_bytes"] = found["seen_peak_bytes"] + untouched_bytes
     return found

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from myna.kernels import allocator
-from myna.kernels.allocator import keep_freed_memory
+from myna.kernels.allocator import give_back_freed_memory, keep_freed_memory
 
 
 class Library:
@@ -22,7 +23,7 @@ class Library:
         return 1
 
 
-def test_the_allocator_is_told_both_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_allocator_is_told_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(None)
     monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
     monkeypatch.setattr(sys, "platform", "linux")
@@ -30,6 +31,7 @@ def test_the_allocator_is_told_both_bounds(monkeypatch: pytest.MonkeyPatch) -> N
     assert library.told == [
         (allocator.M_TRIM_THRESHOLD, allocator.KEPT_BYTES),
         (allocator.M_MMAP_THRESHOLD, allocator.MAPPED_BYTES),
+        (allocator.M_ARENA_MAX, allocator.MAX_ARENAS),
     ]
 
 
@@ -38,3 +40,13 @@ def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not keep_freed_memory()
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not keep_freed_memory()
+
+
+def test_freed_memory_is_given_back_where_the_system_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(malloc_trim=asked.append))
+    monkeypatch.setattr(sys, "platform", "linux")
+    give_back_freed_memory()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    give_back_freed_memory()
+    assert asked == [0]

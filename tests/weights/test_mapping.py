@@ -16,7 +16,7 @@ from torch import Tensor
 from myna.core.errors import BadCheckpoint
 from myna.kernels.packed import PackedWeight
 from myna.models.tiny import write_tiny_checkpoint
-from myna.weights.mapping import MappedFile
+from myna.weights.mapping import MappedFile, drop_from_cache
 from myna.weights.quantize.folder import quantize_folder
 from myna.weights.safetensors_files import SafetensorsCheckpoint
 
@@ -78,6 +78,27 @@ def test_a_range_is_read_as_a_whole_however_large_it_is(tmp_path: Path) -> None:
     while cached_bytes(file.data) < size:  # the disk takes its time
         assert time.monotonic() < until_s, cached_bytes(file.data)
         time.sleep(0.01)
+
+
+def test_a_range_is_in_memory_once_it_was_populated(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1 << 20))
+    file = MappedFile(path)
+    file.populate(5, (1 << 20) - 5)
+    assert resident_bytes(file.data) == 1 << 20
+
+
+def test_what_is_dropped_is_read_from_the_disk_again(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("xb") as out:
+        out.write(bytes(range(256)) * 4096)
+        out.flush()
+        os.fsync(out.fileno())
+    file = MappedFile(path)
+    assert cached_bytes(file.data) == 1 << 20
+    drop_from_cache(path, 0, 1 << 20)
+    assert cached_bytes(file.data) == 0
+    assert bytes(file.data[:256].tolist()) == bytes(range(256))
 
 
 def test_a_packed_matrix_is_not_resident_before_it_is_used(tmp_path: Path) -> None:

@@ -53,11 +53,15 @@ class Holder(nn.Module):
 
 
 class Counting(MemoryCheckpoint):
-    """Note what is given back."""
+    """Note what is given back, and what is read ahead."""
 
     def __init__(self, weights: dict[str, PackedWeight]) -> None:
         super().__init__(weights)
         self.forgotten: list[str] = []
+        self.populated: list[str] = []
+
+    def populate(self, name: str) -> None:
+        self.populated.append(name)
 
     def forget(self, name: str, *, for_good: bool = False) -> None:
         assert not for_good
@@ -74,3 +78,4 @@ def test_loading_copies_into_tiles_where_it_is_asked_to(tiles: bool) -> None:
     assert isinstance(holder.weight, PackedWeight)
     assert holder.weight.kind == ("Q4_0_R16" if tiles else "Q4_0")
     assert checkpoint.forgotten == (["weight"] if tiles else [])
+    assert checkpoint.populated == ([] if tiles else ["weight"])

@@ -11,10 +11,11 @@ from __future__ import annotations
 import ctypes
 import sys
 
-# Source: glibc's `malloc.h`; the second number is the largest that it takes.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+# Source: glibc's `malloc.h`; `MAPPED_BYTES` is the largest that it takes.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 KEPT_BYTES = 256 << 20
 MAPPED_BYTES = 32 << 20
+MAX_ARENAS = 2  # each keeps what its threads freed; Python's rarely ask at the same time
 
 
 def keep_freed_memory() -> bool:
@@ -25,4 +26,16 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
         return False
-    return bool(mallopt(M_TRIM_THRESHOLD, KEPT_BYTES) and mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES))
+    wishes = {
+        M_TRIM_THRESHOLD: KEPT_BYTES,
+        M_MMAP_THRESHOLD: MAPPED_BYTES,
+        M_ARENA_MAX: MAX_ARENAS,
+    }
+    return all(mallopt(name, value) for name, value in wishes.items())
+
+
+def give_back_freed_memory() -> None:
+    """Return what was freed to the system, after work of a kind that does not come again soon."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from myna.core.messages import AudioPart, ImagePart, Message, TextPart, VideoPart
+from myna.kernels.allocator import give_back_freed_memory
 from myna.layers.cache import PackedBatch, Tap
 from myna.media import patches
 from myna.media.decoded import Clip
@@ -38,6 +39,7 @@ from myna.pipeline.omni import Omni
 MediaPart = ImagePart | AudioPart | VideoPart
 USUAL_FPS = 2.0
 KEPT_BYTES = 256 * 2**20  # of embeddings, for the next turn of a conversation
+LARGE_BYTES = 4 << 20  # of a medium, whose encoding took many times as much
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +271,8 @@ class MediaReader:
         rows = None if cut is None else torch.from_numpy(cut.rows).to(device)
         seen = None if cut is None or rows is None else thinker.visual(rows, [cut.grid])
         found = Embeddings(heard=heard, seen=seen)
+        if found.num_bytes > LARGE_BYTES:
+            give_back_freed_memory()
         self._kept[item.digest] = found
         while sum(kept.num_bytes for kept in self._kept.values()) > KEPT_BYTES:
             self._kept.popitem(last=False)

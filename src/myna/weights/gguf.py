@@ -18,7 +18,7 @@ from myna.kernels.packed import PackedWeight
 from myna.weights.checkpoint import DTYPES, TensorInfo
 from myna.weights.gguf_header import GgufHeader, GgufTensor, read_gguf_header
 from myna.weights.gguf_metadata import Metadata
-from myna.weights.mapping import MappedFile
+from myna.weights.mapping import MappedFile, drop_from_cache
 from myna.weights.report import some_names
 
 PART_NAME = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf", re.DOTALL)
@@ -50,6 +50,10 @@ class GgufSource(ABC):
             name: of the tensor.
             for_good: have the system forget what it keeps of the file as well.
         """
+
+    @abstractmethod
+    def populate(self, name: str) -> None:
+        """Have a tensor's blocks in memory before they are used."""
 
     @abstractmethod
     def close(self) -> None:
@@ -89,7 +93,8 @@ class GgufCheckpoint(GgufSource):
                 infos[name] = TensorInfo(entry.kind, entry.shape, part.name)
         self.tensors = infos
         self._check_total(len(headers))
-        self._files = {part.name: MappedFile(part) for part, _ in headers}
+        self._paths = {part.name: part for part, _ in headers}
+        self._files = {name: MappedFile(part) for name, part in self._paths.items()}
 
     def read(self, name: str) -> Tensor | PackedWeight:
         """Read one tensor."""
@@ -108,9 +113,17 @@ class GgufCheckpoint(GgufSource):
         return packed
 
     def forget(self, name: str, *, for_good: bool = False) -> None:
-        """Give back the memory that a tensor's blocks take; see `GivesBack`."""
+        """Give back the memory that a tensor's blocks take; see `Mapped`."""
         entry = self._entries[name]
-        self._files[self.tensors[name].file].forget(entry.start, entry.num_bytes, for_good=for_good)
+        file = self.tensors[name].file
+        self._files[file].forget(entry.start, entry.num_bytes)
+        if for_good:
+            drop_from_cache(self._paths[file], entry.start, entry.num_bytes)
+
+    def populate(self, name: str) -> None:
+        """Have a tensor's blocks in memory before they are used; see `Mapped`."""
+        entry = self._entries[name]
+        self._files[self.tensors[name].file].populate(entry.start, entry.num_bytes)
 
     def close(self) -> None:
         """Let go of the mapped files; each stays mapped while a tensor read from it lives."""

@@ -41,8 +41,12 @@ class GgufFolder(GgufSource):
         return self._blocks.read(name)
 
     def forget(self, name: str, *, for_good: bool = False) -> None:
-        """Give back the memory that a tensor's blocks take; see `GivesBack`."""
+        """Give back the memory that a tensor's blocks take; see `Mapped`."""
         self._blocks.forget(name, for_good=for_good)
+
+    def populate(self, name: str) -> None:
+        """Have a tensor's blocks in memory before they are used; see `Mapped`."""
+        self._blocks.populate(name)
 
     def close(self) -> None:
         """Let go of the files; what was read stays valid."""

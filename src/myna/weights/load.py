@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from myna.core.memory import machine_memory_bytes
+from myna.core.memory import available_memory_bytes, machine_memory_bytes
 from myna.kernels.blocks import FORMATS
 from myna.kernels.packed import (
     Packed,
@@ -42,16 +42,20 @@ class TakesPacked(Protocol):
 
 
 @runtime_checkable
-class GivesBack(Protocol):
-    """A checkpoint whose tensors may be views of its files."""
+class Mapped(Protocol):
+    """A checkpoint whose packed tensors are views of its files."""
 
     def forget(self, name: str, /, *, for_good: bool = False) -> None:
         """Give back the memory of a tensor that was read, and was copied since.
 
         Args:
             name: of the tensor.
-            for_good: have the system forget what it keeps of the file as well.
+            for_good: have the system forget what it remembers of it as well.
         """
+        ...
+
+    def populate(self, name: str, /) -> None:
+        """Have a tensor in memory before it is used."""
         ...
 
 
@@ -90,9 +94,11 @@ def load_weights(
     """
     plan = make_plan(module, checkpoint, rules)
     report = plan.report(checkpoint)
-    # Where copies leave the system no room for the files, it would make room bit by bit, and have
-    # no huge pages to give.
-    for_good = 2 * report.num_bytes > machine_memory_bytes()
+    # Where copies leave the system no room for the files, it would forget what is still needed,
+    # and have no huge pages to give.
+    file_bytes = sum(info.num_bytes for info in checkpoint.tensors.values())
+    for_good = 2 * file_bytes > machine_memory_bytes()
+    fits = torch.device(device).type == "cpu" and file_bytes < available_memory_bytes()
     builders: dict[str, _DenseBuilder | _PackedBuilder] = {}
     done_bytes = 0
     for source, place in plan.places.items():
@@ -105,11 +111,15 @@ def load_weights(
                 else _DenseBuilder(plan, name, dtype, device)
             )
         weight = _apply(place, checkpoint.read(source))
+        is_copied = tiles or isinstance(builders[name], _DenseBuilder)
         if tiles and isinstance(builders[name], _PackedBuilder):
             weight = tiled(weight)
-            if isinstance(checkpoint, GivesBack):
-                checkpoint.forget(source, for_good=for_good)
         builders[name].put(place, weight)
+        if isinstance(checkpoint, Mapped):
+            if is_copied:
+                checkpoint.forget(source, for_good=for_good)
+            elif fits:
+                checkpoint.populate(source)
         if builders[name].num_missing == 0:
             _install(module, name, builders.pop(name).result())
         done_bytes += checkpoint.tensors[source].num_bytes

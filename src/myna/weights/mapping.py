@@ -5,6 +5,7 @@ Not here: what the bytes mean (gguf, safetensors_files).
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ from myna.core.errors import BadCheckpoint
 
 # Asked for at once: Linux reads no more of a range than a file's readahead.
 FETCH_BYTES = 128 * 1024
+MADV_POPULATE_READ = 22  # Source: Linux's `asm-generic/mman-common.h`, since 5.14
 
 
 class MappedFile:
@@ -34,7 +36,6 @@ class MappedFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         try:
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -53,22 +54,40 @@ class MappedFile:
         for first in range(start // mmap.PAGESIZE * mmap.PAGESIZE, stop, FETCH_BYTES):
             self._map.madvise(mmap.MADV_WILLNEED, first, min(FETCH_BYTES, stop - first))
 
-    def forget(self, start: int, num_bytes: int, *, for_good: bool = False) -> None:
+    def populate(self, start: int, num_bytes: int) -> None:
+        """Have a range in memory, as pages of this process, before it is used.
+
+        The system sooner forgets pages that it read for nobody; whoever uses one then waits for
+        the disk. Where it cannot be asked, pages come one by one.
+        """
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        if hasattr(mmap, "MADV_WILLNEED"):
+            with contextlib.suppress(OSError):
+                self._map.madvise(MADV_POPULATE_READ, first, start + num_bytes - first)
+
+    def forget(self, start: int, num_bytes: int) -> None:
         """Give back the pages of a range that was only looked through.
 
         They stay in the system's own memory of the file while there is room, and count as this
         process's again once they are used: rows of a table that no token asks for never do.
-
-        Args:
-            start: of the range.
-            num_bytes: of it.
-            for_good: have the system forget them as well.
         """
-        first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-        length = (start + num_bytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
-        if length <= 0 or not hasattr(mmap, "MADV_DONTNEED"):
-            return
-        self._map.madvise(mmap.MADV_DONTNEED, first, length)
-        if for_good and hasattr(os, "posix_fadvise"):
-            with self._path.open("rb") as file:
-                os.posix_fadvise(file.fileno(), first, length, os.POSIX_FADV_DONTNEED)
+        first, length = _whole_pages(start, num_bytes)
+        if length > 0 and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, first, length)
+
+
+def drop_from_cache(path: Path, start: int, num_bytes: int) -> None:
+    """Have the system forget what it remembers of a range that is not needed again.
+
+    What is mapped at the moment stays, and what it keeps in one piece with bytes outside the range.
+    """
+    first, length = _whole_pages(start, num_bytes)
+    if length > 0 and hasattr(os, "posix_fadvise"):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), first, length, os.POSIX_FADV_DONTNEED)
+
+
+def _whole_pages(start: int, num_bytes: int) -> tuple[int, int]:
+    """Give the beginning and the length of the pages that lie in a range as a whole."""
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    return first, (start + num_bytes) // mmap.PAGESIZE * mmap.PAGESIZE - first

@@ -17,7 +17,7 @@ from myna.core.errors import BadCheckpoint
 from myna.kernels.blocks import FORMATS, has_finite_scales
 from myna.kernels.packed import PackedWeight
 from myna.weights.checkpoint import DTYPES, TensorInfo
-from myna.weights.mapping import MappedFile
+from myna.weights.mapping import MappedFile, drop_from_cache
 from myna.weights.report import some_names
 from myna.weights.safetensors_header import AGAIN, Entry, read_header
 
@@ -73,10 +73,18 @@ class SafetensorsCheckpoint:
         return PackedWeight(info.dtype, data, None, info.shape)
 
     def forget(self, name: str, *, for_good: bool = False) -> None:
-        """Give back the memory that a tensor's blocks take; see `GivesBack`."""
+        """Give back the memory that a tensor's blocks take; see `Mapped`."""
         entry, file = self._entries[name], self.tensors[name].file
         if file in self._maps:
-            self._maps[file].forget(entry.start, entry.num_bytes, for_good=for_good)
+            self._maps[file].forget(entry.start, entry.num_bytes)
+        if for_good:
+            drop_from_cache(self.folder / file, entry.start, entry.num_bytes)
+
+    def populate(self, name: str) -> None:
+        """Have a tensor's blocks in memory before they are used; see `Mapped`."""
+        entry, file = self._entries[name], self.tensors[name].file
+        if file in self._maps:
+            self._maps[file].populate(entry.start, entry.num_bytes)
 
     def _view(self, name: str) -> Tensor:
         """Find a tensor's bytes in its mapped file."""

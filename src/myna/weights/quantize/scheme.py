@@ -63,6 +63,7 @@ EXEMPT: tuple[Exempt, ...] = (
     Exempt("visual.*", "Q8_0", "runs once a picture, and every answer about it depends on it"),
     Exempt("*.visual.*", "Q8_0", "runs once a picture, and every answer about it depends on it"),
     Exempt("*.audio_tower.*", "Q8_0", "runs once a sound, and every answer about it depends on it"),
+    Exempt("thinker.model.embed_tokens.weight", "Q6_0", "words are read by it, not chosen"),
     Exempt("*embed_tokens.weight", "Q8_0", "every token is read by it; often it is the head too"),
     Exempt("*lm_head.weight", "Q8_0", "every token is chosen by it"),
     Exempt("token_embd.weight", "Q8_0", "every token is read by it; often it is the head too"),
