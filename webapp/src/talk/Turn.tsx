@@ -12,6 +12,7 @@ import { blobOf } from "../wire/bytes";
 import { useWords } from "../words";
 import { Replay } from "./Replay";
 import { useNear } from "./near";
+import { tokensPerSecond } from "./speed";
 
 // What is far off the screen is neither laid out nor painted.
 const UNSEEN = "[content-visibility:auto] [contain-intrinsic-size:auto_8rem]";
@@ -175,7 +176,7 @@ function gigabytes(bytes: number): string {
 function figuresLine({ figures }: Turn, words: ReturnType<typeof useWords>): string {
   const { usage, firstTextS, totalS } = figures;
   if (!usage || firstTextS === undefined || totalS === undefined) return "";
-  const speed = usage.completion_tokens / Math.max(0.001, totalS - firstTextS);
+  const speed = tokensPerSecond(usage.completion_tokens, firstTextS, totalS);
   return words("figures", { speed: speed.toFixed(0), first: firstTextS.toFixed(2) });
 }
 
