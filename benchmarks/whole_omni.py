@@ -7,8 +7,9 @@ LAYOUTS is `tests/models/layouts`. A random packed model of the released size is
 of 60 tokens, aloud, about a new picture and ten new seconds of sound. `--folder` takes a folder
 that `random_omni.py` wrote, and leaves it. The last line is the figure: the most memory of the
 process tree (the sum of `VmHWM`, in which a page of two processes counts twice) had every expert
-been asked, which two answers need not do, and the major faults of the second turn. Exits non-zero
-above `--max-gib`, and with a major fault. For a machine that does nothing else.
+been asked (which two answers need not do, but a model that fits is read as a whole), and the major
+faults of the second turn. Exits non-zero above `--max-gib`, and with a major
+fault. For a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -267,7 +268,7 @@ def measure(folder: Path, scratch: Path, options: argparse.Namespace) -> dict[st
 
 
 def asked_bytes(folder: Path) -> int:
-    """Count the packed weights that tokens ask for sooner or later: all but the table of words."""
+    """Count the packed weights that tokens ask for sooner or later: of the words, few rows."""
     return sum(
         info.num_bytes
         for name, info in SafetensorsCheckpoint(folder).tensors.items()

@@ -75,9 +75,9 @@ def _speech(found: Result) -> str:
 def _whole(found: Result) -> str:
     first, second = found["turn_1"], found["turn_2"]
     return (
-        f"{found['peak_bytes'] / 2**30:.1f} GiB once every expert was asked; ready in "
-        f"{found['ready_s']:.0f} s, first words after {first['first_text_s']:.0f} and "
-        f"{second['first_text_s']:.0f} s"
+        f"{found['peak_bytes'] / 2**30:.1f} GiB of memory at most, {second['major_faults']} major "
+        f"faults in a second turn; ready in {found['ready_s']:.0f} s, first words after "
+        f"{first['first_text_s']:.0f} and {second['first_text_s']:.0f} s"
     )
 
 

@@ -88,17 +88,24 @@ def test_a_range_is_in_memory_once_it_was_populated(tmp_path: Path) -> None:
     assert resident_bytes(file.data) == 1 << 20
 
 
-def test_what_is_dropped_is_read_from_the_disk_again(tmp_path: Path) -> None:
+def test_whole_pages_of_a_range_are_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file"
-    with path.open("xb") as out:
-        out.write(bytes(range(256)) * 4096)
-        out.flush()
-        os.fsync(out.fileno())
-    file = MappedFile(path)
-    assert cached_bytes(file.data) == 1 << 20
-    drop_from_cache(path, 0, 1 << 20)
-    assert cached_bytes(file.data) == 0
-    assert bytes(file.data[:256].tolist()) == bytes(range(256))
+    path.write_bytes(bytes(range(256)) * 4096)
+    dropped: list[tuple[int, ...]] = []
+    advise = os.posix_fadvise
+
+    def note(descriptor: int, *wish: int) -> None:
+        dropped.append(wish)
+        advise(descriptor, *wish)
+
+    monkeypatch.setattr(os, "posix_fadvise", note)
+    drop_from_cache(path, 5, (1 << 20) - 5)
+    drop_from_cache(path, 5, 10)  # within a page: nothing to drop
+    page = mmap.PAGESIZE
+    assert dropped == [(page, (1 << 20) - page, os.POSIX_FADV_DONTNEED)]
+    assert path.read_bytes() == bytes(range(256)) * 4096
 
 
 def test_a_packed_matrix_is_not_resident_before_it_is_used(tmp_path: Path) -> None:

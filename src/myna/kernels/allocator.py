@@ -21,7 +21,8 @@ MAX_ARENAS = 2  # each keeps what its threads freed; Python's rarely ask at the 
 def keep_freed_memory() -> bool:
     """Let this process keep up to `KEPT_BYTES` of what it frees; tell whether the allocator can.
 
-    What is larger than `MAPPED_BYTES` still goes back to the system at once.
+    Threads share `MAX_ARENAS` pools of it. What is larger than `MAPPED_BYTES` still goes back to
+    the system at once.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:

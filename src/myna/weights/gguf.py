@@ -44,12 +44,7 @@ class GgufSource(ABC):
 
     @abstractmethod
     def forget(self, name: str, *, for_good: bool = False) -> None:
-        """Give back the memory that a tensor's blocks take, until they are used again.
-
-        Args:
-            name: of the tensor.
-            for_good: have the system forget what it keeps of the file as well.
-        """
+        """Give back the memory that a tensor's blocks take; see `Mapped`."""
 
     @abstractmethod
     def populate(self, name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import sys
 from pathlib import Path
 
 import torch
@@ -61,8 +62,8 @@ class MappedFile:
         the disk. Where it cannot be asked, pages come one by one.
         """
         first = start // mmap.PAGESIZE * mmap.PAGESIZE
-        if hasattr(mmap, "MADV_WILLNEED"):
-            with contextlib.suppress(OSError):
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):  # an older one
                 self._map.madvise(MADV_POPULATE_READ, first, start + num_bytes - first)
 
     def forget(self, start: int, num_bytes: int) -> None:

@@ -37,8 +37,8 @@ inline int64_t widest_input(const DecodeStack& a) {
 
 inline int64_t own_bytes(const DecodeStack& a) {
   const int64_t width = widest_input(a), routed = a.b * a.max_chosen;
-  return 4 * a.b * width + panel_bytes(a.b, width) + 4 * (a.r + 1) * a.k + 12 * routed + 4 * (a.max_experts + kLanes) + 6 * 64 +
-         routes_bytes(routed, a.max_experts + 1);
+  return 4 * a.b * width + panel_bytes(a.b, width) + 4 * (a.r + 1) * a.k + 12 * routed +
+         4 * (a.max_experts + kLanes) + 6 * 64 + routes_bytes(routed, a.max_experts + 1);
 }
 
 inline int64_t shared_bytes(const DecodeStack& a) {
@@ -211,7 +211,8 @@ inline Routes route(const DecodeStack& a, const Block& block, const Own& own, co
   const int64_t count = experts ? block.num_chosen : 1;
   for (int64_t b = 0; b < a.b; b++) {
     if (experts) {
-      choose(s.scores + b * stride, experts, count, block.renormalise, chosen + b * count, shares + b * count, keys);
+      choose(s.scores + b * stride, experts, count, block.renormalise, chosen + b * count, shares + b * count,
+             keys);
     } else {
       chosen[b] = 0, shares[b] = 1;
     }
