@@ -1,14 +1,16 @@
-"""A large random model of 4-bit blocks beside llama.cpp: one file, read by both, in turns.
+"""A large random model of 4-bit blocks beside llama.cpp, in turns, each in its own four bits.
 
     python benchmarks/big_peers.py 30b-a3b --min-decode 1.3 --min-prefill 2.5
     python benchmarks/big_peers.py qwq-32b --layers 8 16 --min-decode 1.0
 
-The file is written to `--scratch` (17 GB for all layers of 30b-a3b) and deleted afterwards. Both
-engines copy its blocks into an order of their own, in memory, when they load it; so only one of
-them is in memory at a time, each run a process of its own that warms up first. Given two depths,
-each is measured: layers are alike, so the time of all of them follows from a straight line. Without
-`--min-prefill` no prompt is read. Prints medians; the last line is the figure. For a machine that
-does nothing else.
+llama.cpp reads a GGUF file of Q4_0, Myna a folder of the blocks that `myna quantize` writes: the
+same matrices in blocks of 32, tables included, whose scales take a byte instead of two. With
+`--same-file` Myna reads the GGUF file too. Files are written to `--scratch` (34 GB for all layers
+of 30b-a3b) and deleted afterwards. Both engines copy blocks into memory when they load them; so
+only one of them is in memory at a time, each run a process of its own that warms up first. Given
+two depths, each is measured: layers are alike, so the time of all of them follows from a straight
+line. Without `--min-prefill` no prompt is read. Prints medians; the last line is the figure. For a
+machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import tempfile
 from pathlib import Path
 
 from peers import LlamaCpp, Ours, Times, build, facts, measure, options, spoken
-from random_gguf import SHAPES, write_random_gguf
+from random_gguf import SHAPES, write_random_folder, write_random_gguf
 from speed import spin_ratio
 
 
@@ -54,14 +56,32 @@ def told(found: dict[str, float]) -> str:
     return " ".join(f"{name} {value:.2f}x" for name, value in found.items())
 
 
+def prepared(args: argparse.Namespace, scratch: Path, place: int, count: int) -> tuple[Path, Path]:
+    """Give the GGUF file of so many layers, and what Myna reads, both written if they must be."""
+    shape = SHAPES[args.shape]
+    file, folder = scratch / f"{args.shape}-{count}.gguf", scratch / f"{args.shape}-{count}"
+    if args.files is not None:
+        file = args.files[place]
+    else:
+        write_random_gguf(shape, file, num_layers=count)
+    if args.same_file:
+        return file, file
+    if args.folders is not None:
+        return file, args.folders[place]
+    write_random_folder(shape, folder, gguf_file=file, num_layers=count)
+    return file, folder
+
+
 def main() -> int:
     """Write, measure, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], parents=[options()])
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("--layers", type=int, nargs="+", help="one or two depths; all if left out")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--scratch", type=Path, help="where there is room for the file")
+    parser.add_argument("--scratch", type=Path, help="where there is room for the files")
     parser.add_argument("--files", type=Path, nargs="+", help="what random_gguf.py wrote, in turn")
+    parser.add_argument("--folders", type=Path, nargs="+", help="what it wrote with --folder")
+    parser.add_argument("--same-file", action="store_true", help="have Myna read the GGUF file")
     parser.add_argument("--min-decode", type=float, default=1.0)
     parser.add_argument("--min-prefill", type=float)
     args = parser.parse_args()
@@ -69,21 +89,18 @@ def main() -> int:
     counts = args.layers or [shape.num_layers]
     if len(set(counts)) != len(counts) or len(counts) > 2:
         parser.error("--layers takes one depth or two different ones")
-    if args.files is not None and len(args.files) != len(counts):
-        parser.error("--files takes a file for each depth of --layers")
+    for given in (args.files, args.folders):
+        if given is not None and len(given) != len(counts):
+            parser.error("--files and --folders take one for each depth of --layers")
     tools, spin = build(args.cache), spin_ratio()
     depths: dict[str, dict[int, Times]] = {"myna": {}, "llama.cpp": {}}
     scratch = Path(tempfile.mkdtemp(prefix="big-peers-", dir=args.scratch))
     try:
         for place, count in enumerate(counts):
-            if args.files is None:
-                file = scratch / f"{args.shape}-{count}.gguf"
-                write_random_gguf(shape, file, num_layers=count)
-            else:
-                file = args.files[place]
+            file, ours = prepared(args, scratch, place, count)
             has_prefill = args.min_prefill is not None
             peers = {
-                "myna": Ours(file, args.threads, has_prefill),
+                "myna": Ours(ours, args.threads, has_prefill),
                 "llama.cpp": LlamaCpp(tools, file, args.threads, has_prefill),
             }
             print(f"{count} of {shape.num_layers} layers", flush=True)

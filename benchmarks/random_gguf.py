@@ -1,9 +1,10 @@
 """Write a random model as a GGUF of 4-bit blocks, at its true shape, for measurements.
 
-    python benchmarks/random_gguf.py SHAPE OUT.gguf [--layers N]
+    python benchmarks/random_gguf.py SHAPE OUT.gguf [--layers N] [--folder OUT]
 
 SHAPE is `qwq-32b` (18.5 GB with all 64 layers) or `30b-a3b`, the omni thinker's backbone (17.2 GB
-with all 48). The tokenizer is a tiny one with the released number of rows.
+with all 48). The tokenizer is a tiny one with the released number of rows. `--folder` writes the
+same model in the blocks of `myna quantize` as well, which are a twentieth smaller.
 """
 
 from __future__ import annotations
@@ -17,9 +18,16 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+import torch
 from random_weights import RandomWeights
+from torch import Tensor
+from write_packed import write_weights
+
+from myna.weights.checkpoint import TensorInfo
+from myna.weights.gguf_folder import METADATA, write_metadata
 
 BLOCK_VALUES, BLOCK_BYTES = 32, 18
+KIND = "Q4_F8_R16"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,16 +185,46 @@ def write_random_gguf(shape: Shape, path: Path, *, num_layers: int) -> None:
     writer.close()
 
 
+class OurTensors:
+    """Draw the tensors of a shape: matrices as tiles of our own four bits."""
+
+    def __init__(self, shape: Shape, num_layers: int) -> None:
+        self._weights = RandomWeights()
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: TensorInfo(KIND if is_packed(name, axes) else "F32", axes, "")
+            for name, axes in tensors(shape, num_layers)
+        }
+
+    def read(self, name: str) -> Tensor:
+        """Draw one tensor; of blocks, their bytes."""
+        info = self.tensors[name]
+        if info.is_packed:
+            return self._weights.blocks(name, info.dtype, info.shape)
+        return torch.from_numpy(plain_values(name, info.shape))
+
+
+def write_random_folder(shape: Shape, folder: Path, *, gguf_file: Path, num_layers: int) -> None:
+    """Write a folder like one that `myna quantize` makes of a GGUF file, whose metadata it gets."""
+    folder.mkdir(parents=True)
+    write_metadata(gguf_file, folder / METADATA)
+    write_weights(folder, OurTensors(shape, num_layers))
+
+
 def main() -> int:
     """Write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("out", type=Path)
     parser.add_argument("--layers", type=int)
+    parser.add_argument("--folder", type=Path, help="write it for Myna as well")
     args = parser.parse_args()
     shape = SHAPES[args.shape]
-    write_random_gguf(shape, args.out, num_layers=args.layers or shape.num_layers)
+    num_layers = args.layers or shape.num_layers
+    write_random_gguf(shape, args.out, num_layers=num_layers)
     print(args.out)
+    if args.folder is not None:
+        write_random_folder(shape, args.folder, gguf_file=args.out, num_layers=num_layers)
+        print(args.folder)
     return 0
 
 

@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from random_weights import RandomWeights
 from torch import Tensor
+from write_packed import write_weights
 
-from myna.kernels.blocks import FORMATS
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.tensors import tensors as list_tensors
 from myna.models.tiny_omni import (
@@ -34,12 +32,8 @@ from myna.models.tiny_omni import (
 from myna.models.tiny_tokenizer import WORDS, added_token, vocabulary, write_vocabulary
 from myna.weights.checkpoint import MetaCheckpoint, TensorInfo
 from myna.weights.quantize.scheme import PredictorBits, choose, with_predictor
-from myna.weights.safetensors_files import INDEX
-from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
 
 NAME = "qwen3-omni-30b-a3b-instruct"
-SHARD_BYTES = 5 << 30
-HEADER_ALIGNMENT = 64
 NUM_WORDS = 151_643  # plain tokens of the released vocabulary; the special ones follow
 SAMPLING = {"do_sample": True, "temperature": 0.7, "top_k": 20, "top_p": 0.8}
 # Keys of the released configuration that number a special token; the others follow as they come.
@@ -110,7 +104,7 @@ def write_random_omni(
     ends = {"eos_token_id": ids["<|im_end|>"], "pad_token_id": ids["<|endoftext|>"]}
     _write_json(folder / "generation_config.json", {**SAMPLING, **ends})
     _write_tokenizer(folder, ids)
-    return _write_weights(folder, RandomTensors(layout, bits))
+    return write_weights(folder, RandomTensors(layout, bits))
 
 
 def _take_fewer_layers(values: dict[str, dict[str, dict[str, object]]], num_layers: int) -> None:
@@ -152,62 +146,6 @@ def _write_tokenizer(folder: Path, ids: Mapping[str, int]) -> None:
         added_token(token, ids[token], is_special=token not in MARKERS) for token in SPECIAL_TOKENS
     ]
     write_vocabulary(folder, vocab, merges, added)
-
-
-def _write_weights(folder: Path, tensors: RandomTensors) -> int:
-    shards = list(_shards(tensors.tensors))
-    weight_map: dict[str, str] = {}
-    total_bytes = 0
-    for number, infos in enumerate(shards, start=1):
-        name = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        total_bytes += _write_shard(folder / name, infos, tensors)
-        weight_map |= dict.fromkeys(infos, name)
-    index = {"metadata": {"total_size": total_bytes}, "weight_map": weight_map}
-    _write_json(folder / INDEX, index)
-    return total_bytes
-
-
-def _shards(infos: Mapping[str, TensorInfo]) -> Iterator[dict[str, TensorInfo]]:
-    shard: dict[str, TensorInfo] = {}
-    num_bytes = 0
-    for name, info in infos.items():
-        if shard and num_bytes + info.num_bytes > SHARD_BYTES:
-            yield shard
-            shard, num_bytes = {}, 0
-        shard[name] = info
-        num_bytes += info.num_bytes
-    yield shard
-
-
-def _write_shard(path: Path, infos: Mapping[str, TensorInfo], tensors: RandomTensors) -> int:
-    """Write a shard and see it to the disk, out of the memory of files; gives its bytes."""
-    with path.open("xb") as file:
-        file.write(_header(infos))
-        for name in infos:
-            file.write(tensors.read(name).contiguous().flatten().view(torch.uint8).numpy().data)
-        file.flush()
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return sum(info.num_bytes for info in infos.values())
-
-
-def _header(infos: Mapping[str, TensorInfo]) -> bytes:
-    """Spell a shard's header; see `weights.safetensors_header`."""
-    formats = {name: info.dtype for name, info in infos.items() if info.is_packed}
-    blocks = json.dumps({"version": BLOCKS_VERSION, "formats": formats})
-    header: dict[str, object] = {"__metadata__": {"format": "pt", BLOCKS_KEY: blocks}}
-    start = 0
-    for name, info in infos.items():
-        shape = list(info.shape)
-        if info.is_packed:
-            shape[-1] = FORMATS[info.dtype].row_bytes(shape[-1])
-        stop = start + info.num_bytes
-        dtype = "U8" if info.is_packed else info.dtype
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
-        start = stop
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % HEADER_ALIGNMENT)
-    return len(text).to_bytes(8, "little") + text
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from myna.kernels.blocks import FORMATS
 from myna.kernels.tiles import ROW_KINDS, TILE_ROWS
+from myna.weights.quantize.encode import round_scales, spell_scales
 
 POOL_VALUES = 1 << 26
 SPREAD = 0.02  # of norms about 1, and of biases about 0
 # Of each format, the root mean square of its steps.
-STEPS = {"Q4_0": 4.3, "Q5_0": 9.2, "Q6_0": 18.5, "Q8_0": 74.0}
+STEPS = {"Q4_0": 4.3, "Q4_F8": 4.3, "Q5_0": 9.2, "Q6_0": 18.5, "Q8_0": 74.0}
 
 
 class RandomWeights:
@@ -45,14 +46,15 @@ class RandomWeights:
     def blocks(self, name: str, kind: str, shape: tuple[int, ...]) -> Tensor:
         """Draw the blocks of a matrix, in rows or in tiles: (..., bytes of a row) uint8."""
         row_kind, columns, block = ROW_KINDS.get(kind, kind), shape[-1], FORMATS[kind]
-        scale = torch.tensor([columns**-0.5 / STEPS[row_kind]]).half().view(torch.uint8)
+        scale = round_scales(kind, torch.tensor([[columns**-0.5 / STEPS[row_kind]]]))
+        spelt = spell_scales(kind, scale).flatten()
         data = _cut(self._bytes, name, math.prod(shape[:-1]) * block.row_bytes(columns))
         if row_kind == kind:
-            data.view(-1, block.num_bytes)[:, :2] = scale
+            data.view(-1, block.num_bytes)[:, : len(spelt)] = spelt
         else:
             num_scales = TILE_ROWS * columns // block.num_values
             tiles = data.view(-1, num_scales * block.num_bytes)
-            tiles[:, : 2 * num_scales] = scale.repeat(num_scales)
+            tiles[:, : len(spelt) * num_scales] = spelt.repeat(num_scales)
         return data.view(*shape[:-1], -1)
 
 

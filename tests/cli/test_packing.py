@@ -24,7 +24,7 @@ def test_what_is_fetched_and_what_is_kept_is_shown(
     monkeypatch.setattr(pull_module, "list_hub", lambda *_, **__: ("0" * 40, ()))
     monkeypatch.setattr(fetching, "pull", lambda plan, *_, **__: pulled.append(plan.packer.bits))
     monkeypatch.setattr(fetching, "find", lambda *_: Path("/there"))
-    for bits, kept in (("4", "19.2 GB"), ("8", "35.4 GB")):
+    for bits, kept in (("4", "18.2 GB"), ("8", "35.4 GB")):
         code, _, err = myna("pull", "qwq-32b", "--quantize", bits)
         assert code == 0
         assert f"to keep, in {bits} bits: about {kept}" in err

@@ -29,7 +29,7 @@ def test_a_quantized_model_answers_packed_and_unpacked(
     assert [line.split()[0] for line in out.splitlines()[:2]] == ["before", "after"]
     assert "% off (rms)" in out
     # Tiles multiply rounded activations: of random weights, a longer answer meets a near tie.
-    ask = ("run", target, "Hello", "--max-tokens", "4", "--dtype", "float32", "--json")
+    ask = ("run", target, "Hello", "--max-tokens", "2", "--dtype", "float32", "--json")
     answers = [
         json.loads(myna(*ask, "--temperature", "0", how)[1])
         for how in ("--keep-packed", "--unpack")

@@ -88,7 +88,7 @@ def test_the_codes_are_those_of_the_twin(at_level, num_streams: int, is_drawn: b
     assert len(codes.unique()) > 4
 
 
-@pytest.mark.parametrize("kind", ["Q4_0", "Q4_0_R16", "Q6_0", "Q6_0_R16", "Q8_0", "Q8_0_R16"])
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_0_R16", "Q4_F8", "Q4_F8_R16", "Q6_0_R16", "Q8_0"])
 def test_packed_weights_choose_what_the_twin_chooses(at_level, kind: str) -> None:
     network = make(kind)
     network.fuse()

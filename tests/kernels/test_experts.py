@@ -11,6 +11,7 @@ from myna.kernels import experts, fused
 from myna.kernels.experts import Networks, bind, feed_forward, gated, matrix
 from myna.kernels.native import Native
 from myna.kernels.packed import Weight, concat_rows, dequantize
+from myna.kernels.tiles import ROW_KINDS
 from tiled import draw_packed
 
 WIDTH, HIDDEN, NUM_NETWORKS, NUM_CHOSEN = 64, 96, 5, 2
@@ -140,7 +141,7 @@ def test_matrices_that_cannot_be_read_in_place_are_not_bound() -> None:
     assert bind([plain[:48, :48]], [plain[:48, :24]], torch.float32) is None
 
 
-@pytest.mark.parametrize("kind", ["Q4_0_R16", "Q6_0_R16", "Q8_0_R16"])
+@pytest.mark.parametrize("kind", list(ROW_KINDS))
 @pytest.mark.parametrize("is_split", [False, True])
 def test_one_network_says_what_its_products_say(kind: str, is_split: bool) -> None:
     upper, lower = (part[0] for part in matrices(kind, is_split=is_split))

@@ -12,7 +12,9 @@ from myna.kernels.native import Native
 
 RTOL = 1e-5  # float32 sums of at most a few hundred products, relative to the sum of magnitudes
 BF16_RTOL = 2**-8  # half a bfloat16 ulp, relative to a number's own power of two
-KINDS = [kind for kind, (number, *_) in fused.FORMATS.items() if number < 10 or kind == "Q6_0"]
+KINDS = [
+    kind for kind, (number, *_) in fused.FORMATS.items() if number < 10 or kind in ("Q6_0", "Q4_F8")
+]
 
 
 @pytest.fixture(autouse=True)

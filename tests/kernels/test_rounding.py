@@ -10,6 +10,7 @@ from myna.kernels import blocks, fused
 from myna.kernels.native import Native
 from myna.kernels.rounding import round_activations, rounded_linear
 from myna.kernels.tiles import ROW_KINDS, tile
+from myna.weights.quantize.encode import spell_scales
 from tiled import draw_rows, steps_and_scales
 
 SUM_RTOL = 1e-5  # float32 sums in another order, relative to the largest
@@ -34,7 +35,7 @@ def product(x: Tensor, kind: str, rows: Tensor, bias: Tensor | None = None) -> T
     return out
 
 
-@pytest.mark.parametrize("kind", ["Q4_0_R16", "Q6_0_R16", "Q8_0_R16"])
+@pytest.mark.parametrize("kind", list(ROW_KINDS))
 @pytest.mark.parametrize("num_rows", [1, 2, 3, 7, 8, 9, 64])
 @pytest.mark.parametrize("num_threads", [1, 4], indirect=True)
 def test_tiles_multiply_as_the_twin_does(kind: str, num_rows: int, num_threads: int) -> None:
@@ -56,24 +57,26 @@ def test_rows_of_a_file_multiply_as_the_twin_does(kind: str, num_rows: int, heig
     assert (error <= BF16_RTOL * twin.abs() + SUM_RTOL * twin.abs().max()).all()
 
 
-@pytest.mark.parametrize("kind", ["Q4_0_R16", "Q6_0_R16", "Q8_0_R16", "Q4_0", "Q8_0"])
+@pytest.mark.parametrize("kind", [*ROW_KINDS, "Q4_0", "Q8_0"])
 def test_the_integers_are_exact(kind: str) -> None:
     # All scales are powers of two and sums are small, so that float32 holds every number exactly;
     # steps are the largest there are.
     row_kind = ROW_KINDS.get(kind, kind)
     rows = draw_rows(row_kind, 32, 64)
-    rows.view(32, 2, -1)[..., :2] = torch.tensor([0.5]).half().view(torch.uint8)
+    start = spell_scales(row_kind, torch.tensor([[0.5]]).half()).flatten()
+    rows.view(32, 2, -1)[..., : len(start)] = start
     x = torch.randint(-127, 128, (11, 64), generator=torch.Generator().manual_seed(2)).float()
     x[:, ::32] = 127
-    rows.view(32, 2, -1)[0, :, 2:] = {"Q4_0": 0, "Q6_0": 0, "Q8_0": 128}[row_kind]  # the least step
-    rows.view(32, 2, -1)[1, :, 2:] = {"Q4_0": 255, "Q6_0": 255, "Q8_0": 127}[row_kind]  # the most
+    least, most = (128, 127) if row_kind == "Q8_0" else (0, 255)
+    rows.view(32, 2, -1)[0, :, len(start) :] = least
+    rows.view(32, 2, -1)[1, :, len(start) :] = most
     exact = x.double() @ blocks.decode_rows(row_kind, rows).double().T
     x = x.bfloat16() if kind == row_kind else x
     wanted = exact.to(x.dtype)
     assert torch.equal(product(x, kind, rows), wanted)
 
 
-@pytest.mark.parametrize("kind", ["Q4_0_R16", "Q6_0_R16", "Q8_0_R16", "Q4_0", "Q8_0"])
+@pytest.mark.parametrize("kind", [*ROW_KINDS, "Q4_0", "Q8_0"])
 def test_a_row_does_not_depend_on_the_rows_beside_it(kind: str) -> None:
     rows, x = draw_rows(ROW_KINDS.get(kind, kind), 32, 128), normal(19, 128).bfloat16()
     alone = torch.cat([product(row[None], kind, rows) for row in x])

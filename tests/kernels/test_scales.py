@@ -7,7 +7,14 @@ import torch
 
 from myna.kernels import scales
 from myna.kernels.native import Native
-from myna.kernels.scales import block_scales, block_scales_twin, steps_of
+from myna.kernels.scales import (
+    MAX_SHORT_SCALE,
+    block_scales,
+    block_scales_twin,
+    bytes_of_scales,
+    scales_of_bytes,
+    steps_of,
+)
 
 # Sums in another order may prefer another of two scales that are equally good.
 GAIN_RTOL = 1e-4
@@ -31,6 +38,27 @@ def test_the_kernel_leaves_no_more_error_than_the_twin(
     assert left_over(values, found, weights) == pytest.approx(
         left_over(values, twin, weights), rel=GAIN_RTOL
     )
+
+
+def test_every_scale_of_eight_bits_is_spelt_by_its_own_byte() -> None:
+    data = torch.arange(256).to(torch.uint8)
+    found = scales_of_bytes(data).float()
+    assert torch.equal(found[:128], -found[128:])
+    assert (found[:128].diff() > 0).all()
+    assert found[[1, 8, 127]].tolist() == [2.0**-17, 2.0**-14, MAX_SHORT_SCALE]
+    assert torch.equal(bytes_of_scales(found)[:128], data[:128])
+    assert torch.equal(bytes_of_scales(found)[129:], data[129:])  # there is one zero
+
+
+def test_a_scale_becomes_the_nearest_of_eight_bits() -> None:
+    values = torch.randn(10_000, generator=torch.Generator().manual_seed(0)).clamp(-1.8, 1.8)
+    values = values * torch.logspace(-5, 0, len(values))
+    known = scales_of_bytes(torch.arange(256).to(torch.uint8)).float()
+    nearest = (values[:, None] - known).abs().amin(1)
+    found = scales_of_bytes(bytes_of_scales(values)).float()
+    rounded_before = values.abs() * 2.0**-10 + 2.0**-24  # to half precision
+    assert ((values - found).abs() <= nearest + rounded_before).all()
+    assert scales_of_bytes(bytes_of_scales(torch.tensor([5.0, -5.0]))).tolist() == [1.875, -1.875]
 
 
 def test_zeros_have_no_scale(kernels: Native, monkeypatch: pytest.MonkeyPatch) -> None:

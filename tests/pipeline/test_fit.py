@@ -43,5 +43,5 @@ def test_a_packed_model_is_timed_in_blocks(packed: Path, monkeypatch: pytest.Mon
     found = fit.predict_path(packed, dtype="bfloat16", context=64)
     assert found.tokens_per_s is not None
     assert found.tokens_per_s > 0
-    assert set(kinds) <= {"Q4_0_R16", "Q8_0_R16"}
+    assert set(kinds) <= {"Q4_F8_R16", "Q8_0_R16"}
     assert kinds

@@ -101,7 +101,7 @@ def test_what_is_multiplied_as_integers_stays_packed(tiny: Path, tmp_path: Path)
 
 def test_tables_take_few_bits_when_asked() -> None:
     info = TensorInfo("BF16", (64, 64), "model.safetensors")
-    assert choose("model.embed_tokens.weight", info, 4, 4).kind == "Q4_0_R16"
+    assert choose("model.embed_tokens.weight", info, 4, 4).kind == "Q4_F8_R16"
     assert choose("model.embed_tokens.weight", info, 4).kind == "Q8_0_R16"
 
 

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from myna.kernels import blocks
 from myna.kernels.packed import PackedWeight
-from myna.kernels.tiles import ROW_KINDS, tile
+from myna.kernels.scales import scales_of_bytes
+from myna.kernels.tiles import ROW_KINDS, scale_bytes, tile
+from myna.weights.quantize.encode import spell_scales
 
 
 def draw_rows(kind: str, rows: int, columns: int, *, seed: int = 0) -> Tensor:
@@ -17,7 +19,8 @@ def draw_rows(kind: str, rows: int, columns: int, *, seed: int = 0) -> Tensor:
     shape = (rows * columns // block.num_values, block.num_bytes)
     data = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     scales = torch.rand(len(data), 1, generator=generator).half() * 0.02 + 0.001
-    data[:, :2] = scales.view(torch.uint8)
+    spelt = spell_scales(kind, scales)
+    data[:, : spelt.shape[1]] = spelt
     return data.view(rows, -1)
 
 
@@ -30,8 +33,10 @@ def draw_packed(kind: str, rows: int, columns: int, *, seed: int = 0) -> PackedW
 
 
 def steps_and_scales(data: Tensor, kind: str) -> tuple[Tensor, Tensor]:
-    """Take rows of Q4_0 or Q8_0 apart: steps (N, P, 32) int8 and scales (N, P) float32."""
+    """Take rows of blocks with a scale apart: steps (N, P, 32) int8, scales (N, P) float32."""
     found = data.view(len(data), -1, blocks.FORMATS[kind].num_bytes)
-    scales = found[..., :2].contiguous().view(torch.float16).float().squeeze(-1)
+    start = found[..., : scale_bytes(found.shape[-1])].contiguous()
+    halves = start.view(torch.float16) if start.shape[-1] == 2 else scales_of_bytes(start)
+    scales = halves.float().squeeze(-1)
     values = blocks.decode_rows(kind, data).view(len(data), -1, 32)
     return (values / scales.unsqueeze(-1)).round().to(torch.int8), scales

@@ -27,7 +27,7 @@ def moments(inputs: Tensor) -> Tensor:
     return inputs.t() @ inputs / len(inputs)
 
 
-@pytest.mark.parametrize(("kind", "share"), [("Q4_0", 0.5), ("Q4_0_R16", 0.5), ("Q6_0", 0.5)])
+@pytest.mark.parametrize(("kind", "share"), [("Q4_0", 0.5), ("Q4_F8_R16", 0.5), ("Q6_0", 0.5)])
 def test_what_the_matrix_gives_is_nearer(
     drawn: tuple[Tensor, Tensor], kind: str, share: float
 ) -> None:
@@ -40,7 +40,7 @@ def test_what_the_matrix_gives_is_nearer(
     assert harm < share * plain_harm
 
 
-@pytest.mark.parametrize("kind", ["Q4_0", "Q5_0", "Q6_0_R16"])
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_F8", "Q5_0", "Q6_0_R16"])
 def test_what_it_gives_is_encoded_without_an_error(drawn: tuple[Tensor, Tensor], kind: str) -> None:
     weight, inputs = drawn
     made = compensate(weight, spread_of(moments(inputs)), kind=kind)
@@ -75,5 +75,5 @@ def test_damping_grows_until_moments_can_be_inverted() -> None:
 
 
 def test_eight_bits_need_no_help() -> None:
-    assert can_compensate("Q4_0_R16")
+    assert can_compensate("Q4_F8_R16")
     assert not can_compensate("Q8_0_R16")

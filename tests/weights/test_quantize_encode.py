@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from myna.kernels.blocks import FORMATS, decode_rows
-from myna.weights.quantize.encode import encode_rows
+from myna.weights.quantize.encode import RANGES, encode_rows, largest_value
 
 GGML = {
     "Q4_0": gguf.GGMLQuantizationType.Q4_0,
@@ -22,6 +22,7 @@ HALF_ULP = 2**-11  # of half precision, in which scales are stored
 TINIEST = 2**-25  # half of the smallest scale there is
 MAX_SQUARES = 32 * 8**2  # of a block's steps
 MAX_SHARE_5 = 0.98
+SHORT_SCALE_SHARE = 1.04  # of an error, if eight bits spell the scale; found is 1.024
 MAX_SHARE = 0.96  # of the usual choice's error, on normal values; found is 0.944
 
 
@@ -100,8 +101,37 @@ def test_six_bits_are_laid_out_as_ik_llama_lays_them_out() -> None:
     assert not decode_rows("Q6_0", encode_rows("Q6_0", torch.zeros(2, 32))).any()
 
 
+def test_a_scale_of_eight_bits_costs_a_few_per_cent_of_the_error() -> None:
+    values = normal(512, 256)
+    long, short = (
+        error(values, decode_rows(kind, encode_rows(kind, values))).sum().sqrt()
+        for kind in ("Q4_0", "Q4_F8")
+    )
+    assert long < short < SHORT_SCALE_SHARE * long
+    assert short < error(values, usual(values)).sum().sqrt()  # GGUF's usual choice, of 16 bits
+
+
+def test_steps_of_its_own_are_kept_if_eight_bits_spell_their_scale() -> None:
+    steps = torch.arange(-8, 8).repeat(2).float()[None]
+    for scale, is_exact in ((0.75, True), (0.7, False)):
+        own = torch.full((1, 1), scale).half()
+        values = steps * own.float()
+        found = decode_rows("Q4_F8", encode_rows("Q4_F8", values, None, own))
+        assert torch.equal(found, values) is is_exact
+        assert torch.allclose(found, values, atol=0.05 * scale * 8)
+
+
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_F8", "Q8_0"])
+def test_the_largest_value_is_spelt_and_no_larger_one(kind: str) -> None:
+    most = largest_value(kind)
+    scale = 1.875 if kind == "Q4_F8" else 65504.0
+    assert most == scale * max(map(abs, RANGES[kind]))
+    values = torch.full((1, 32), -most)
+    assert torch.equal(decode_rows(kind, encode_rows(kind, values)), values)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize(("kind", "end"), [("Q4_0", 8), ("Q5_0", 16), ("Q6_0", 32)])
+@pytest.mark.parametrize(("kind", "end"), [("Q4_0", 8), ("Q4_F8", 8), ("Q5_0", 16), ("Q6_0", 32)])
 def test_both_ends_of_a_range_are_reached(kind: str, end: int, sign: int) -> None:
     steps = sign * torch.arange(-end, end).repeat(max(1, 16 // end)).float()[None]
     blocks = encode_rows(kind, steps)

@@ -85,7 +85,7 @@ def test_blocks_are_read_back_to_the_bit(tiny: Path, tmp_path: Path) -> None:
     quantize_folder(tiny, tmp_path / "out", bits=4, progress=silent)
     before, after = SafetensorsCheckpoint(tiny), SafetensorsCheckpoint(tmp_path / "out")
     assert before.tensors.keys() == after.tensors.keys()
-    for name, kind in ((QUERY, "Q4_0_R16"), (DOWN, "Q4_0_R16"), (EMBEDDING, "Q8_0_R16")):
+    for name, kind in ((QUERY, "Q4_F8_R16"), (DOWN, "Q4_F8_R16"), (EMBEDDING, "Q8_0_R16")):
         found = after.read(name)
         blocks = encode_rows(kind, before.read(name))
         assert isinstance(found, PackedWeight)
@@ -127,9 +127,9 @@ def test_the_description_and_the_report_say_what_was_done(tiny: Path, tmp_path: 
     report = quantize_folder(
         tiny, tmp_path / "out", bits=4, progress=lambda *step: steps.append(step)
     )
-    assert report.num_tensors == {"Q4_0_R16": 14, "Q8_0_R16": 2, "BF16": 11}
+    assert report.num_tensors == {"Q4_F8_R16": 14, "Q8_0_R16": 2, "BF16": 11}
     assert report.bytes_after < 0.5 * report.bytes_before
-    assert 0.05 < report.error["Q4_0_R16"] < 0.1
+    assert 0.05 < report.error["Q4_F8_R16"] < 0.1
     assert 0.003 < report.error["Q8_0_R16"] < 0.008
     assert sum(report.reasons.values()) == 27
     described = json.loads((tmp_path / "out" / DESCRIPTION).read_bytes())
@@ -172,7 +172,7 @@ def test_what_speaks_is_loaded_too(tmp_path: Path, keep_packed: bool) -> None:
     report = load_weights(
         speech, checkpoint, SPEECH_RULES, dtype=torch.float32, keep_packed=keep_packed
     )
-    assert report.dtypes.keys() == {"Q4_0_R16", "Q8_0_R16", "Q4_0", "F32"}
+    assert report.dtypes.keys() == {"Q4_F8_R16", "Q8_0_R16", "Q4_F8", "F32"}
     head = speech.talker.decoder.lm_head
     assert head is not None
     assert isinstance(head.weight, PackedWeight) is keep_packed
@@ -252,7 +252,7 @@ def test_values_that_no_block_can_spell_are_refused(tmp_path: Path, value: float
     values[2, 40] = value
     (tmp_path / "source").mkdir()
     save_file({"a.weight": values}, tmp_path / "source" / "model.safetensors")
-    message = "'a.weight' holds values that are no numbers, or too large for Q4_0"
+    message = "'a.weight' holds values that are no numbers, or too large for Q4_F8"
     refused(BadCheckpoint, message, tmp_path / "source", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

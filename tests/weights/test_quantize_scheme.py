@@ -32,10 +32,10 @@ def info(*shape: int, dtype: str = "BF16") -> TensorInfo:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("model.layers.3.self_attn.q_proj.weight", "Q4_0"),
-        ("thinker.model.layers.3.mlp.experts.127.down_proj.weight", "Q4_0"),
-        ("talker.model.layers.3.mlp.shared_expert.up_proj.weight", "Q4_0"),
-        ("model.layers.3.mlp.gate_proj.weight", "Q4_0"),
+        ("model.layers.3.self_attn.q_proj.weight", "Q4_F8"),
+        ("thinker.model.layers.3.mlp.experts.127.down_proj.weight", "Q4_F8"),
+        ("talker.model.layers.3.mlp.shared_expert.up_proj.weight", "Q4_F8"),
+        ("model.layers.3.mlp.gate_proj.weight", "Q4_F8"),
         ("model.layers.3.mlp.gate.weight", None),
         ("talker.model.layers.3.mlp.shared_expert_gate.weight", None),
         ("code2wav.pre_transformer.layers.0.mlp.up_proj.weight", None),
@@ -47,7 +47,7 @@ def info(*shape: int, dtype: str = "BF16") -> TensorInfo:
         ("talker.code_predictor.model.layers.0.mlp.up_proj.weight", "Q8_0"),
         ("visual.blocks.0.mlp.up_proj.weight", "Q8_0"),
         ("transformer_blocks.3.img_mod.1.weight", None),
-        ("transformer_blocks.3.attn.to_q.weight", "Q4_0"),
+        ("transformer_blocks.3.attn.to_q.weight", "Q4_F8"),
         ("time_text_embed.timestep_embedder.linear_1.weight", None),
         ("norm_out.linear.weight", None),
         ("img_in.weight", None),
@@ -72,7 +72,7 @@ def test_what_has_no_whole_blocks_is_kept() -> None:
         assert choose(name, kept, 4).kind is None
 
 
-@pytest.mark.parametrize(("bits", "kind"), [(4, "Q4_0"), (6, "Q6_0"), (8, "Q8_0"), (16, None)])
+@pytest.mark.parametrize(("bits", "kind"), [(4, "Q4_F8"), (6, "Q6_0"), (8, "Q8_0"), (16, None)])
 def test_the_predictor_has_a_precision_of_its_own(bits: PredictorBits, kind: str | None) -> None:
     exempt = with_predictor(bits)
     layers, head = "talker.code_predictor.model.layers.0", "talker.code_predictor.lm_head.3.weight"

@@ -151,10 +151,10 @@ def test_blocks_of_a_file_become_ours(gguf: Path, tmp_path: Path) -> None:
     assert dict(after.metadata) == dict(before.metadata)
     assert {name: info.dtype for name, info in after.tensors.items()} == {
         "token_embd.weight": "Q4_0_R16",  # no more than the source has
-        "blk.0.attn_q.weight": "Q4_0_R16",
+        "blk.0.attn_q.weight": "Q4_F8_R16",
         "blk.0.ffn_up_exps.weight": "Q4_0_R16",
         "blk.0.ffn_gate_inp.weight": "Q4_0",  # a router, kept as it is
-        "blk.0.attn_k.weight": "Q4_0_R16",
+        "blk.0.attn_k.weight": "Q4_F8_R16",
         "output_norm.weight": "F32",
     }
     for name in ("token_embd.weight", "blk.0.ffn_up_exps.weight", "blk.0.ffn_gate_inp.weight"):

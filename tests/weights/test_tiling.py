@@ -9,8 +9,8 @@ from torch import nn
 from myna.kernels.packed import Packed, PackedWeight, dequantize
 from myna.weights.checkpoint import MemoryCheckpoint
 from myna.weights.load import load_weights
-from myna.weights.tiling import SLAB_BYTES, tiled
-from tiled import draw_rows
+from myna.weights.tiling import CHUNK_BYTES, SLAB_BYTES, HugePages, tiled
+from tiled import draw_packed, draw_rows
 
 
 @pytest.mark.parametrize("kind", ["Q4_0", "Q8_0"])
@@ -22,7 +22,7 @@ def test_tiles_stand_for_the_same_numbers(kind: str, shape: tuple[int, ...]) -> 
     shape = shape if len(shape) == 3 else (count, columns)
     data = draw_rows(kind, count, columns).view(*shape[:-1], -1)
     weight = PackedWeight(kind, data, None, shape)
-    found = tiled(weight)
+    found = tiled(weight, HugePages())
     assert isinstance(found, PackedWeight)
     assert found.kind == f"{kind}_R16"
     assert torch.equal(dequantize(found, torch.float32), dequantize(weight, torch.float32))
@@ -37,7 +37,28 @@ def test_tiles_stand_for_the_same_numbers(kind: str, shape: tuple[int, ...]) -> 
     ],
 )
 def test_what_cannot_be_tiled_stays_as_it_is(weight: torch.Tensor | PackedWeight) -> None:
-    assert tiled(weight) is weight
+    assert tiled(weight, HugePages()) is weight
+
+
+def test_what_is_in_tiles_already_is_copied_as_it_is() -> None:
+    weight, pages = draw_packed("Q4_F8_R16", 48, 64), HugePages()
+    first, second = tiled(weight, pages), tiled(weight, pages)
+    for found in (first, second):
+        assert isinstance(found, PackedWeight)
+        assert found.kind == weight.kind
+        assert torch.equal(found.data, weight.data)
+        assert found.data.data_ptr() != weight.data.data_ptr()
+        assert found.data.data_ptr() % 64 == 0
+
+
+def test_memory_is_handed_out_once_and_outlives_who_handed_it_out() -> None:
+    pages = HugePages()
+    pieces = [pages.take(count).fill_(number) for number, count in enumerate((100, 3, 1 << 20))]
+    pieces.append(pages.take(CHUNK_BYTES + 1)[:5].fill_(3))  # more than is left
+    pages.settle()
+    del pages
+    for number, piece in enumerate(pieces):
+        assert (piece == number).all()
 
 
 class Holder(nn.Module):

@@ -53,7 +53,7 @@ class Wheel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Describe one model.
 
-    `packed_bytes` is its size with layers and experts at about 4.5 bits a parameter.
+    `packed_bytes` is its size with layers and experts at about 4.3 bits a parameter.
     """
 
     id: str

@@ -33,6 +33,8 @@ FORMATS = MappingProxyType(
         "Q8_0_R16": (13, 32, 34),
         "Q6_0": (14, 32, 26),
         "Q6_0_R16": (15, 32, 26),
+        "Q4_F8": (16, 32, 17),
+        "Q4_F8_R16": (17, 32, 17),
     }
 )
 DECODED = frozenset(FORMATS) - {"BF16", "F32"}

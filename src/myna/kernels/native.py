@@ -22,7 +22,7 @@ import myna.kernels
 from myna.kernels import structs
 
 LIBRARY = "libmyna_kernels.so"
-INTERFACE_VERSION = 7
+INTERFACE_VERSION = 8
 # The library's own names of element types.
 DTYPES = MappingProxyType({torch.float32: 0, torch.bfloat16: 1})
 POINTER, SIZE, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float

@@ -1,8 +1,11 @@
-"""The scale of each block of 4-bit or 5-bit steps that makes the error least.
+"""Scales of blocks: which one makes the error least, and how eight bits spell it.
 
 A block's largest value need not land on the last step: over a range of places where it may land,
 the values are rounded to steps, the best scale for these steps follows by least squares, and the
 one with the least squared error of all is kept.
+
+A scale of eight bits is a number in half precision without its highest exponent bit and the last
+seven of its mantissa: a sign, four bits of exponent, three of mantissa, below 2.
 
 Not here: steps and bytes (weights.quantize).
 Source: `make_qx_quants` of ggml's `ggml-quants.c`.
@@ -22,6 +25,8 @@ from myna.kernels.native import is_plain, native
 
 BLOCK_VALUES = 32
 MIN_STEP, MAX_STEP = -8, 7  # what 4 bits spell
+MAX_SHORT_SCALE = 1.875  # the largest that eight bits spell
+CUT_BITS = 7  # of a mantissa in half precision
 # Where a block's largest value may land, in steps: the other end is reached by a negative scale.
 LANDINGS = (-8.0, -9.0, -8.5, -7.5, -7.0, 7.0, 7.5, 8.0)
 
@@ -75,6 +80,23 @@ def block_scales_twin(
         best = torch.where(is_better, torch.where(square > 0, dot / square, 0.0), best)
         most = torch.where(is_better, gain, most)
     return best.squeeze(1)
+
+
+def scales_of_bytes(data: Tensor) -> Tensor:
+    """Read scales of eight bits: uint8 of any shape -> float16 of it."""
+    wide = data.short()
+    return (((wide & 0x80) << 8) | ((wide & 0x7F) << CUT_BITS)).view(torch.float16)
+
+
+def bytes_of_scales(scales: Tensor) -> Tensor:
+    """Spell scales in eight bits, the nearest there are: floats of any shape -> uint8 of it.
+
+    What is larger than all of them becomes the largest.
+    """
+    bits = scales.abs().clamp(max=MAX_SHORT_SCALE).half().view(torch.int16)
+    is_odd = (bits >> CUT_BITS) & 1  # of two that are as near, the even one
+    short = (bits + (1 << CUT_BITS - 1) - 1 + is_odd) >> CUT_BITS
+    return torch.where(scales < 0, short | 0x80, short).to(torch.uint8)
 
 
 def steps_of(values: Tensor, scale: Tensor, low: int = MIN_STEP, high: int = MAX_STEP) -> Tensor:

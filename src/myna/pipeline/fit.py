@@ -31,6 +31,7 @@ from myna.pipeline.machine import fast_dtype
 from myna.weights.gguf import GgufSource
 from myna.weights.load import TakesPacked
 from myna.weights.open import open_checkpoint
+from myna.weights.quantize.encode import round_scales, spell_scales
 
 # Enough weights that a cache of the processor cannot hold them between two tokens.
 MEASURED_BYTES = 400 * 2**20
@@ -40,7 +41,7 @@ NOISE_VALUES = 2**20
 NOISE_SCALE = 0.02
 # Of what is kept packed, what is measured instead, and the root mean square of its steps: formats
 # of about as many bits take about as long.
-PACKED_KINDS = (("Q4_0_R16", 4.3), ("Q8_0_R16", 74.0))
+PACKED_KINDS = (("Q4_F8_R16", 4.3), ("Q8_0_R16", 74.0))
 POOL_BYTES = (1 << 24) + 1  # odd, so that what is repeated never falls on the same place of a row
 POOL_STEP = 1_000_003
 
@@ -236,8 +237,9 @@ def _noise_blocks(kind: str, shape: tuple[int, ...], step: float, pool: Tensor) 
     num_scales = TILE_ROWS * columns // block.num_values
     num_bytes = prod(shape[:-1]) * block.row_bytes(columns)
     data = pool.repeat(-(-num_bytes // len(pool)))[:num_bytes]
-    scale = torch.tensor([columns**-0.5 / step]).half().view(torch.uint8)
-    data.view(-1, num_scales * block.num_bytes)[:, : 2 * num_scales] = scale.repeat(num_scales)
+    scales = torch.full((num_scales, 1), columns**-0.5 / step)
+    spelt = spell_scales(kind, round_scales(kind, scales)).flatten()
+    data.view(-1, num_scales * block.num_bytes)[:, : len(spelt)] = spelt
     return PackedWeight(kind, data.view(*shape[:-1], -1), None, shape)
 
 

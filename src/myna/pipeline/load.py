@@ -24,7 +24,6 @@ from myna.engine.protocols import Decoder
 from myna.kernels.allocator import keep_freed_memory
 from myna.kernels.fused import is_rounded
 from myna.kernels.native import native
-from myna.kernels.tiles import TILED_KINDS
 from myna.layers.decoder import TextDecoder
 from myna.models.family import Blueprint
 from myna.models.qwen3_omni.family import OmniConfig, thinker
@@ -42,6 +41,7 @@ from myna.weights.grouped import SECTION, GroupedCheckpoint
 from myna.weights.load import load_weights
 from myna.weights.open import open_checkpoint
 from myna.weights.report import LoadReport
+from myna.weights.tiling import has_tiles
 
 log = logging.getLogger("myna.load")
 
@@ -366,7 +366,7 @@ def packed_bytes(checkpoint: Checkpoint, *, tiles: bool = False) -> int:
     return sum(
         info.num_bytes
         for info in checkpoint.tensors.values()
-        if info.is_packed and not (tiles and info.dtype in TILED_KINDS)
+        if info.is_packed and not (tiles and has_tiles(info.dtype))
     )
 
 

@@ -46,11 +46,13 @@ class TensorInfo:
         dtype: a safetensors dtype ("BF16") or a block format ("Q4_0").
         shape: as PyTorch orders it, rows before columns.
         file: the name of the file that holds it.
+        has_steps: whether its values are multiples of few steps, in half precision, already.
     """
 
     dtype: str
     shape: tuple[int, ...]
     file: str
+    has_steps: bool = False
 
     @property
     def is_packed(self) -> bool:

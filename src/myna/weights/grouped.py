@@ -138,7 +138,7 @@ class GroupedCheckpoint:
                 f"{self.name}: the parts of {base!r} are {weight.dtype} and of shapes {shapes}, "
                 f"which do not belong together; expected are {expected}"
             )
-        return TensorInfo("F16", (rows, columns), weight.file)
+        return TensorInfo("F16", (rows, columns), weight.file, has_steps=True)
 
     def _part(self, base: str, part: str) -> Tensor:
         found = self.files.read(f"{base}.{part}")

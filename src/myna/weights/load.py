@@ -27,7 +27,7 @@ from myna.weights.checkpoint import Checkpoint
 from myna.weights.plan import Plan, Slot, make_plan
 from myna.weights.report import LoadReport
 from myna.weights.rules import Place, Rule
-from myna.weights.tiling import tiled
+from myna.weights.tiling import HugePages, tiled
 
 Progress = Callable[[int, int], None]
 
@@ -83,8 +83,9 @@ def load_weights(
         dtype: what floating-point parameters are stored as.
         keep_packed: leave quantized weights packed where the module can take them, rather than
             write them out.
-        tiles: copy such weights into tiled formats, which are multiplied faster, into memory of
-            their own; else they stay in the mapped file as they are.
+        tiles: copy such weights into tiled formats, and what is in those already, into memory of
+            their own in huge pages, where they are multiplied faster; else they stay in the mapped
+            file as they are.
         device: where the parameters are to live.
         progress: called with the bytes read so far and the bytes to read.
 
@@ -100,6 +101,7 @@ def load_weights(
     for_good = 2 * file_bytes > machine_memory_bytes()
     fits = torch.device(device).type == "cpu" and file_bytes < available_memory_bytes()
     builders: dict[str, _DenseBuilder | _PackedBuilder] = {}
+    pages = HugePages()
     done_bytes = 0
     for source, place in plan.places.items():
         name = place.name
@@ -113,7 +115,7 @@ def load_weights(
         weight = _apply(place, checkpoint.read(source))
         is_copied = tiles or isinstance(builders[name], _DenseBuilder)
         if tiles and isinstance(builders[name], _PackedBuilder):
-            weight = tiled(weight)
+            weight = tiled(weight, pages)
         builders[name].put(place, weight)
         if isinstance(checkpoint, Mapped):
             if is_copied:
@@ -125,6 +127,7 @@ def load_weights(
         done_bytes += checkpoint.tensors[source].num_bytes
         if progress is not None:
             progress(done_bytes, report.num_bytes)
+    pages.settle()
     for name, twin in plan.tied.items():
         holder, leaf = _locate(module, twin)
         _install(module, name, getattr(holder, leaf))

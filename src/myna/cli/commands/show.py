@@ -58,7 +58,7 @@ def _entry_rows(entry: Entry) -> list[tuple[str, str]]:
     if entry.licence.notice is not None:
         rows.append(("notice", entry.licence.notice))
     if entry.packed_bytes is not None:
-        rows.append(("at 4.5 bits", size_text(entry.packed_bytes)))
+        rows.append(("in 4 bits", size_text(entry.packed_bytes)))
     if entry.kv_bytes_per_token is not None:
         rows.append(("cache per token", size_text(entry.kv_bytes_per_token)))
     if entry.wheel is not None:

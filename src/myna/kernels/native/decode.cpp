@@ -30,13 +30,13 @@ void decode(const Decode& a, int num_threads) {
 // Gather one row of a tile, block by block, and write it out.
 template <class Format, class T>
 void decode_tiled_row(const uint8_t* tile, int64_t row_blocks, int64_t row, T* to) {
-  constexpr int64_t kSteps = Format::kBytes - 2;
-  const uint8_t* steps = tile + row_blocks * kTileRows * 2;
+  constexpr int64_t kScale = Format::kScaleBytes, kSteps = Format::kBytes - kScale;
+  const uint8_t* steps = tile + row_blocks * kTileRows * kScale;
   for (int64_t b = 0; b < row_blocks; b++) {
     uint8_t block[Format::kBytes];
-    memcpy(block, tile + (b * kTileRows + row) * 2, 2);
+    memcpy(block, tile + (b * kTileRows + row) * kScale, kScale);
     for (int64_t i = 0; i < kSteps; i += 4)
-      memcpy(block + 2 + i, steps + (b * kSteps + i) * kTileRows + row * 4, 4);
+      memcpy(block + kScale + i, steps + (b * kSteps + i) * kTileRows + row * 4, 4);
     Format::each(block, [&](int, Floats first, Floats second) MYNA_ALWAYS_INLINE {
       store(to + b * Format::kValues, first);
       store(to + b * Format::kValues + kLanes, second);
@@ -78,9 +78,9 @@ void read_row(const Matrix& w, int64_t row, float* out) {
 #define MYNA_USE(Format) plain_row<Format>(w, row, out)
   MYNA_WITH_FORMAT(w.format, MYNA_USE)
 #undef MYNA_USE
-  if (w.format == kTiledQ4) return tiled_row<Q4_0>(w, row, out);
-  if (w.format == kTiledQ6) return tiled_row<Q6_0>(w, row, out);
-  if (w.format == kTiledQ8) return tiled_row<Q8_0>(w, row, out);
+#define MYNA_USE(Format) tiled_row<Format>(w, row, out)
+  MYNA_WITH_ROWS_OF_TILES(w.format, MYNA_USE)
+#undef MYNA_USE
 }
 
 }  // namespace
@@ -92,9 +92,7 @@ void MYNA_AT_LEVEL(decode)(const Decode& a, int num_threads) {
 #undef MYNA_USE
 #define MYNA_USE(Format) \
   a.dtype == Dtype::bfloat16 ? decode_tiles<Format, Bfloat16>(a, num_threads) : decode_tiles<Format, float>(a, num_threads)
-  if (a.format == kTiledQ4) return MYNA_USE(Q4_0);
-  if (a.format == kTiledQ6) return MYNA_USE(Q6_0);
-  if (a.format == kTiledQ8) return MYNA_USE(Q8_0);
+  MYNA_WITH_ROWS_OF_TILES(a.format, MYNA_USE)
 #undef MYNA_USE
 }
 

@@ -130,7 +130,7 @@ bool can_run(const char* name) {
 using namespace myna;
 
 // Changes whenever a function below changes its arguments.
-MYNA_EXPORT int myna_interface_version() { return 7; }
+MYNA_EXPORT int myna_interface_version() { return 8; }
 
 MYNA_EXPORT int myna_num_levels() { return kNumLevels; }
 

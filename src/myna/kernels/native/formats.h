@@ -1,4 +1,4 @@
-// GGUF's block formats and one of our own, decoded thirty-two values at a time.
+// GGUF's block formats and two that it has not, decoded thirty-two values at a time.
 //
 // Each format says how many values and bytes its block has, and hands the block's values to a function, in order, as
 // pairs of vectors of sixteen. Products are taken in float32 in the order of the `gguf` package, so that a file compiled without
@@ -27,6 +27,10 @@ inline float half(const uint8_t* from) {
 #endif
 }
 
+// A scale of eight bits is a number in half precision without its highest exponent bit, and with three bits of mantissa:
+// below 2, and as exact as a sixteenth.
+inline uint16_t half_of_byte(uint8_t byte) { return uint16_t((byte & 0x80) << 8 | (byte & 0x7f) << 7); }
+
 inline Floats floats(Ints values) { return __builtin_convertvector(values, Floats); }
 
 // Sixteen bytes, one to a lane.
@@ -44,12 +48,23 @@ inline Ints fifth_bits(const uint8_t* from, int first) {
 #define MYNA_ALWAYS_INLINE __attribute__((always_inline))
 #define MYNA_INLINE inline MYNA_ALWAYS_INLINE
 
+// A block that comes in tiles as well has one scale, which comes first, and steps of so many bits.
 struct Q4_0 {
-  static constexpr int kValues = 32, kBytes = 18;
+  static constexpr int kValues = 32, kBytes = 18, kScaleBytes = 2, kBits = 4;
   template <class Use>
   static MYNA_INLINE void each(const uint8_t* block, Use use) {
     const float d = half(block);
     use(0, d * floats(nibbles(block + 2, 0) - 8), d * floats(nibbles(block + 2, 1) - 8));
+  }
+};
+
+struct Q4_F8 {
+  static constexpr int kValues = 32, kBytes = 17, kScaleBytes = 1, kBits = 4;
+  template <class Use>
+  static MYNA_INLINE void each(const uint8_t* block, Use use) {
+    const uint16_t scale = half_of_byte(block[0]);
+    const float d = half(reinterpret_cast<const uint8_t*>(&scale));
+    use(0, d * floats(nibbles(block + 1, 0) - 8), d * floats(nibbles(block + 1, 1) - 8));
   }
 };
 
@@ -86,7 +101,7 @@ struct Q5_1 {
 
 // Not GGUF's: four low bits as in Q4_0, and before them the two high ones of four weights in a byte.
 struct Q6_0 {
-  static constexpr int kValues = 32, kBytes = 26;
+  static constexpr int kValues = 32, kBytes = 26, kScaleBytes = 2, kBits = 6;
   template <class Use>
   static MYNA_INLINE void each(const uint8_t* block, Use use) {
     const float d = half(block);
@@ -101,7 +116,7 @@ struct Q6_0 {
 };
 
 struct Q8_0 {
-  static constexpr int kValues = 32, kBytes = 34;
+  static constexpr int kValues = 32, kBytes = 34, kScaleBytes = 2, kBits = 8;
   template <class Use>
   static MYNA_INLINE void each(const uint8_t* block, Use use) {
     const float d = half(block);
@@ -226,6 +241,16 @@ struct Plain {
     case kBfloat16: return USE(Plain<Bfloat16>); \
     case kFloat32: return USE(Plain<float>);     \
     case kQ6: return USE(Q6_0);       \
+    case kQ4F8: return USE(Q4_F8);    \
+  }
+
+// Call USE(Format) for the format of the rows of tiles of this number.
+#define MYNA_WITH_ROWS_OF_TILES(format, USE) \
+  switch (format) {                          \
+    case kTiledQ4: return USE(Q4_0);         \
+    case kTiledQ6: return USE(Q6_0);         \
+    case kTiledQ8: return USE(Q8_0);         \
+    case kTiledQ4F8: return USE(Q4_F8);      \
   }
 
 }  // namespace

@@ -17,10 +17,11 @@ enum class Dtype : int32_t { float32 = 0, bfloat16 = 1 };
 
 // Formats of matrices beside GGUF's, which formats.h counts from 0 to 9.
 constexpr int64_t kBfloat16 = 10, kFloat32 = 11;
-// Sixteen rows of Q4_0, Q6_0 or Q8_0 together: first the scales, then the steps, four columns of each row at a time.
-constexpr int64_t kTiledQ4 = 12, kTiledQ8 = 13;
-// Blocks of 32 weights of 6 bits, row by row and in tiles.
-constexpr int64_t kQ6 = 14, kTiledQ6 = 15;
+// Sixteen rows of Q4_0, Q6_0, Q8_0 or Q4_F8 together: first the scales, then the steps, four columns of each row at a
+// time.
+constexpr int64_t kTiledQ4 = 12, kTiledQ8 = 13, kTiledQ6 = 15, kTiledQ4F8 = 17;
+// Blocks of 32 weights of 6 bits, and of 4 bits with a scale of 8, row by row.
+constexpr int64_t kQ6 = 14, kQ4F8 = 16;
 constexpr int64_t kTileRows = 16;
 
 struct Matrix {

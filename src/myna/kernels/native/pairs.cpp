@@ -25,11 +25,12 @@ MYNA_INLINE void add_four(Sums& sums, const Quads (&w)[kPair], const uint8_t* at
   }
 }
 
-template <int kBits>
+template <class Format>
 void pair_product(const uint8_t* tiles, int64_t tile_bytes, const Rows& x, Floats* out) {
+  constexpr int kBits = Format::kBits, kScaleBytes = kTileRows * Format::kScaleBytes;
   const int64_t num_blocks = x.k / kBlock;
   const uint8_t* scales = tiles;
-  const uint8_t* steps = tiles + num_blocks * kTileRows * 2;
+  const uint8_t* steps = tiles + num_blocks * kScaleBytes;
   const uint8_t* record = x.panel;
   Floats totals[kPair][kPanelRows];
   for (int i = 0; i < kPair; i++)
@@ -52,11 +53,11 @@ void pair_product(const uint8_t* tiles, int64_t tile_bytes, const Rows& x, Float
       if (kBits < 8) add_four(sums, high, record + 16 + 4 * j);
     }
     for (int i = 0; i < kPair; i++) {
-      const Floats scale = halves(scales + i * tile_bytes);
+      const Floats scale = tile_scales<Format>(scales + i * tile_bytes);
       for (int m = 0; m < kPanelRows; m++)
         totals[i][m] = multiply_add(floats((Ints)sums.of[i][m]), scale * load<float>(row_scales + 4 * m), totals[i][m]);
     }
-    scales += kTileRows * 2, steps += kBits * 64, record += kPanelRows * kRowBytes;
+    scales += kScaleBytes, steps += kBits * 64, record += kPanelRows * kRowBytes;
   }
   for (int i = 0; i < kPair; i++)
     for (int m = 0; m < kPanelRows; m++) out[i * kPanelRows + m] = totals[i][m];
@@ -70,9 +71,9 @@ void MYNA_AT_LEVEL(multiply_pair)(const Matrix& w, int64_t tile, const Rows& x, 
   const int64_t tile_bytes = kTileRows * (x.k / kBlock) * block_bytes(w);
   const uint8_t* tiles = w.data + tile * tile_bytes;
   if (x.count == kPanelRows && w.is_rounded) {
-    if (w.format == kTiledQ4) return pair_product<4>(tiles, tile_bytes, x, out);
-    if (w.format == kTiledQ6) return pair_product<6>(tiles, tile_bytes, x, out);
-    if (w.format == kTiledQ8) return pair_product<8>(tiles, tile_bytes, x, out);
+#define MYNA_USE(Format) pair_product<Format>(tiles, tile_bytes, x, out)
+    MYNA_WITH_ROWS_OF_TILES(w.format, MYNA_USE)
+#undef MYNA_USE
   }
 #endif
   multiply(w, tile, x, out);

@@ -15,11 +15,11 @@ inline void prefetch(const uint8_t* from, int64_t num_bytes) {
 }
 
 // Tiled formats: lane r of a result belongs to row r of the tile. A block is as many vectors as its weights have bits.
-template <int kBits, int kM>
+template <class Format, int kM>
 void tiled_product(const uint8_t* tile, const Rows& x, Floats* out) {
-  constexpr int kOffset = offset_of_steps<kBits>();
+  constexpr int kBits = Format::kBits, kOffset = offset_of_steps<kBits>();
   const int64_t num_blocks = x.k / kBlock;
-  constexpr int64_t kScaleBytes = kTileRows * 2, kStepBytes = kBits * 64;
+  constexpr int64_t kScaleBytes = kTileRows * Format::kScaleBytes, kStepBytes = kBits * 64;
   const uint8_t* scales = tile;
   const uint8_t* steps = tile + num_blocks * kScaleBytes;
   const uint8_t* record = x.panel;
@@ -48,7 +48,7 @@ void tiled_product(const uint8_t* tile, const Rows& x, Floats* out) {
         for (int m = 0; m < kM; m++) sums[m] = dot_four(sums[m], w, xs + m * kBlock + 4 * j, true);
       }
     }
-    const Floats scale = halves(scales);
+    const Floats scale = tile_scales<Format>(scales);
     for (int m = 0; m < kM; m++) {
       const Floats both = scale * load<float>(record + kM * kBlock + m * 4);
       totals[m] = multiply_add(floats(sums[m]), both, totals[m]);
@@ -137,9 +137,9 @@ void integer_product(const Matrix& w, int64_t tile, const Rows& x, Floats* out) 
   const int64_t row_bytes = x.k / kBlock * block_bytes(w);
   const uint8_t* rows = w.data + tile * kTileRows * row_bytes;
   const int64_t left = w.rows - tile * kTileRows, num_rows = left < kTileRows ? left : kTileRows;
-  if (w.format == kTiledQ4) return tiled_product<4, kM>(rows, x, out);
-  if (w.format == kTiledQ6) return tiled_product<6, kM>(rows, x, out);
-  if (w.format == kTiledQ8) return tiled_product<8, kM>(rows, x, out);
+#define MYNA_USE(Format) tiled_product<Format, kM>(rows, x, out)
+  MYNA_WITH_ROWS_OF_TILES(w.format, MYNA_USE)
+#undef MYNA_USE
   if (w.format == 0) return rounded_product<true, kM>(rows, row_bytes, num_rows, x, out);
   return rounded_product<false, kM>(rows, row_bytes, num_rows, x, out);
 }

@@ -1,5 +1,6 @@
 // A tile of a matrix, sixteen rows, times a few rows of x: what every product with a quantized matrix is made of.
 #pragma once
+#include "formats.h"
 #include "rounding.h"
 
 namespace myna {
@@ -31,10 +32,13 @@ inline void multiply_pair(const Matrix& w, int64_t tile, const Rows& x, Floats* 
   MYNA_AT_LEVEL(multiply_pair)(w, tile, x, out);
 }
 
-// The bytes of 32 weights in the formats that are multiplied as integers.
+// The bytes of 32 weights.
 inline int64_t block_bytes(const Matrix& w) {
-  if (w.format == kTiledQ4 || w.format == 0) return 18;
-  return w.format == kTiledQ6 ? 26 : 34;
+#define MYNA_USE(Format) Format::kBytes * kBlock / Format::kValues
+  MYNA_WITH_ROWS_OF_TILES(w.format, MYNA_USE)
+  MYNA_WITH_FORMAT(w.format, MYNA_USE)
+#undef MYNA_USE
+  return 0;
 }
 
 inline int64_t tiles_of(const Matrix& w) { return (w.rows + kTileRows - 1) / kTileRows; }

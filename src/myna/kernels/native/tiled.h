@@ -20,6 +20,24 @@ inline Floats halves(const uint8_t* from) {
 #endif
 }
 
+// Sixteen scales of eight bits.
+inline Floats short_halves(const uint8_t* from) {
+#if defined(__AVX2__)
+  const __m256i wide = _mm256_cvtepi8_epi16(load<__m128i>(from));  // the sign goes to the highest exponent bit as well
+  const __m256i parts = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(int16_t(0xbfff)));
+#else
+  uint16_t parts[kLanes];
+  for (int i = 0; i < kLanes; i++) parts[i] = half_of_byte(from[i]);
+#endif
+  return halves(reinterpret_cast<const uint8_t*>(&parts));
+}
+
+// A block's scales of sixteen rows.
+template <class Format>
+inline Floats tile_scales(const uint8_t* from) {
+  return Format::kScaleBytes == 1 ? short_halves(from) : halves(from);
+}
+
 // The first and the second half of a block of small weights, as bytes four to a lane; `four` counts columns.
 template <int kBits>
 inline Quads small_half(const uint8_t* steps, int four, int half) {

@@ -18,9 +18,12 @@ from torch import Tensor
 
 from myna.kernels.scales import (
     BLOCK_VALUES,
+    MAX_SHORT_SCALE,
     MIN_STEP,
     block_scales,
     block_scales_twin,
+    bytes_of_scales,
+    scales_of_bytes,
     steps_of,
 )
 from myna.kernels.tiles import ROW_KINDS, tile
@@ -31,11 +34,33 @@ MAX_STEP_8 = 127
 RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
         "Q4_0": (MIN_STEP, -MIN_STEP - 1),
+        "Q4_F8": (MIN_STEP, -MIN_STEP - 1),
         "Q5_0": (MIN_STEP_5, -MIN_STEP_5 - 1),
         "Q6_0": (MIN_STEP_6, -MIN_STEP_6 - 1),
         "Q8_0": (-MAX_STEP_8, MAX_STEP_8),
     }
 )
+SHORT_SCALES = ("Q4_F8",)
+MAX_SCALE = torch.finfo(torch.float16).max
+
+
+def largest_value(kind: str) -> float:
+    """Give the largest number that blocks of a kind can spell."""
+    row_kind = ROW_KINDS.get(kind, kind)
+    scale = MAX_SHORT_SCALE if row_kind in SHORT_SCALES else MAX_SCALE
+    return scale * max(map(abs, RANGES[row_kind]))
+
+
+def round_scales(kind: str, scales: Tensor) -> Tensor:
+    """Round scales to what blocks of a kind can spell: floats of any shape -> float16 of it."""
+    is_short = ROW_KINDS.get(kind, kind) in SHORT_SCALES
+    return scales_of_bytes(bytes_of_scales(scales)) if is_short else scales.half()
+
+
+def spell_scales(kind: str, scales: Tensor) -> Tensor:
+    """Give the bytes with which blocks begin: (P, 1) float16 -> (P, 1 or 2) uint8."""
+    is_short = ROW_KINDS.get(kind, kind) in SHORT_SCALES
+    return bytes_of_scales(scales) if is_short else scales.view(torch.uint8)
 
 
 def encode_rows(
@@ -44,7 +69,7 @@ def encode_rows(
     """Encode rows.
 
     Args:
-        kind: `Q4_0`, `Q5_0`, `Q6_0` or `Q8_0`, or the tiled kind of one.
+        kind: `Q4_0`, `Q4_F8`, `Q5_0`, `Q6_0` or `Q8_0`, or the tiled kind of one.
         values: (..., columns) finite floats, in whole blocks; of a tiled kind, in whole tiles.
         importance: (columns,) float32, what an error in each column weighs; `None` weighs all
             alike. Eight bits need none.
@@ -59,9 +84,10 @@ def encode_rows(
     flat = values.reshape(-1, BLOCK_VALUES).float().contiguous()  # (P, 32)
     scale = _scales(flat, row_kind, importance)  # (P, 1) float16
     if steps is not None:
-        scale = _exact(flat, steps.reshape(-1, 1), scale, low, high)
+        own = round_scales(kind, steps.reshape(-1, 1))
+        scale = _exact(flat, own, scale, low, high)
     numbers = steps_of(flat, scale.float(), low, high)  # (P, 32)
-    blocks = torch.cat([scale.view(torch.uint8), PACK[row_kind](numbers)], dim=1)  # (P, bytes)
+    blocks = torch.cat([spell_scales(kind, scale), PACK[row_kind](numbers)], dim=1)  # (P, bytes)
     rows = blocks.view(*values.shape[:-1], -1)
     return rows if row_kind == kind else tile(rows, blocks.shape[1])
 
@@ -71,8 +97,8 @@ def _scales(values: Tensor, row_kind: str, importance: Tensor | None) -> Tensor:
     low, high = RANGES[row_kind]
     if row_kind == "Q8_0":
         return (values.abs().amax(1, keepdim=True) / high).half()
-    if row_kind == "Q4_0":
-        return block_scales(values, importance).half().unsqueeze(1)
+    if low == MIN_STEP:
+        return round_scales(row_kind, block_scales(values, importance).unsqueeze(1))
     return block_scales_twin(values, importance, min_step=low).half().unsqueeze(1)
 
 
@@ -112,5 +138,5 @@ def _pack_8(numbers: Tensor) -> Tensor:
 
 
 PACK: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
-    {"Q4_0": _pack_4, "Q5_0": _pack_5, "Q6_0": _pack_6, "Q8_0": _pack_8}
+    {"Q4_0": _pack_4, "Q4_F8": _pack_4, "Q5_0": _pack_5, "Q6_0": _pack_6, "Q8_0": _pack_8}
 )

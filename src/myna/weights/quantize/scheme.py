@@ -20,10 +20,10 @@ from myna.kernels.tiles import TILE_ROWS, TILED_KINDS
 from myna.weights.checkpoint import TensorInfo
 
 Bits = Literal[4, 5, 6, 8]
-KINDS: Mapping[Bits, str] = MappingProxyType({4: "Q4_0", 5: "Q5_0", 6: "Q6_0", 8: "Q8_0"})
+KINDS: Mapping[Bits, str] = MappingProxyType({4: "Q4_F8", 5: "Q5_0", 6: "Q6_0", 8: "Q8_0"})
 PredictorBits = Literal[4, 6, 8, 16]
 PREDICTOR_KINDS: Mapping[PredictorBits, str | None] = MappingProxyType(
-    {4: "Q4_0", 6: "Q6_0", 8: "Q8_0", 16: None}
+    {4: KINDS[4], 6: KINDS[6], 8: KINDS[8], 16: None}
 )
 PREDICTOR = "*.code_predictor.*"
 MAX_SIX_BITS = 6.0  # of a weight, scales included: what has no more is well kept by six bits
@@ -128,6 +128,8 @@ def choose(
         return _kept(info, reason)
     if info.is_packed and (most := _most(info.dtype)) != kind and _bits(most) < _bits(kind):
         kind, reason = most, "its source has no more bits"
+    if kind == KINDS[4] and (info.dtype == "Q4_0" or info.has_steps):
+        kind, reason = "Q4_0", f"{reason}, and keeps the scales that its source has"
     block = FORMATS[kind].num_values
     if shape[-1] % block:
         return _kept(info, f"its rows are not made of whole blocks of {block}")

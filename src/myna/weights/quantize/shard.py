@@ -25,7 +25,7 @@ from myna.kernels.packed import PackedWeight
 from myna.weights.checkpoint import DTYPES, TensorInfo
 from myna.weights.grouped import Stepped
 from myna.weights.quantize.compensate import can_compensate, compensate, spread_of
-from myna.weights.quantize.encode import encode_rows
+from myna.weights.quantize.encode import encode_rows, largest_value
 from myna.weights.quantize.scheme import Choice, Recipe, matrix_shape
 from myna.weights.quantize.slabs import SLAB_VALUES, Readable, slabs
 from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
@@ -177,10 +177,12 @@ def _write_tensor(
         blocks = encode(values, steps)
         decoded = decode_rows(choice.kind, blocks)
         error = float((decoded - values).square().sum(dtype=torch.float64))
-        if not error < float("inf"):
+        largest = float(values.abs().amax())
+        if not error < float("inf") or largest > largest_value(choice.kind):
             raise BadCheckpoint(
                 f"{info.file}: {name!r} holds values that are no numbers, or too "
-                f"large for {choice.kind}; download the model again"
+                f"large for {choice.kind} (above {largest_value(choice.kind):g}); quantize it to 6 "
+                "bits, or download the model again"
             )
         errors += error
         weights += float(values.square().sum(dtype=torch.float64))
