@@ -326,7 +326,7 @@ BARS: Mapping[str, Bar] = {
     ),
     # Four bits.
     "moe-peers": Bar(
-        must="30B-A3B shape, random, one Q4_0 file, beside llama.cpp: decode 1.3x, prefill 2.5x",
+        must="30B-A3B shape, random, beside llama.cpp's Q4_0: decode 1.3x, prefill 2.5x",
         show=Script(("big_peers.py", "30b-a3b", "--min-decode", "1.3", "--min-prefill", "2.5")),
     ),
     "peers": Bar(

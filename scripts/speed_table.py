@@ -95,8 +95,8 @@ def _overload(found: Result) -> str:
 
 ROWS = (
     Row("peers", "Qwen2.5-Coder 0.5B, one Q4_0 file", "peers", _peers),
-    Row("moe_peers", "30B-A3B shape, random weights, one Q4_0 file", "moe-peers", _big_peers),
-    Row("qwq_peers", "QwQ-32B shape, random weights, one Q4_0 file", "qwq-peers", _big_peers),
+    Row("moe_peers", "30B-A3B shape, random, each in its four bits", "moe-peers", _big_peers),
+    Row("qwq_peers", "QwQ-32B shape, random, each in its four bits", "qwq-peers", _big_peers),
     Row("speed", "the 0.5B in bfloat16", "speed", _transformers),
     Row("omni_speed", "Qwen3-Omni, two layers in bfloat16", "omni-speed", _omni),
     Row("speech", "Qwen3-Omni speaks, whole, four bits, random weights", "speech", _speech),

@@ -9,6 +9,7 @@ from myna.kernels import scales
 from myna.kernels.native import Native
 from myna.kernels.scales import (
     MAX_SHORT_SCALE,
+    best_short_scales,
     block_scales,
     block_scales_twin,
     bytes_of_scales,
@@ -59,6 +60,20 @@ def test_a_scale_becomes_the_nearest_of_eight_bits() -> None:
     rounded_before = values.abs() * 2.0**-10 + 2.0**-24  # to half precision
     assert ((values - found).abs() <= nearest + rounded_before).all()
     assert scales_of_bytes(bytes_of_scales(torch.tensor([5.0, -5.0]))).tolist() == [1.875, -1.875]
+
+
+def test_of_neighbouring_scales_the_one_of_least_error_is_taken() -> None:
+    values = torch.randn(300, 32, generator=torch.Generator().manual_seed(0)) * 0.02
+    importance = torch.rand(96, generator=torch.Generator().manual_seed(1))
+    weights = importance.view(3, 32).repeat(100, 1)
+    found = block_scales_twin(values, importance)
+    best = best_short_scales(values, found, importance).float().squeeze(1)
+    assert torch.equal(scales_of_bytes(bytes_of_scales(best)).float(), best)
+    nearest = bytes_of_scales(found)
+    for other in (nearest, nearest + 1, nearest - 1):
+        least = left_over(values, best, weights)
+        assert least <= left_over(values, scales_of_bytes(other).float(), weights)
+    assert least < left_over(values, scales_of_bytes(nearest).float(), weights)
 
 
 def test_zeros_have_no_scale(kernels: Native, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ HALF_ULP = 2**-11  # of half precision, in which scales are stored
 TINIEST = 2**-25  # half of the smallest scale there is
 MAX_SQUARES = 32 * 8**2  # of a block's steps
 MAX_SHARE_5 = 0.98
-SHORT_SCALE_SHARE = 1.04  # of an error, if eight bits spell the scale; found is 1.024
+SHORT_SCALE_SHARE = 1.04  # of an error, if eight bits spell the scale; found is 1.021
 MAX_SHARE = 0.96  # of the usual choice's error, on normal values; found is 0.944
 
 

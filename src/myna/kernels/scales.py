@@ -99,6 +99,37 @@ def bytes_of_scales(scales: Tensor) -> Tensor:
     return torch.where(scales < 0, short | 0x80, short).to(torch.uint8)
 
 
+def best_short_scales(values: Tensor, scales: Tensor, importance: Tensor | None = None) -> Tensor:
+    """Choose among the scales of eight bits next to those that were found the one of least error.
+
+    A scale that is too small by one step of its own cuts the largest values off.
+
+    Args:
+        values: (P, 32) float32, whole rows one after another.
+        scales: (P,) float32, the best ones if they could be any.
+        importance: as for `block_scales`.
+
+    Returns:
+        (P, 1) float16.
+    """
+    weights = torch.ones(1, BLOCK_VALUES)
+    if importance is not None:
+        rows = importance.view(-1, BLOCK_VALUES)
+        weights = rows.repeat(len(values) // len(rows), 1)
+    nearest = bytes_of_scales(scales).short().unsqueeze(1)  # (P, 1)
+    sign, size = nearest & 0x80, nearest & 0x7F
+    best = torch.zeros_like(scales.unsqueeze(1), dtype=torch.float16)
+    least = torch.full_like(best, torch.inf, dtype=torch.float32)
+    for neighbour in (0, 1, -1):
+        short = (size + neighbour).clamp_(0, 0x7F) | sign
+        scale = scales_of_bytes(short)
+        left = steps_of(values, scale.float()) * scale.float() - values
+        error = (weights * left.square()).sum(1, keepdim=True)
+        best = torch.where(error < least, scale, best)
+        least = torch.minimum(error, least)
+    return best
+
+
 def steps_of(values: Tensor, scale: Tensor, low: int = MIN_STEP, high: int = MAX_STEP) -> Tensor:
     """Round values to steps of a scale; where it is zero there is one step, zero."""
     inverse = torch.where(scale == 0, 0.0, 1 / scale)

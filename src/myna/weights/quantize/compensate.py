@@ -15,10 +15,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from myna.kernels.scales import BLOCK_VALUES, MIN_STEP, block_scales, block_scales_twin, steps_of
+from myna.kernels.scales import BLOCK_VALUES, MIN_STEP, block_scales_twin, steps_of
 from myna.kernels.tiles import ROW_KINDS
 from myna.weights.grouped import Stepped
-from myna.weights.quantize.encode import RANGES, round_scales
+from myna.weights.quantize.encode import RANGES, four_bit_scales
 
 DAMPING = 0.01  # of the mean square of a column: arXiv:2210.17323 §3.3
 KINDS = ("Q4_0", "Q4_F8", "Q5_0", "Q6_0")  # eight bits need no help
@@ -72,7 +72,7 @@ def compensate(values: Tensor, spread: Tensor, *, kind: str) -> Stepped:
         stop = start + BLOCK_VALUES
         block = left[:, start:stop].contiguous()  # (R, 32)
         own = spread[start:stop, start:stop]
-        scale = round_scales(kind, _scale(block, own.diagonal(), low))  # (R,) float16
+        scale = _scale(kind, block, own.diagonal())  # (R,) float16
         errors = torch.empty_like(block)
         for column in range(BLOCK_VALUES):
             exact = block[:, column]
@@ -86,13 +86,14 @@ def compensate(values: Tensor, spread: Tensor, *, kind: str) -> Stepped:
     return Stepped(out, scales)
 
 
-def _scale(block: Tensor, spread: Tensor, low: int) -> Tensor:
-    """Search a block's scales: (R,) float32.
+def _scale(kind: str, block: Tensor, spread: Tensor) -> Tensor:
+    """Search a block's scales: (R,) float16.
 
     An error weighs what the other columns cannot make up for.
     """
+    low, _ = RANGES[ROW_KINDS.get(kind, kind)]
     weights = spread.square().reciprocal().contiguous()
     weights = weights / weights.mean()
     if low == MIN_STEP:
-        return block_scales(block, weights)
-    return block_scales_twin(block, weights, min_step=low)
+        return four_bit_scales(kind, block, weights).squeeze(1)
+    return block_scales_twin(block, weights, min_step=low).half()

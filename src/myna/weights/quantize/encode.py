@@ -20,6 +20,7 @@ from myna.kernels.scales import (
     BLOCK_VALUES,
     MAX_SHORT_SCALE,
     MIN_STEP,
+    best_short_scales,
     block_scales,
     block_scales_twin,
     bytes_of_scales,
@@ -63,6 +64,23 @@ def spell_scales(kind: str, scales: Tensor) -> Tensor:
     return bytes_of_scales(scales) if is_short else scales.view(torch.uint8)
 
 
+def four_bit_scales(kind: str, values: Tensor, importance: Tensor | None = None) -> Tensor:
+    """Find the best scales of 4-bit blocks that a kind can spell.
+
+    Args:
+        kind: `Q4_0` or `Q4_F8`, or the tiled kind of one.
+        values: (P, 32) float32, whole rows one after another.
+        importance: (columns,) float32, what a squared error in each column weighs, or `None`.
+
+    Returns:
+        (P, 1) float16.
+    """
+    found = block_scales(values, importance)
+    if ROW_KINDS.get(kind, kind) in SHORT_SCALES:
+        return best_short_scales(values, found, importance)
+    return found.half().unsqueeze(1)
+
+
 def encode_rows(
     kind: str, values: Tensor, importance: Tensor | None = None, steps: Tensor | None = None
 ) -> Tensor:
@@ -98,7 +116,7 @@ def _scales(values: Tensor, row_kind: str, importance: Tensor | None) -> Tensor:
     if row_kind == "Q8_0":
         return (values.abs().amax(1, keepdim=True) / high).half()
     if low == MIN_STEP:
-        return round_scales(row_kind, block_scales(values, importance).unsqueeze(1))
+        return four_bit_scales(row_kind, values, importance)
     return block_scales_twin(values, importance, min_step=low).half().unsqueeze(1)
 
 
