@@ -47,7 +47,7 @@ log = logging.getLogger("myna.load")
 
 HALF = 0.5
 UNPACK_SHARE = 0.4  # of the memory at hand: what blocks written out as floats may take
-TILE_SHARE = 0.85  # of it: what blocks copied into tiles may take, which the system cannot drop
+TILE_SHARE = 0.8  # of it: what blocks copied into tiles may take, which the system cannot drop
 KV_SHARE = 0.25  # of the memory left after the weights
 KV_CONTEXTS = 8  # no more cache than this many full contexts
 MIN_CONTEXT = 512
