@@ -121,11 +121,14 @@ def test_a_crowd_that_sends_slowly_keeps_nobody_out(serve: Any) -> None:
         for _ in range(20):
             sender = stack.enter_context(server.connect())
             sender.sendall(HEAD + length(BODY) + BODY[:5])
-        end_s = time.monotonic() + WAIT_S
-        while server.app.context.gate.num_open < 20:
+        gate, end_s = server.app.context.gate, time.monotonic() + WAIT_S
+        while gate.num_open < 20:
             assert time.monotonic() < end_s, "they are not heard"
             time.sleep(0.005)
         assert server.exchange(HEAD + length(BODY) + BODY)[0] == 200
+        while gate.num_at_work:  # its place is free a moment after its answer
+            assert time.monotonic() < end_s, "its place is not given back"
+            time.sleep(0.005)
         sender.sendall(BODY[5:])  # and who was slow is answered, too
         assert read_status(sender) == 200
 
