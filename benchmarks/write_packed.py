@@ -11,13 +11,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from myna.kernels.blocks import FORMATS
 from myna.weights.checkpoint import TensorInfo
+from myna.weights.quantize.shard import spell_header
 from myna.weights.safetensors_files import INDEX
-from myna.weights.safetensors_header import BLOCKS_KEY, BLOCKS_VERSION
 
 SHARD_BYTES = 5 << 30
-HEADER_ALIGNMENT = 64
 
 
 class Tensors(Protocol):
@@ -62,29 +60,10 @@ def _shards(infos: Mapping[str, TensorInfo]) -> Iterator[dict[str, TensorInfo]]:
 def _write_shard(path: Path, infos: Mapping[str, TensorInfo], tensors: Tensors) -> int:
     """Write a shard and see it to the disk, out of the memory of files; gives its bytes."""
     with path.open("xb") as file:
-        file.write(_header(infos))
+        file.write(spell_header(infos))
         for name in infos:
             file.write(tensors.read(name).contiguous().flatten().view(torch.uint8).numpy().data)
         file.flush()
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return sum(info.num_bytes for info in infos.values())
-
-
-def _header(infos: Mapping[str, TensorInfo]) -> bytes:
-    """Spell a shard's header; see `weights.safetensors_header`."""
-    formats = {name: info.dtype for name, info in infos.items() if info.is_packed}
-    blocks = json.dumps({"version": BLOCKS_VERSION, "formats": formats})
-    header: dict[str, object] = {"__metadata__": {"format": "pt", BLOCKS_KEY: blocks}}
-    start = 0
-    for name, info in infos.items():
-        shape = list(info.shape)
-        if info.is_packed:
-            shape[-1] = FORMATS[info.dtype].row_bytes(shape[-1])
-        stop = start + info.num_bytes
-        dtype = "U8" if info.is_packed else info.dtype
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
-        start = stop
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % HEADER_ALIGNMENT)
-    return len(text).to_bytes(8, "little") + text

@@ -63,10 +63,7 @@ def block_scales_twin(
     values: Tensor, importance: Tensor | None = None, *, min_step: int = MIN_STEP
 ) -> Tensor:
     """Compute the same with torch's own operations; also for steps from another `min_step` on."""
-    weights = torch.ones(1, BLOCK_VALUES)
-    if importance is not None:
-        rows = importance.view(-1, BLOCK_VALUES)
-        weights = rows.repeat(len(values) // len(rows), 1)
+    weights = _weights(importance, len(values))
     largest = values.gather(1, values.abs().argmax(1, keepdim=True))  # (P, 1), with its sign
     best = torch.zeros_like(largest)
     most = torch.full_like(largest, -1.0)
@@ -112,10 +109,7 @@ def best_short_scales(values: Tensor, scales: Tensor, importance: Tensor | None 
     Returns:
         (P, 1) float16.
     """
-    weights = torch.ones(1, BLOCK_VALUES)
-    if importance is not None:
-        rows = importance.view(-1, BLOCK_VALUES)
-        weights = rows.repeat(len(values) // len(rows), 1)
+    weights = _weights(importance, len(values))
     nearest = bytes_of_scales(scales).short().unsqueeze(1)  # (P, 1)
     sign, size = nearest & 0x80, nearest & 0x7F
     best = torch.zeros_like(scales.unsqueeze(1), dtype=torch.float16)
@@ -134,3 +128,11 @@ def steps_of(values: Tensor, scale: Tensor, low: int = MIN_STEP, high: int = MAX
     """Round values to steps of a scale; where it is zero there is one step, zero."""
     inverse = torch.where(scale == 0, 0.0, 1 / scale)
     return (values * inverse).round_().clamp_(low, high)
+
+
+def _weights(importance: Tensor | None, num_blocks: int) -> Tensor:
+    """Say what a squared error weighs: (num_blocks or 1, 32) float32."""
+    if importance is None:
+        return torch.ones(1, BLOCK_VALUES)
+    rows = importance.view(-1, BLOCK_VALUES)
+    return rows.repeat(num_blocks // len(rows), 1)

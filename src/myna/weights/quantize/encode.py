@@ -47,21 +47,18 @@ MAX_SCALE = torch.finfo(torch.float16).max
 
 def largest_value(kind: str) -> float:
     """Give the largest number that blocks of a kind can spell."""
-    row_kind = ROW_KINDS.get(kind, kind)
-    scale = MAX_SHORT_SCALE if row_kind in SHORT_SCALES else MAX_SCALE
-    return scale * max(map(abs, RANGES[row_kind]))
+    scale = MAX_SHORT_SCALE if _is_short(kind) else MAX_SCALE
+    return scale * max(map(abs, RANGES[ROW_KINDS.get(kind, kind)]))
 
 
 def round_scales(kind: str, scales: Tensor) -> Tensor:
     """Round scales to what blocks of a kind can spell: floats of any shape -> float16 of it."""
-    is_short = ROW_KINDS.get(kind, kind) in SHORT_SCALES
-    return scales_of_bytes(bytes_of_scales(scales)) if is_short else scales.half()
+    return scales_of_bytes(bytes_of_scales(scales)) if _is_short(kind) else scales.half()
 
 
 def spell_scales(kind: str, scales: Tensor) -> Tensor:
     """Give the bytes with which blocks begin: (P, 1) float16 -> (P, 1 or 2) uint8."""
-    is_short = ROW_KINDS.get(kind, kind) in SHORT_SCALES
-    return bytes_of_scales(scales) if is_short else scales.view(torch.uint8)
+    return bytes_of_scales(scales) if _is_short(kind) else scales.view(torch.uint8)
 
 
 def four_bit_scales(kind: str, values: Tensor, importance: Tensor | None = None) -> Tensor:
@@ -76,9 +73,14 @@ def four_bit_scales(kind: str, values: Tensor, importance: Tensor | None = None)
         (P, 1) float16.
     """
     found = block_scales(values, importance)
-    if ROW_KINDS.get(kind, kind) in SHORT_SCALES:
+    if _is_short(kind):
         return best_short_scales(values, found, importance)
     return found.half().unsqueeze(1)
+
+
+def _is_short(kind: str) -> bool:
+    """Tell whether blocks of a kind have scales of eight bits."""
+    return ROW_KINDS.get(kind, kind) in SHORT_SCALES
 
 
 def encode_rows(

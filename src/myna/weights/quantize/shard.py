@@ -130,8 +130,8 @@ def write_shard(
         BadCheckpoint: a tensor holds values that no block can spell.
     """
     choices = {name: recipe.choose(name, info) for name, info in source.tensors.items()}
-    header = _header(source.tensors, choices)
-    after_bytes = [_after(name, i, choices[name]).num_bytes for name, i in source.tensors.items()]
+    after = {name: _after(name, info, choices[name]) for name, info in source.tensors.items()}
+    header, after_bytes = spell_header(after), [info.num_bytes for info in after.values()]
     if state.num_left == len(after_bytes):
         with path.open("wb") as file:
             file.write(header)
@@ -181,8 +181,8 @@ def _write_tensor(
         if not error < float("inf") or largest > largest_value(choice.kind):
             raise BadCheckpoint(
                 f"{info.file}: {name!r} holds values that are no numbers, or too "
-                f"large for {choice.kind} (above {largest_value(choice.kind):g}); quantize it to 6 "
-                "bits, or download the model again"
+                f"large for {choice.kind} (above {largest_value(choice.kind):g}); take more bits, "
+                "or download the model again"
             )
         errors += error
         weights += float(values.square().sum(dtype=torch.float64))
@@ -219,19 +219,22 @@ def _after(name: str, info: TensorInfo, choice: Choice) -> TensorInfo:
     return TensorInfo(choice.kind, matrix_shape(name, info.shape), info.file)
 
 
-def _header(infos: Mapping[str, TensorInfo], choices: Mapping[str, Choice]) -> bytes:
-    """Spell the header of a shard, blocks as bytes that the metadata call blocks."""
-    formats = {name: kind for name in infos if (kind := choices[name].kind) is not None}
+def spell_header(infos: Mapping[str, TensorInfo]) -> bytes:
+    """Spell a file's header, blocks as bytes that the metadata call blocks.
+
+    Args:
+        infos: of the tensors as they are written, in order.
+    """
+    formats = {name: info.dtype for name, info in infos.items() if info.is_packed}
     blocks = json.dumps({"version": BLOCKS_VERSION, "formats": formats}, ensure_ascii=False)
     header: dict[str, object] = {"__metadata__": {"format": "pt", BLOCKS_KEY: blocks}}
     start = 0
     for name, info in infos.items():
-        after = _after(name, info, choices[name])
-        shape = list(after.shape)
-        if after.is_packed:
-            shape[-1] = FORMATS[after.dtype].row_bytes(shape[-1])
-        stop = start + after.num_bytes
-        dtype = "U8" if after.is_packed else after.dtype
+        shape = list(info.shape)
+        if info.is_packed:
+            shape[-1] = FORMATS[info.dtype].row_bytes(shape[-1])
+        stop = start + info.num_bytes
+        dtype = "U8" if info.is_packed else info.dtype
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
         start = stop
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
