@@ -251,7 +251,7 @@ BARS: Mapping[str, Bar] = {
     ),
     "edit-full": Bar(
         must="image edit at full size, random 4-bit weights, 1024x1024, 2 steps: at most 20 GiB",
-        show=Script(("image_edit.py", "full", "tests/models/layouts", "--max-gib", "20")),
+        show=Script(("image_edit.py", "full", "--max-gib", "20")),
     ),
     # Voice calls, and what is kept.
     "calls": Bar(
@@ -327,7 +327,9 @@ BARS: Mapping[str, Bar] = {
     # Four bits.
     "moe-peers": Bar(
         must="30B-A3B shape, random, beside llama.cpp's Q4_0: decode 1.3x, prefill 2.5x",
-        show=Script(("big_peers.py", "30b-a3b", "--min-decode", "1.3", "--min-prefill", "2.5")),
+        show=Script(
+            ("big_peers.py", "qwen3-30b-a3b", "--min-decode", "1.3", "--min-prefill", "2.5")
+        ),
     ),
     "peers": Bar(
         must="0.5B, one pure Q4_0 file: decode >= llama.cpp's, prefill >= its and OpenVINO's",
@@ -343,13 +345,18 @@ BARS: Mapping[str, Bar] = {
         show=Script(("quality.py", "{model}", "{qwen}", "--max-ratio", "1.0")),
         needs=("model", "qwen"),
     ),
+    "kv-int8": Bar(
+        must="SmolLM2 and 0.5B, keys and values in 8 bits: divergence at most 0.02 nats",
+        show=Script(("kv_quality.py", "{model}", "{qwen}", "--max-divergence", "0.02")),
+        needs=("model", "qwen"),
+    ),
     "whole-omni": Bar(
         must="Qwen3-Omni whole, from disk: picture, sound, speech in 21 GiB; no major faults later",
-        show=Script(("whole_omni.py", "tests/models/layouts")),
+        show=Script(("whole_omni.py",)),
     ),
     "speech": Bar(
         must="Qwen3-Omni speaks at full size, random weights, predictor of 6 bits: factor <= 1.0",
-        show=Script(("speech.py", "--random", "tests/models/layouts")),
+        show=Script(("speech.py", "--random", "qwen3-omni")),
     ),
     "predictor": Bar(
         must="nano speaks with its predictor in few bits: wrong words within 1 point of bfloat16",
@@ -372,7 +379,9 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="name the bars and stop")
     parser.add_argument("--model", type=Path, default=SMOLLM2, help="SmolLM2, a GGUF file")
     parser.add_argument("--qwen", type=Path, help="a Qwen2 of 0.5B, a GGUF file")
-    parser.add_argument("--moe", type=Path, help="the folder that random_moe.py wrote")
+    parser.add_argument(
+        "--moe", type=Path, help="six layers of qwen3-30b-a3b in bfloat16, a folder"
+    )
     args = parser.parse_args()
     if args.list or not args.names:
         for name, bar in BARS.items():

@@ -1,19 +1,18 @@
 """Qwen-Image-Edit-2509 at its true shape with random weights: memory, time, one block beside
 diffusers, and what the step cache saves and spoils.
 
-    python benchmarks/image_edit.py full LAYOUTS [--bits 4] [--steps 2] [--side 1024]
+    python benchmarks/image_edit.py full [--bits 4] [--steps 2] [--side 1024]
         [--guidance 1] [--memory 9e9] [--json OUT]
     python benchmarks/image_edit.py block [--side 1024] [--repeats 3] [--json OUT]
-    python benchmarks/image_edit.py cache [LAYOUTS] [--layers 4] [--steps 20] [--side 128]
+    python benchmarks/image_edit.py cache [--tiny] [--layers 4] [--steps 20] [--side 128]
         [--guidance 1] [--memory 9e9] [--span 0.004] [--thresholds 0.05 0.1 0.2 0.4]
         [--repeats 3] [--json OUT]
 
-LAYOUTS is `tests/models/layouts`, which lists the released tensors. `full` draws packed weights as
-they are asked for, edits a picture of noise, and prints the seconds of each step and the most
-memory that the process ever had; it exits non-zero above `--max-gib`. `block` prints the ratio of
-medians; it exits non-zero below `--min-ratio`. `cache` draws the same latents with and without the
-step cache and prints how far they are apart, as a share of the way that they went; without LAYOUTS
-it takes a tiny model. Random weights turn with the time step as trained ones do not, so steps cover
+`full` draws packed weights as they are asked for, edits a picture of noise, and prints the seconds
+of each step and the most memory that the process ever had; it exits non-zero above `--max-gib`.
+`block` prints the ratio of medians; it exits non-zero below `--min-ratio`. `cache` draws the same
+latents with and without the step cache and prints how far they are apart, as a share of the way
+that they went. Random weights turn with the time step as trained ones do not, so steps cover
 only `--span` of the way out of noise, where they are alike; 1 is all of it, on the usual schedule.
 What a threshold does to real pictures cannot be told from this. The last line is the figure.
 """
@@ -22,35 +21,29 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import io
 import json
-import re
 import statistics
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import torch
 from diffusers.models.transformers.transformer_qwenimage import (
     QwenEmbedRope,
     QwenImageTransformerBlock,
 )
-from PIL import Image
-from random_weights import RandomWeights
+from one_edit import TEXT_TOKENS, Drawing, make_edit, make_run
+from random_model import describe
+from random_weights import RandomCheckpoint, RandomWeights
+from released import EDIT, released
 from speed import spin_ratio
 from torch import Tensor
 
 from myna.core.events import EditProgress, Event
-from myna.core.requests import EditInput
 from myna.diffusion.schedule import Schedule
 from myna.diffusion.step_cache import StepCache
-from myna.kernels.packed import PackedWeight
-from myna.media.decoder import Decoder
 from myna.media.patches import PatchRule
 from myna.models.qwen_image_edit.config import (
     EditConfig,
@@ -64,72 +57,31 @@ from myna.models.qwen_image_edit.transformer import Block, Pass
 from myna.models.qwen_image_edit.weights import BLOCK_RULES, MODULATION_RULES
 from myna.models.tiny_image_edit import PREPROCESSOR, write_tiny_image_edit
 from myna.models.tiny_omni import token_ids
-from myna.pipeline.edit_parts import PARTS, EditFiles, EditParts, open_edit_files
-from myna.pipeline.edit_plan import make_plan
-from myna.pipeline.edit_run import EditRun, Habits, Text
+from myna.pipeline.edit_parts import EditFiles, EditParts, open_edit_files
 from myna.text import tokenizer_files
-from myna.weights.checkpoint import MemoryCheckpoint, MetaCheckpoint, TensorInfo
+from myna.text.tokenizer import Tokenizer
+from myna.weights.checkpoint import MemoryCheckpoint
 from myna.weights.load import load_weights
-from myna.weights.quantize.scheme import Bits, choose
+from myna.weights.quantize.scheme import Bits, Recipe
 
-NAME = "qwen-image-edit-2509"
-LAYER = re.compile(r"(?:transformer_blocks|model\.layers)\.(\d+)\.")
 GIB = 2**30
-PROMPT = "Make the sky a deep evening red and leave everything else exactly as it is."
-TEXT_TOKENS = 260
 
 
-class RandomCheckpoint:
-    """Draw the tensors of a released layout, large matrices as blocks of few bits."""
-
-    def __init__(self, layout: MetaCheckpoint, bits: Bits, num_layers: int) -> None:
-        self.name = layout.name
-        self.tensors: Mapping[str, TensorInfo] = {
-            name: TensorInfo(choose(name, info, bits).kind or info.dtype, info.shape, info.file)
-            for name, info in layout.tensors.items()
-            if not (found := LAYER.match(name)) or int(found[1]) < num_layers
-        }
-        self._weights = RandomWeights()
-
-    def read(self, name: str) -> Tensor | PackedWeight:
-        """Draw one tensor; its memory is its own."""
-        info = self.tensors[name]
-        if not info.is_packed:
-            return self._weights.floats(name, info.shape)
-        blocks = self._weights.blocks(name, info.dtype, info.shape)
-        return PackedWeight(info.dtype, blocks, None, info.shape)
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-def random_files(layouts: Path, bits: Bits, num_layers: int) -> EditFiles:
+def random_files(bits: Bits, num_layers: int) -> EditFiles:
     """Describe the released model, or its first layers; nothing large is drawn yet."""
-    values = {
-        part: json.loads((layouts / f"{NAME}.{part}.config.json").read_text()) for part in PARTS
-    }
+    model = released(EDIT, num_layers=num_layers)
+    values = {part: network.values for part, network in model.networks.items()}
     text = TextEncoderConfig.from_hf(values["text_encoder"])
-    transformer = TransformerConfig.from_hf(values["transformer"])
-    decoder = dataclasses.replace(text.decoder, num_layers=min(text.decoder.num_layers, num_layers))
     config = EditConfig(
-        text_encoder=dataclasses.replace(
-            text,
-            decoder=decoder,
-            # The prompt is cut by a tiny model's tokenizer.
-            image_id=token_ids()["<|image_pad|>"],
-        ),
-        transformer=dataclasses.replace(
-            transformer, num_layers=min(transformer.num_layers, num_layers)
-        ),
+        # The prompt is cut by a tiny model's tokenizer.
+        text_encoder=dataclasses.replace(text, image_id=token_ids()["<|image_pad|>"]),
+        transformer=TransformerConfig.from_hf(values["transformer"]),
         vae=VaeConfig.from_hf(values["vae"]),
     )
+    drawn = RandomWeights()
     weights = {
-        part: RandomCheckpoint(
-            MetaCheckpoint.from_file(layouts / f"{NAME}.{part}.tensors.json.gz"),
-            bits,
-            num_layers,
-        )
-        for part in PARTS
+        part: RandomCheckpoint(infos, drawn)
+        for part, infos in describe(model, Recipe(bits=bits)).items()
     }
     rule = PatchRule(
         patch_px=PREPROCESSOR["patch_size"],
@@ -147,14 +99,6 @@ def most_memory_bytes() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise SystemExit("this system does not tell how much memory was used at most")
-
-
-def noise_png(side: int) -> bytes:
-    """Draw a picture."""
-    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG")
-    return out.getvalue()
 
 
 class Clock:
@@ -183,25 +127,15 @@ class Clock:
         }
 
 
-def make_run(
-    files: EditFiles, parts: EditParts, asked: EditInput, hear: Callable[[Event], None]
-) -> EditRun:
-    """Prepare an edit; the tokenizer is a tiny model's, since the released one is not at hand."""
-    decoder = Decoder(num_children=1)
-    plan = make_plan(
-        asked, num_choices=1, seed=0, decoder=decoder, rule=files.rule, grid_px=files.config.grid_px
-    )
-    decoder.close()
+def tiny_tokenizer() -> Tokenizer:
+    """Make a tiny model's tokenizer, since the released one is not at hand."""
     with tempfile.TemporaryDirectory() as folder:
-        tiny = write_tiny_image_edit(Path(folder))
-        tokenizer = tokenizer_files.from_folder(tiny / "tokenizer")
-    habits = Habits(schedule=files.schedule)
-    return EditRun(parts, tokenizer, plan, habits, deliver=hear, cancelled=threading.Event())
+        return tokenizer_files.from_folder(write_tiny_image_edit(Path(folder)) / "tokenizer")
 
 
 def run_full(args: argparse.Namespace) -> dict[str, object]:
     """Edit one picture with the whole model."""
-    files = random_files(args.layouts, args.bits, args.layers)
+    files = random_files(args.bits, args.layers)
     started_s = time.perf_counter()
     parts = EditParts(
         files,
@@ -210,15 +144,9 @@ def run_full(args: argparse.Namespace) -> dict[str, object]:
         progress=lambda step, done, total: None,
     )
     load_s = time.perf_counter() - started_s
-    asked = EditInput(
-        pictures=(noise_png(args.side),),
-        prompt=PROMPT,
-        num_steps=args.steps,
-        guidance=args.guidance,
-        work_px=args.side**2,
-    )
+    asked = make_edit(args.side, num_steps=args.steps, guidance=args.guidance)
     clock = Clock(args.steps)
-    make_run(files, parts, asked, clock.hear).run()
+    make_run(files, parts, asked, tokenizer=tiny_tokenizer(), hear=clock.hear).run()
     seconds = clock.durations_s()
     steps_s = [value for name, value in seconds.items() if name.startswith("step")]
     return {
@@ -295,8 +223,8 @@ def run_block(args: argparse.Namespace) -> dict[str, object]:
 
 def run_cache(args: argparse.Namespace) -> dict[str, object]:
     """Draw with and without the step cache."""
-    if args.layouts is not None:
-        return compare_caches(random_files(args.layouts, args.bits, args.layers), args)
+    if not args.tiny:
+        return compare_caches(random_files(args.bits, args.layers), args)
     with tempfile.TemporaryDirectory() as folder:
         return compare_caches(open_edit_files(write_tiny_image_edit(Path(folder))), args)
 
@@ -306,28 +234,19 @@ def compare_caches(files: EditFiles, args: argparse.Namespace) -> dict[str, obje
     """Draw with each threshold, and compare with what is drawn without a cache."""
     parts = EditParts(
         files,
-        dtype=torch.float32 if args.layouts is None else torch.bfloat16,
+        dtype=torch.float32 if args.tiny else torch.bfloat16,
         memory_bytes=int(args.memory),
         progress=lambda step, done, total: None,
     )
-    asked = EditInput(
-        pictures=(noise_png(args.side),),
-        prompt=PROMPT,
-        num_steps=args.steps,
-        guidance=args.guidance,
-        work_px=args.side**2,
-    )
-    run = make_run(files, parts, asked, lambda event: None)
+    asked = make_edit(args.side, num_steps=args.steps, guidance=args.guidance)
+    run = make_run(files, parts, asked, tokenizer=tiny_tokenizer())
+    width, num_prompts = files.config.transformer.text_width, 2 if args.guidance > 1 else 1
+    drawing = Drawing(run, text_width=width, num_prompts=num_prompts)
     sigmas = files.schedule.sigmas(args.steps, (args.side // files.config.grid_px) ** 2)
     if args.span < 1:
         middle = torch.linspace(0.5 + args.span / 2, 0.5 - args.span / 2, args.steps + 1)
         sigmas = tuple(middle.tolist())
-    generator = torch.Generator().manual_seed(0)
-    width = files.config.transformer.text_width
-    prompts = tuple(torch.randn(TEXT_TOKENS, width, generator=generator) for _ in range(2))
-    text = Text(prompts if args.guidance > 1 else prompts[:1], TEXT_TOKENS, 0)
-    sources = run.encode_sources()
-    start = run.draw(0, text, sources, sigmas[:1])  # no step at all: the noise
+    start = drawing.draw(sigmas[:1])  # no step at all: the noise
     parts.modulation(sigmas[:-1])
     seconds: dict[float | None, list[float]] = {key: [] for key in (None, *args.thresholds)}
     drawn: dict[float | None, Tensor] = {}
@@ -336,7 +255,7 @@ def compare_caches(files: EditFiles, args: argparse.Namespace) -> dict[str, obje
         for threshold, times in seconds.items():
             cache = None if threshold is None else StepCache(threshold, args.steps)
             start_s = time.perf_counter()
-            drawn[threshold] = run.draw(0, text, sources, sigmas, cache)
+            drawn[threshold] = drawing.draw(sigmas, cache)
             times.append(time.perf_counter() - start_s)
             reports[threshold] = None if cache is None else msgspec.to_builtins(cache.report())
     exact, exact_s = drawn[None], statistics.median(seconds[None])
@@ -378,7 +297,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     full, block, cache = (commands.add_parser(name) for name in ("full", "block", "cache"))
-    full.add_argument("layouts", type=Path)
     full.add_argument("--bits", type=int, choices=(4, 8), default=4)
     full.add_argument("--layers", type=int, default=60, help="fewer, to try this out")
     full.add_argument("--steps", type=int, default=2)
@@ -386,7 +304,7 @@ def main() -> None:
     full.add_argument("--memory", type=float, default=9e9)
     full.add_argument("--max-gib", type=float, default=20.0)
     block.add_argument("--min-ratio", type=float, default=1.05)
-    cache.add_argument("layouts", type=Path, nargs="?")
+    cache.add_argument("--tiny", action="store_true", help="take a tiny model")
     cache.add_argument("--bits", type=int, choices=(4, 8), default=4)
     cache.add_argument("--layers", type=int, default=4)
     cache.add_argument("--steps", type=int, default=20)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from released import take_layers
 from speed import spin_ratio
 from torch import Tensor, nn
 from transformers.models.qwen3_omni_moe import modeling_qwen3_omni_moe as reference
@@ -199,12 +200,8 @@ def main() -> int:
     torch.set_num_threads(2)
     torch.manual_seed(0)
     transformers.logging.set_verbosity_error()
-    values = copy.deepcopy(json.loads(args.config.read_text()))
-    values["thinker_config"]["text_config"]["num_hidden_layers"] = args.layers
-    values["talker_config"]["text_config"]["num_hidden_layers"] = args.layers
-    values["talker_config"]["accept_hidden_layer"] = 1
-    vision = values["thinker_config"]["vision_config"]
-    vision["deepstack_visual_indexes"] = vision["deepstack_visual_indexes"][: args.layers]
+    values = json.loads(args.config.read_text())
+    take_layers(values, args.layers)
     theirs = transformers.Qwen3OmniMoeConfig(**copy.deepcopy(values))
     ours = Config.from_hf(values)
     thinkers = {"myna": OurThinker(ours), "transformers": TheirThinker(theirs)}

@@ -1,10 +1,10 @@
-"""Write a random model as a GGUF of 4-bit blocks, at its true shape, for measurements.
+"""Write a random model of the catalogue as a GGUF of 4-bit blocks, at its true shape.
 
-    python benchmarks/random_gguf.py SHAPE OUT.gguf [--layers N] [--folder OUT]
+    python benchmarks/random_gguf.py MODEL OUT.gguf [--layers N]
 
-SHAPE is `qwq-32b` (18.5 GB with all 64 layers) or `30b-a3b`, the omni thinker's backbone (17.2 GB
-with all 48). The tokenizer is a tiny one with the released number of rows. `--folder` writes the
-same model in the blocks of `myna quantize` as well, which are a twentieth smaller.
+MODEL is a dense Qwen2 or a Qwen3 of experts: `qwq-32b` takes 18.5 GB with all layers,
+`qwen3-30b-a3b` 17.2 GB. All matrices but routers are Q4_0, tables included. The tokenizer is a tiny
+one with the released number of rows. It is for llama.cpp; `random_model.py` writes for Myna.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-import torch
 from random_weights import RandomWeights
-from torch import Tensor
-from write_packed import write_weights
+from released import released
 
-from myna.weights.checkpoint import TensorInfo
-from myna.weights.gguf_folder import METADATA, write_metadata
+from myna.core.errors import MynaError, Unsupported
+from myna.models.registry import family_for_config
 
 BLOCK_VALUES, BLOCK_BYTES = 32, 18
-KIND = "Q4_F8_R16"
+# As GGUF names what config.json names so.
+ARCHITECTURES: Mapping[str, str] = {"qwen2": "qwen2", "qwen3_moe": "qwen3moe"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +36,7 @@ class Shape:
     Attributes:
         architecture: as GGUF names it.
         hidden_width: of the feed-forward network, or of each expert.
+        tied: whether the embedding is the head too.
     """
 
     architecture: str
@@ -45,37 +45,47 @@ class Shape:
     hidden_width: int
     num_heads: int
     num_kv_heads: int
+    head_width: int
     vocab_size: int
     eps: float
-    head_width: int = 128
+    rope_theta: float
+    tied: bool
     num_experts: int = 0
     num_chosen: int = 0
 
 
-SHAPES: Mapping[str, Shape] = {
-    "qwq-32b": Shape(
-        architecture="qwen2",
-        num_layers=64,
-        width=5120,
-        hidden_width=27648,
-        num_heads=40,
-        num_kv_heads=8,
-        vocab_size=152064,
-        eps=1e-5,
-    ),
-    "30b-a3b": Shape(
-        architecture="qwen3moe",
-        num_layers=48,
-        width=2048,
-        hidden_width=768,
-        num_heads=32,
-        num_kv_heads=4,
-        vocab_size=151936,
-        eps=1e-6,
-        num_experts=128,
-        num_chosen=8,
-    ),
-}
+def shape_of(model_id: str) -> Shape:
+    """Read the shape of a model of the catalogue.
+
+    Raises:
+        NotFound: the catalogue has no such model.
+        Unsupported: its tensors have no names here.
+    """
+    model = released(model_id)
+    kind = model.networks[""].values["model_type"] if "" in model.networks else model.kind
+    if kind not in ARCHITECTURES:
+        raise Unsupported(
+            f"{model.id}: a GGUF file of {kind} was asked for; "
+            f"{' and '.join(ARCHITECTURES)} can be written"
+        )
+    values = model.networks[""].values
+    config = family_for_config(values).config_from_hf(values)
+    moe = getattr(config, "moe", None)  # of Qwen3's configuration alone
+    experts = {} if moe is None else {"num_experts": moe.num_experts, "num_chosen": moe.num_chosen}
+    return Shape(
+        architecture=ARCHITECTURES[kind],
+        num_layers=config.num_layers,
+        width=config.width,
+        hidden_width=config.hidden_width if moe is None else moe.hidden_width,
+        num_heads=config.num_heads,
+        num_kv_heads=config.num_kv_heads,
+        head_width=config.head_width,
+        vocab_size=config.vocab_size,
+        eps=config.norm_eps,
+        rope_theta=config.rope.theta,
+        tied=config.tied is True,
+        **experts,
+    )
 
 
 def tensors(shape: Shape, num_layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -85,7 +95,8 @@ def tensors(shape: Shape, num_layers: int) -> Iterator[tuple[str, tuple[int, ...
         for name, axes in (*attention(shape), *feed_forward(shape)):
             yield f"blk.{layer}.{name}", axes
     yield "output_norm.weight", (shape.width,)
-    yield "output.weight", (shape.vocab_size, shape.width)
+    if not shape.tied:
+        yield "output.weight", (shape.vocab_size, shape.width)
 
 
 def attention(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -139,7 +150,7 @@ def add_metadata(writer: gguf.GGUFWriter, shape: Shape, num_layers: int) -> None
     writer.add_key_length(shape.head_width)
     writer.add_value_length(shape.head_width)
     writer.add_layer_norm_rms_eps(shape.eps)
-    writer.add_rope_freq_base(1e6)
+    writer.add_rope_freq_base(shape.rope_theta)
     if shape.num_experts:
         writer.add_expert_count(shape.num_experts)
         writer.add_expert_used_count(shape.num_chosen)
@@ -185,46 +196,19 @@ def write_random_gguf(shape: Shape, path: Path, *, num_layers: int) -> None:
     writer.close()
 
 
-class OurTensors:
-    """Draw the tensors of a shape: matrices as tiles of our own four bits."""
-
-    def __init__(self, shape: Shape, num_layers: int) -> None:
-        self._weights = RandomWeights()
-        self.tensors: Mapping[str, TensorInfo] = {
-            name: TensorInfo(KIND if is_packed(name, axes) else "F32", axes, "")
-            for name, axes in tensors(shape, num_layers)
-        }
-
-    def read(self, name: str) -> Tensor:
-        """Draw one tensor; of blocks, their bytes."""
-        info = self.tensors[name]
-        if info.is_packed:
-            return self._weights.blocks(name, info.dtype, info.shape)
-        return torch.from_numpy(plain_values(name, info.shape))
-
-
-def write_random_folder(shape: Shape, folder: Path, *, gguf_file: Path, num_layers: int) -> None:
-    """Write a folder like one that `myna quantize` makes of a GGUF file, whose metadata it gets."""
-    folder.mkdir(parents=True)
-    write_metadata(gguf_file, folder / METADATA)
-    write_weights(folder, OurTensors(shape, num_layers))
-
-
 def main() -> int:
     """Write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("shape", choices=SHAPES)
+    parser.add_argument("model", help="a name of `myna list`")
     parser.add_argument("out", type=Path)
     parser.add_argument("--layers", type=int)
-    parser.add_argument("--folder", type=Path, help="write it for Myna as well")
     args = parser.parse_args()
-    shape = SHAPES[args.shape]
-    num_layers = args.layers or shape.num_layers
-    write_random_gguf(shape, args.out, num_layers=num_layers)
+    try:
+        shape = shape_of(args.model)
+    except MynaError as error:
+        sys.exit(str(error))
+    write_random_gguf(shape, args.out, num_layers=args.layers or shape.num_layers)
     print(args.out)
-    if args.folder is not None:
-        write_random_folder(shape, args.folder, gguf_file=args.out, num_layers=num_layers)
-        print(args.folder)
     return 0
 
 

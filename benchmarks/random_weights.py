@@ -3,19 +3,25 @@
 All tensors are cut from two pools, each at a place of its own, so that rows and experts differ:
 else tokens would meet but a few experts, and the others would take no memory. Products are about as
 large as what goes into them.
+
+Not here: which tensors a model has (released), and their files (random_model).
 """
 
 from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from myna.kernels.blocks import FORMATS
+from myna.kernels.packed import PackedWeight
 from myna.kernels.tiles import ROW_KINDS, TILE_ROWS
+from myna.weights.checkpoint import TensorInfo
 from myna.weights.quantize.encode import round_scales, spell_scales
+from myna.weights.quantize.scheme import Recipe, matrix_shape
 
 POOL_VALUES = 1 << 26
 SPREAD = 0.02  # of norms about 1, and of biases about 0
@@ -56,6 +62,53 @@ class RandomWeights:
             tiles = data.view(-1, num_scales * block.num_bytes)
             tiles[:, : len(spelt) * num_scales] = spelt.repeat(num_scales)
         return data.view(*shape[:-1], -1)
+
+
+class RandomCheckpoint:
+    """Draw tensors when they are asked for; a `Checkpoint` that takes no room.
+
+    Args:
+        tensors: what each is, blocks or floats in bfloat16.
+        weights: draws them.
+    """
+
+    name = "random"
+
+    def __init__(self, tensors: Mapping[str, TensorInfo], weights: RandomWeights) -> None:
+        self.tensors = tensors
+        self._weights = weights
+
+    def read(self, name: str) -> Tensor | PackedWeight:
+        """Draw one tensor; its memory is its own."""
+        info = self.tensors[name]
+        if not info.is_packed:
+            return self._weights.floats(name, info.shape)
+        blocks = self._weights.blocks(name, info.dtype, info.shape)
+        return PackedWeight(info.dtype, blocks, None, info.shape)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def as_quantized(
+    tensors: Mapping[str, Sequence[int]], recipe: Recipe | None
+) -> dict[str, TensorInfo]:
+    """Describe released tensors as `myna quantize` writes them.
+
+    Args:
+        tensors: their shapes, by name.
+        recipe: which become blocks; None leaves all of them as they were, in bfloat16.
+    """
+    infos = {name: TensorInfo("BF16", tuple(shape), "") for name, shape in tensors.items()}
+    if recipe is None:
+        return infos
+    kinds = {name: recipe.choose(name, info).kind for name, info in infos.items()}
+    packed = {
+        name: TensorInfo(kind, matrix_shape(name, infos[name].shape), "")
+        for name, kind in kinds.items()
+        if kind is not None
+    }
+    return infos | packed
 
 
 def _cut(pool: Tensor, name: str, count: int) -> Tensor:

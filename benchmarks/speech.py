@@ -1,15 +1,14 @@
 """Speech in real time: how long a second of it takes, all stages live, beside the speed of memory.
 
-    python benchmarks/speech.py --random LAYOUTS [--predictor-bits 6] [--voices 2] [--layers 2]
+    python benchmarks/speech.py --random MODEL [--predictor-bits 6] [--voices 2] [--layers 2]
     python benchmarks/speech.py --tiny [--seconds 4]
 
-LAYOUTS is `tests/models/layouts`, which lists the released tensors: packed weights are drawn at
-full size (20 GB; `--layers` takes fewer of thinker and talker). `--tiny` shows that the script
-works and nothing else. A prompt is read; then the thinker writes `--rate` tokens for each second
-of speech while talker, predictor and code2wav speak, taking turns on the same cores. Beside it
-stand the frames alone, the time that reading their weights takes at the measured speed of memory,
-and what two threads do more than one. The last line is the figure; exits non-zero above
-`--max-factor`. For a machine that does nothing else.
+MODEL is `qwen3-omni`: packed weights are drawn at full size (20 GB; `--layers` takes fewer of
+thinker and talker). `--tiny` shows that the script works and nothing else. A prompt is read; then
+the thinker writes `--rate` tokens for each second of speech while talker, predictor and code2wav
+speak, taking turns on the same cores. Beside it stand the frames alone, the time that reading their
+weights takes at the measured speed of memory, and what two threads do more than one. The last line
+is the figure; exits non-zero above `--max-factor`. For a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from random_omni import RandomTensors
+from random_weights import RandomCheckpoint, RandomWeights, as_quantized
+from released import released, take_layers
 from speed import spin_ratio
 from torch import Tensor
 
@@ -35,7 +35,6 @@ from myna.core.requests import RequestId
 from myna.engine.config import EngineConfig
 from myna.engine.engine import Engine
 from myna.engine.sequence import EngineRequest, Sampling, StepOutput
-from myna.kernels.packed import PackedWeight
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.talker import Talker
 from myna.models.qwen3_omni.tensors import tensors as list_tensors
@@ -51,34 +50,14 @@ from myna.speech.turns import Turns
 from myna.speech.voice import PIECES, VoiceRequest
 from myna.weights.checkpoint import TensorInfo
 from myna.weights.load import load_weights
-from myna.weights.quantize.scheme import PredictorBits
+from myna.weights.quantize.scheme import PredictorBits, Recipe, with_predictor
 
-NAME = "qwen3-omni-30b-a3b-instruct"
+SPEAKING = ("qwen3-omni",)  # models of the catalogue
 EXPERT = re.compile(r"\.experts\.\d+\.")
 PREDICTOR = "talker.code_predictor."
 PROBE_BYTES = 1 << 29
 PROBES = 5
 NUM_ALONE = 12  # frames
-
-
-class RandomCheckpoint:
-    """Give the tensors of a layout, random, large matrices as blocks of few bits."""
-
-    name = "random"
-
-    def __init__(self, layout: Mapping[str, Sequence[int]], bits: PredictorBits) -> None:
-        self._drawn = RandomTensors(layout, bits)
-        self.tensors = self._drawn.tensors
-
-    def read(self, name: str) -> Tensor | PackedWeight:
-        """Draw one tensor; its memory is its own."""
-        info, values = self.tensors[name], self._drawn.read(name)
-        if not info.is_packed:
-            return values
-        return PackedWeight(info.dtype, values.view(info.shape[0], -1), None, info.shape)
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +74,8 @@ class Model:
 def make_model(config: Config, layout: Mapping[str, Sequence[int]], bits: PredictorBits) -> Model:
     """Draw all weights."""
     assert config.speech is not None
-    checkpoint = RandomCheckpoint(layout, bits)
+    recipe = Recipe(bits=4, exempt=with_predictor(bits))
+    checkpoint = RandomCheckpoint(as_quantized(layout, recipe), RandomWeights())
     with torch.device("meta"):
         thinker, speech = Thinker(config.thinker), Speech(config.speech)
     for network, rules in ((thinker, THINKER_RULES), (speech, SPEECH_RULES)):
@@ -332,7 +312,7 @@ def read_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--random", type=Path, metavar="LAYOUTS")
+    what.add_argument("--random", choices=SPEAKING, metavar="MODEL")
     what.add_argument("--tiny", action="store_true")
     parser.add_argument("--layers", type=int, help="of thinker and talker, to take fewer")
     parser.add_argument("--predictor-bits", type=int, choices=(4, 6, 8, 16), default=6)
@@ -360,12 +340,7 @@ def read_layout(
     """
     values = tiny_omni_config() if path is None else json.loads(path.read_text())
     if num_layers is not None:
-        for part in ("thinker_config", "talker_config"):
-            values[part]["text_config"]["num_hidden_layers"] = num_layers
-        values["talker_config"]["accept_hidden_layer"] = 1
-        vision = values["thinker_config"]["vision_config"]
-        kept = vision["deepstack_visual_indexes"][:num_layers]
-        vision["deepstack_visual_indexes"] = kept
+        take_layers(values, num_layers)
     config = Config.from_hf(values)
     return values, config, list_tensors(config)
 
@@ -376,8 +351,11 @@ def main() -> int:
     spin = spin_ratio()
     torch.set_num_threads(options.threads)
     bytes_a_s = read_speed()
-    path = None if options.tiny else options.random / f"{NAME}.config.json"
-    _, config, layout = read_layout(path, options.layers)
+    if options.tiny:
+        _, config, layout = read_layout(None, options.layers)
+    else:
+        network = released(options.random, num_layers=options.layers).networks[""]
+        config, layout = Config.from_hf(network.values), network.tensors
     model = make_model(config, layout, options.predictor_bits)
     frame_s = model.rules.frame_s
     alone_s = run_alone(model, options)

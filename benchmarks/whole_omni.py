@@ -1,15 +1,15 @@
 """Serve the whole Qwen3-Omni in four bits from a file on disk, and count the memory it takes.
 
-    python benchmarks/whole_omni.py LAYOUTS [--layers 2] [--scratch DIR] [--folder FOLDER]
+    python benchmarks/whole_omni.py [--layers 2] [--scratch DIR] [--folder FOLDER]
 
-LAYOUTS is `tests/models/layouts`. A random packed model of the released size is written to DIR
-(21 GB; deleted afterwards), read back from the disk by `myna serve`, and asked twice for an answer
-of 60 tokens, aloud, about a new picture and ten new seconds of sound. `--folder` takes a folder
-that `random_omni.py` wrote, and leaves it. The last line is the figure: the most memory of the
-process tree (the sum of `VmHWM`, in which a page of two processes counts twice) had every expert
-been asked (which two answers need not do, but a model that fits is read as a whole), and the major
-faults of the second turn. Exits non-zero above `--max-gib`, and with a major
-fault. For a machine that does nothing else.
+A random packed model of the released size is written to DIR (21 GB; deleted afterwards), read back
+from the disk by `myna serve`, and asked twice for an answer of 60 tokens, aloud, about a new
+picture and ten new seconds of sound. `--folder` takes a folder that `random_model.py qwen3-omni`
+wrote, and leaves it. The last line is the figure: the most memory of the process tree (the sum of
+`VmHWM`, in which a page of two processes counts twice) had every expert been asked (which two
+answers need not do, but a model that fits is read as a whole), and the major faults of the second
+turn. Exits non-zero above `--max-gib`, and with a major fault. For a machine that does nothing
+else.
 """
 
 from __future__ import annotations
@@ -37,14 +37,17 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from random_omni import write_random_omni
+from random_model import write_random_model
+from released import released
 from served import Server
 
+from myna.weights.quantize.scheme import Recipe
 from myna.weights.safetensors_files import SafetensorsCheckpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/support"))
 from talk_sounds import pcm16, vowels
 
+NAME = "qwen3-omni"
 GIB = 2**30
 SOUND_RATE_HZ, SPEECH_RATE_HZ = 16_000, 24_000
 SAMPLE_BYTES = 2
@@ -282,7 +285,6 @@ def asked_bytes(folder: Path) -> int:
 def main() -> int:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("layouts", type=Path)
     parser.add_argument("--layers", type=int, help="of thinker and talker, to take fewer")
     parser.add_argument("--scratch", type=Path, help="where there are 22 GB of room on a disk")
     parser.add_argument("--folder", type=Path, help="take this model, and leave it")
@@ -294,7 +296,8 @@ def main() -> int:
     try:
         folder = options.folder or scratch / "whole-omni"
         if options.folder is None:
-            num_bytes = write_random_omni(options.layouts, folder, num_layers=options.layers)
+            model = released(NAME, num_layers=options.layers)
+            num_bytes = write_random_model(model, folder, Recipe(bits=4))
             print(f"{num_bytes / GIB:.2f} GiB are written", flush=True)
         found = measure(folder, scratch, options)
     finally:

@@ -6,38 +6,33 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import torch
-from torch import Tensor
 
-from myna.weights.checkpoint import TensorInfo
+from myna.kernels.packed import PackedWeight
+from myna.weights.checkpoint import Checkpoint, TensorInfo
 from myna.weights.quantize.shard import spell_header
 from myna.weights.safetensors_files import INDEX
 
 SHARD_BYTES = 5 << 30
 
 
-class Tensors(Protocol):
-    """Give named tensors, one at a time."""
+def write_weights(folder: Path, tensors: Checkpoint, *, stem: str = "model") -> int:
+    """Write tensors in shards, one tensor in memory at a time.
 
-    @property
-    def tensors(self) -> Mapping[str, TensorInfo]:
-        """List them, in the order in which they are to lie in the files."""
-        ...
+    Args:
+        folder: is there.
+        tensors: in the order in which they are to lie in the files.
+        stem: how the files' names begin.
 
-    def read(self, name: str) -> Tensor:
-        """Give one tensor; of blocks, their bytes."""
-        ...
-
-
-def write_weights(folder: Path, tensors: Tensors) -> int:
-    """Write tensors in shards, one tensor in memory at a time; gives their bytes."""
+    Returns:
+        Their bytes.
+    """
     shards = list(_shards(tensors.tensors))
     weight_map: dict[str, str] = {}
     total_bytes = 0
     for number, infos in enumerate(shards, start=1):
-        name = f"model-{number:05}-of-{len(shards):05}.safetensors"
+        name = f"{stem}-{number:05}-of-{len(shards):05}.safetensors"
         total_bytes += _write_shard(folder / name, infos, tensors)
         weight_map |= dict.fromkeys(infos, name)
     index = {"metadata": {"total_size": total_bytes}, "weight_map": weight_map}
@@ -57,12 +52,14 @@ def _shards(infos: Mapping[str, TensorInfo]) -> Iterator[dict[str, TensorInfo]]:
     yield shard
 
 
-def _write_shard(path: Path, infos: Mapping[str, TensorInfo], tensors: Tensors) -> int:
+def _write_shard(path: Path, infos: Mapping[str, TensorInfo], tensors: Checkpoint) -> int:
     """Write a shard and see it to the disk, out of the memory of files; gives its bytes."""
     with path.open("xb") as file:
         file.write(spell_header(infos))
         for name in infos:
-            file.write(tensors.read(name).contiguous().flatten().view(torch.uint8).numpy().data)
+            weight = tensors.read(name)
+            values = weight.data if isinstance(weight, PackedWeight) else weight
+            file.write(values.contiguous().flatten().view(torch.uint8).numpy().data)
         file.flush()
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

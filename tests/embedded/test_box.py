@@ -74,11 +74,12 @@ def test_the_tour_has_all_its_files() -> None:
     assert sum(path.stat().st_size for path in place.iterdir()) <= MAX_TOUR_BYTES
 
 
-async def test_it_answers_aloud() -> None:
+@pytest.mark.parametrize("kv_int8", [False, True])
+async def test_it_answers_aloud(kv_int8: bool) -> None:
     folder = embedded.folder()
     if folder is None:
         return
-    service = load_service(folder, LoadOptions(model_id=embedded.NAME), silent)
+    service = load_service(folder, LoadOptions(model_id=embedded.NAME, kv_int8=kv_int8), silent)
     text, sound_s = "", 0.0
     request = Request(
         id=RequestId("box"),

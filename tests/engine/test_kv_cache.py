@@ -11,10 +11,12 @@ from myna.core.requests import RequestId
 from myna.engine.batch import Chunk, pack
 from myna.engine.kv_cache import KVCache, kv_bytes_per_token
 from myna.engine.sequence import EngineRequest, Sequence
+from myna.kernels.cached import heads_of
 
 NUM_HEADS, NUM_KV_HEADS, WIDTH = 6, 2, 16
 FLOAT32_ATOL = 1e-5
 BFLOAT16_ATOL = 2**-6  # two roundings of values up to 2
+EIGHT_BITS_SHARE = 0.02
 
 
 class Shape:
@@ -92,6 +94,45 @@ def test_poison_fills_one_block_of_every_layer():
     for store in cache.keys + cache.values:
         assert store[1].isnan().all()
         assert not store[[0, 2, 3]].isnan().any()
+
+
+def test_a_packed_cache_is_as_near_as_eight_bits_are():
+    width, length = 32, 40
+    shape = Shape(torch.float32)
+    shape.head_width = width
+    generator = torch.Generator().manual_seed(1)
+    q = torch.randn(length, NUM_HEADS, width, generator=generator)
+    k, v = (torch.randn(length, NUM_KV_HEADS, width, generator=generator) for _ in range(2))
+    found = {}
+    for is_packed in (False, True):
+        cache = KVCache(shape, num_blocks=16, tokens_per_block=4, is_packed=is_packed)
+        for block in range(16):
+            cache.poison(block)
+        sequence = Sequence(
+            EngineRequest(id=RequestId("a"), token_ids=(0,) * length), 0, seed=0, arrival=0
+        )
+        sequence.blocks = [7, 3, 9, 4, 5, 6, 15, 0, 1, 2]
+        parts = []
+        for start, stop in ((0, 17), (17, 39), (39, 40)):  # a chunk, one with a past, one token
+            _, plan = pack([Chunk(sequence, start, stop)], tokens_per_block=4, dtype=torch.float32)
+            layer = cache.layers(plan)[0]
+            parts.append(layer.attend(q[start:stop], k[start:stop], v[start:stop]))
+        found[is_packed] = torch.cat(parts)
+    off = (found[True] - found[False]).norm() / found[False].norm()
+    assert 0 < off < EIGHT_BITS_SHARE
+
+
+def test_a_packed_cache_is_about_half_as_large_and_can_be_poisoned():
+    shape = Shape(torch.bfloat16)
+    shape.head_width = 64
+    assert kv_bytes_per_token(shape, is_packed=True) == 2 * 3 * NUM_KV_HEADS * 68
+    cache = KVCache(shape, num_blocks=4, tokens_per_block=2, is_packed=True)
+    for store in cache.keys + cache.values:
+        store.zero_()
+    cache.poison(1)
+    for store in cache.keys + cache.values:
+        assert heads_of(store[1], torch.float32).isnan().all()
+        assert (heads_of(store[[0, 2, 3]], torch.float32) == 0).all()
 
 
 def test_the_bytes_of_a_token_are_counted():

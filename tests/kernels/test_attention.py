@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
@@ -20,6 +20,7 @@ from myna.kernels.attention import (
     prompt_attention,
     prompt_attention_native,
 )
+from myna.kernels.cached import heads_of, pack_heads
 from myna.kernels.native import Native
 
 FP32_ATOL = 1e-5  # float32 sums of a few hundred terms of order 1
@@ -168,6 +169,33 @@ def test_the_number_of_threads_changes_nothing(kernels: Native) -> None:
         outs.append(run_native(kernels, case))
     torch.set_num_threads(before)
     assert all(torch.equal(out, outs[0]) for out in outs)
+
+
+@pytest.mark.parametrize("heads", [(2, 7, 64, 16), (2, 4, 128, 32), (3, 2, 96, 16), (1, 3, 32, 4)])
+@pytest.mark.parametrize(
+    ("dtype", "atol"), [(torch.float32, FP32_ATOL), (torch.bfloat16, BF16_ATOL)]
+)
+def test_a_packed_cache_is_read_as_the_numbers_that_it_spells(
+    kernels: Native,
+    num_threads: int,
+    heads: tuple[int, int, int, int],
+    dtype: torch.dtype,
+    atol: float,
+) -> None:
+    drawn = draw(heads, LENGTHS, dtype=dtype, seed=11)
+    keys, values = pack_heads(drawn.keys), pack_heads(drawn.values)
+    packed = replace(drawn, keys=keys, values=values)
+    spelt = replace(
+        drawn, keys=heads_of(keys, torch.float32), values=heads_of(values, torch.float32)
+    )
+    wanted = exact(spelt)
+    out = run_native(kernels, packed)
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.double(), wanted, rtol=0, atol=atol)
+    tables = {"block_tables": packed.block_tables, "lengths": packed.lengths, "scale": packed.scale}
+    for other in (paged_attention_twin, paged_attention_gathered):
+        found = other(packed.q, packed.keys, packed.values, **tables)
+        torch.testing.assert_close(found.double(), wanted, rtol=0, atol=2 * atol)
 
 
 def test_large_scores_do_not_overflow(kernels: Native) -> None:

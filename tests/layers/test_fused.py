@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from myna.kernels import stack
 from myna.kernels.attention import paged_attention
+from myna.kernels.cached import PACKED, heads_of, pack_heads, stored
 from myna.kernels.native import native
 from myna.kernels.packed import concat_rows
 from myna.layers.cache import LayerCache, LayerPages
@@ -28,6 +29,8 @@ BLOCK_TOKENS, NUM_LAYERS = 4, 2
 FLOAT_SHARE = 1e-5
 # Activations are rounded to 8 bits before seven products in a row.
 ROUNDED_SHARE = 5e-2
+# Where floats differ in their last bit, a cached number may be rounded to the next of 127 steps.
+STEP_SHARE = 1 / 127
 
 pytestmark = pytest.mark.skipif(native() is None, reason="the kernels are not compiled")
 
@@ -74,11 +77,13 @@ def dense() -> GatedMlp:
 class Cache:
     """Keys and values of B requests in blocks that lie crosswise."""
 
-    def __init__(self, lengths: list[int], *, seed: int) -> None:
+    def __init__(self, lengths: list[int], *, seed: int, is_packed: bool = False) -> None:
         width = -(-max(lengths) // BLOCK_TOKENS)
         shape = (len(lengths) * width, BLOCK_TOKENS, KV_HEADS, HEAD_WIDTH)
         generator = torch.Generator().manual_seed(seed)
         self.keys, self.values = (torch.randn(shape, generator=generator) for _ in range(2))
+        if is_packed:
+            self.keys, self.values = pack_heads(self.keys), pack_heads(self.values)
         order = torch.randperm(shape[0], generator=torch.Generator().manual_seed(0))
         self.tables = order.view(len(lengths), width).int()
         self.lengths = torch.tensor(lengths, dtype=torch.int32)
@@ -90,8 +95,8 @@ class Cache:
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         last = (self.lengths - 1).long()
         blocks = self.tables.gather(1, (last // BLOCK_TOKENS)[:, None])[:, 0].long()
-        self.keys[blocks, last % BLOCK_TOKENS] = k
-        self.values[blocks, last % BLOCK_TOKENS] = v
+        self.keys[blocks, last % BLOCK_TOKENS] = stored(k, self.keys.dtype)
+        self.values[blocks, last % BLOCK_TOKENS] = stored(v, self.values.dtype)
         return paged_attention(
             q,
             self.keys,
@@ -125,11 +130,15 @@ def make_layers(
     return layers
 
 
-def compare(layers: nn.ModuleList, lengths: list[int]) -> tuple[float, float]:
+def compare(
+    layers: nn.ModuleList, lengths: list[int], *, is_packed: bool = False
+) -> tuple[float, float]:
     """Run one step both ways; give the difference of the outputs and of the caches, as shares."""
     x = torch.randn(len(lengths), WIDTH, generator=torch.Generator().manual_seed(4))
     rope = RopeTable(RopeConfig(theta=1e4), HEAD_WIDTH).at(torch.tensor(lengths) - 1, torch.float32)
-    ours, theirs = ([Cache(lengths, seed=i) for i in range(NUM_LAYERS)] for _ in range(2))
+    ours, theirs = (
+        [Cache(lengths, seed=i, is_packed=is_packed) for i in range(NUM_LAYERS)] for _ in range(2)
+    )
     fused = fuse(layers)
     assert fused is not None
     found = run_fused(fused, x, rope, ours)
@@ -137,12 +146,15 @@ def compare(layers: nn.ModuleList, lengths: list[int]) -> tuple[float, float]:
     wanted = x
     for layer, cache in zip(layers, theirs, strict=True):
         wanted = layer(wanted, rope, cache)
-    stored = max(
+    apart = max(
         float((a - b).abs().max() / b.abs().max())
         for mine, other in zip(ours, theirs, strict=True)
-        for a, b in ((mine.keys, other.keys), (mine.values, other.values))
+        for a, b in (
+            (heads_of(mine.keys, x.dtype), heads_of(other.keys, x.dtype)),
+            (heads_of(mine.values, x.dtype), heads_of(other.values, x.dtype)),
+        )
     )
-    return float((found - wanted).norm() / wanted.norm()), stored
+    return float((found - wanted).norm() / wanted.norm()), apart
 
 
 @pytest.mark.parametrize("mlp", [dense, experts, SharedMoe])
@@ -151,9 +163,35 @@ def compare(layers: nn.ModuleList, lengths: list[int]) -> tuple[float, float]:
 def test_a_fused_step_equals_the_modules(
     mlp: Callable[[], nn.Module], has_norms: bool, bias: bool, lengths: list[int]
 ) -> None:
-    off, stored = compare(make_layers(mlp, has_norms=has_norms, bias=bias), lengths)
+    off, apart = compare(make_layers(mlp, has_norms=has_norms, bias=bias), lengths)
     assert off < FLOAT_SHARE
-    assert stored < FLOAT_SHARE
+    assert apart < FLOAT_SHARE
+
+
+@pytest.mark.parametrize("mlp", [dense, experts])
+@pytest.mark.parametrize("lengths", [[1], [9, 1, 300]])
+def test_a_packed_cache_is_read_and_written_alike(
+    mlp: Callable[[], nn.Module], lengths: list[int]
+) -> None:
+    off, apart = compare(make_layers(mlp), lengths, is_packed=True)
+    assert off < STEP_SHARE
+    assert apart <= STEP_SHARE
+
+
+def test_what_a_step_writes_is_packed_to_the_byte() -> None:
+    layers, lengths = make_layers(dense), [5, 2]
+    plain, packed = (
+        [Cache(lengths, seed=i, is_packed=is_packed) for i in range(NUM_LAYERS)]
+        for is_packed in (False, True)
+    )
+    x = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(4))
+    turns = RopeTable(RopeConfig(theta=1e4), HEAD_WIDTH).at(torch.tensor(lengths), torch.float32)
+    for caches in (plain, packed):
+        assert run_fused(fuse(layers), x, turns, caches) is not None
+    # The first layer reads the same in both, so it writes the same.
+    assert packed[0].keys.dtype is PACKED
+    assert torch.equal(packed[0].keys, pack_heads(plain[0].keys))
+    assert torch.equal(packed[0].values, pack_heads(plain[0].values))
 
 
 def pack(layers: nn.ModuleList, kind: str) -> None:
@@ -173,9 +211,9 @@ def pack(layers: nn.ModuleList, kind: str) -> None:
 def test_packed_weights_are_read_in_place(kind: str) -> None:
     layers = make_layers(dense)
     pack(layers, kind)
-    off, stored = compare(layers, [9, 1, 30])
+    off, apart = compare(layers, [9, 1, 30])
     assert off < ROUNDED_SHARE
-    assert stored < ROUNDED_SHARE
+    assert apart < ROUNDED_SHARE
 
 
 def test_the_norm_after_the_layers_is_run_too() -> None:

@@ -180,6 +180,12 @@ def test_too_little_memory_for_the_cache_is_refused(folder: Path, options: LoadO
         load_model(folder, short, silent)
 
 
+def test_heads_that_are_no_whole_blocks_are_not_kept_in_eight_bits(folder: Path):
+    packed = LoadOptions(model_id="x", dtype="float32", kv_memory_bytes=2**20, kv_int8=True)
+    with pytest.raises(MynaError, match=r"`--kv-int8` .* has \d+; leave the option out"):
+        load_model(folder, packed, silent)
+
+
 def test_fillers_at_the_end_of_a_vocabulary_are_never_chosen(folder: Path, options: LoadOptions):
     whole = load_model(folder, options, silent)
     path = folder / "tokenizer.json"

@@ -38,6 +38,7 @@ class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
     max_context: int | None = None
     keep_packed: bool | None = None
     kv_memory_bytes: int | None = None
+    kv_int8: bool = False
     yarn_factor: float | None = None
     lora: str | None = None
     weight_memory_bytes: int | None = None
@@ -60,6 +61,7 @@ def choose(
     yarn: float | None,
     is_echo: bool,
     device: str = "cpu",
+    kv_int8: bool = False,
 ) -> ModelChoice:
     """Find the model that a user named, fetching it if it is small and not here."""
     return ModelChoice(
@@ -70,6 +72,7 @@ def choose(
         max_context=max_context,
         keep_packed=keep_packed,
         kv_memory_bytes=None if kv_memory is None else bytes_of(kv_memory),
+        kv_int8=kv_int8,
         yarn_factor=yarn,
     )
 

@@ -46,6 +46,13 @@ KvMemoryOption = Annotated[
     str | None,
     typer.Option(help="Memory for what the model remembers, such as 2GB.", metavar="SIZE"),
 ]
+KvInt8Option = Annotated[
+    bool,
+    typer.Option(
+        "--kv-int8",
+        help="Remember in 8 bits: twice as much in the same memory.",
+    ),
+]
 YarnOption = Annotated[
     float | None,
     typer.Option(min=1.0, help="Stretch the context by this factor; it costs a little quality."),

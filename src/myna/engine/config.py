@@ -29,6 +29,7 @@ class EngineConfig:
             checked in one step; 0 guesses none.
         is_deterministic: compute every token in a shape that depends on its own request alone, so
             that its bits do too; much slower when many requests run.
+        kv_int8: keep keys and values in 8 bits; heads must be whole blocks of 32 numbers.
         poison_freed_blocks: fill what is freed with NaN, so that a stale read cannot go unnoticed.
     """
 
@@ -46,6 +47,7 @@ class EngineConfig:
     model_label: str = ""
     max_guesses: int = 0
     is_deterministic: bool = False
+    kv_int8: bool = False
     poison_freed_blocks: bool = False
 
     def __post_init__(self) -> None:

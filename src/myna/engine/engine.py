@@ -66,6 +66,7 @@ class Engine:
             decoder,
             num_blocks=config.num_blocks,
             tokens_per_block=config.tokens_per_block,
+            is_packed=config.kv_int8,
             on_layer=on_layer,
         )
         on_freed = self._cache.poison if config.poison_freed_blocks else None

@@ -2,7 +2,8 @@
 
 One slot holds one token's keys (or values) of one layer; `tokens_per_block` successive slots are a
 block. Not here: which slots belong to whom (block_pool, sequence, batch). Axis letters beside the
-project's: R query heads that share one key/value head; H = G * R.
+project's: R query heads that share one key/value head, H = G * R; W numbers, or bytes, that a
+stored head takes (see `kernels.cached`).
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from torch.nn import functional
 from myna.engine.batch import AttentionPlan, Span
 from myna.engine.protocols import Decoder
 from myna.kernels.attention import paged_attention, prompt_attention
+from myna.kernels.cached import PACKED, heads_of, stored, stored_width
 from myna.layers.cache import LayerCache, LayerPages
 
 
-def kv_bytes_per_token(decoder: Decoder) -> int:
+def kv_bytes_per_token(decoder: Decoder, *, is_packed: bool = False) -> int:
     """Count the bytes that one token's keys and values take in all layers."""
-    width = decoder.num_kv_heads * decoder.head_width
-    return 2 * decoder.num_layers * width * decoder.dtype.itemsize
+    dtype = PACKED if is_packed else decoder.dtype
+    width = decoder.num_kv_heads * stored_width(decoder.head_width, dtype)
+    return 2 * decoder.num_layers * width * dtype.itemsize
 
 
 class KVCache:
@@ -33,6 +36,7 @@ class KVCache:
         decoder: says what a token's keys and values are.
         num_blocks: how many there are.
         tokens_per_block: how many tokens' keys and values each holds.
+        is_packed: store them in 8 bits; heads must be whole blocks of 32.
         on_layer: is called whenever a layer attends, by whoever computes.
 
     Attributes:
@@ -45,15 +49,17 @@ class KVCache:
         *,
         num_blocks: int,
         tokens_per_block: int,
+        is_packed: bool = False,
         on_layer: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_layer = on_layer
         self.tokens_per_block = tokens_per_block
         self.dtype = decoder.dtype
         self.spare_slot = num_blocks * tokens_per_block
-        shape = (num_blocks + 1, tokens_per_block, decoder.num_kv_heads, decoder.head_width)
+        dtype, device = PACKED if is_packed else decoder.dtype, decoder.device
+        width = stored_width(decoder.head_width, dtype)
+        shape = (num_blocks + 1, tokens_per_block, decoder.num_kv_heads, width)
         layers = range(decoder.num_layers)
-        dtype, device = decoder.dtype, decoder.device
         self.keys = [torch.empty(shape, dtype=dtype, device=device) for _ in layers]
         self.values = [torch.empty(shape, dtype=dtype, device=device) for _ in layers]
 
@@ -66,7 +72,7 @@ class KVCache:
     def poison(self, block: int) -> None:
         """Fill a block with NaN, so that whoever still reads it shows."""
         for store in (*self.keys, *self.values):
-            store[block] = math.nan
+            store[block] = 0xFF if store.dtype is PACKED else math.nan
 
 
 class _Layer:
@@ -75,7 +81,7 @@ class _Layer:
     def __init__(
         self, keys: Tensor, values: Tensor, plan: AttentionPlan, on_layer: Callable[[], None]
     ) -> None:
-        self._keys = keys  # (blocks, tokens_per_block, G, K)
+        self._keys = keys  # (blocks, tokens_per_block, G, W)
         self._values = values
         self._plan = plan
         self._on_layer = on_layer
@@ -92,9 +98,9 @@ class _Layer:
         """Store k and v, then attend; see `LayerCache`."""
         self._on_layer()
         plan = self._plan
-        keys, values = self._keys.flatten(0, 1), self._values.flatten(0, 1)  # (slots, G, K)
-        keys.index_copy_(0, plan.slots, k)
-        values.index_copy_(0, plan.slots, v)
+        keys, values = self._keys.flatten(0, 1), self._values.flatten(0, 1)  # (slots, G, W)
+        keys.index_copy_(0, plan.slots, stored(k, keys.dtype))
+        values.index_copy_(0, plan.slots, stored(v, values.dtype))
         parts = [attend_span(q[span.rows], keys, values, span) for span in plan.spans]
         num_single = len(plan.lengths)
         if num_single > 0:
@@ -115,20 +121,24 @@ def attend_span(q: Tensor, keys: Tensor, values: Tensor, span: Span) -> Tensor:
 
     Args:
         q: (T, H, K)
-        keys: (slots, G, K)
-        values: (slots, G, K)
+        keys: (slots, G, W), as stored.
+        values: (slots, G, W)
         span: what to read.
 
     Returns:
         (T, H, K)
     """
-    fast = prompt_attention(q, keys, values, past=span.past, scale=1 / math.sqrt(q.shape[-1]))
+    past = span.past
+    if keys.dtype is PACKED:
+        keys, values = (heads_of(_read(store, past), q.dtype) for store in (keys, values))
+        past = slice(0, len(keys))
+    fast = prompt_attention(q, keys, values, past=past, scale=1 / math.sqrt(q.shape[-1]))
     if fast is not None:
         return fast
     out = functional.scaled_dot_product_attention(
         q.transpose(0, 1).unsqueeze(0),  # (1, H, T, K)
-        _read(keys, span.past).transpose(0, 1).unsqueeze(0),  # (1, G, S, K)
-        _read(values, span.past).transpose(0, 1).unsqueeze(0),  # (1, G, S, K)
+        _read(keys, past).transpose(0, 1).unsqueeze(0),  # (1, G, S, K)
+        _read(values, past).transpose(0, 1).unsqueeze(0),  # (1, G, S, K)
         attn_mask=span.mask,
         is_causal=span.mask is None,
         enable_gqa=True,

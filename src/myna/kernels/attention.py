@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from myna.kernels.cached import CACHE_DTYPES, heads_of, stored_width
 from myna.kernels.fused import HAS_MATRIX_UNIT
 from myna.kernels.native import DTYPES, Native, is_plain, native
 
@@ -38,8 +39,8 @@ def paged_attention(
 
     Args:
         q: (B, H, K) float32 or bfloat16.
-        keys: (num_blocks, block_tokens, G, K) of q's dtype; H is a multiple of G, query head h
-            reads key head h // (H // G).
+        keys: (num_blocks, block_tokens, G, K) of q's dtype, or packed (see `kernels.cached`); H is
+            a multiple of G, query head h reads key head h // (H // G).
         values: the same shape and dtype.
         block_tables: (B, table_width) int32, each request's blocks in order; callers make sure
             that the blocks which its length reaches are in the cache, the rest is never read.
@@ -84,10 +85,11 @@ def paged_attention_native(
     num_requests, num_heads, width = q.shape
     _, block_tokens, num_kv_heads, _ = keys.shape
     table_width = block_tables.shape[1]
-    assert keys.dtype == values.dtype == q.dtype, (q.dtype, keys.dtype, values.dtype)
+    assert keys.dtype == values.dtype, (keys.dtype, values.dtype)
+    assert keys.dtype in (q.dtype, torch.uint8), (q.dtype, keys.dtype)
     assert block_tables.dtype == lengths.dtype == torch.int32, (block_tables.dtype, lengths.dtype)
     assert keys.shape == values.shape, (keys.shape, values.shape)
-    assert keys.shape[-1] == width, (q.shape, keys.shape)
+    assert keys.shape[-1] == stored_width(width, keys.dtype), (q.shape, keys.shape)
     assert num_heads % num_kv_heads == 0, (q.shape, keys.shape)
     assert len(block_tables) == len(lengths) == num_requests, (block_tables.shape, lengths.shape)
     num_splits = -(-table_width * block_tokens // kernels.split_tokens)
@@ -112,6 +114,7 @@ def paged_attention_native(
         num_splits,
         scale,
         DTYPES[q.dtype],
+        CACHE_DTYPES[keys.dtype],
     )
     return out
 
@@ -211,9 +214,9 @@ def paged_attention_gathered(
     is_past = places < lengths[:, None]  # (B, S)
     blocks = block_tables.where(is_past[:, ::block_tokens], 0).long()
     k, v = (
-        store[blocks].flatten(1, 2).transpose(1, 2).masked_fill(~is_past[:, None, :, None], 0)
-        for store in (keys, values)
+        heads_of(store[blocks], q.dtype).flatten(1, 2).transpose(1, 2) for store in (keys, values)
     )  # (B, G, S, K)
+    k, v = (x.masked_fill(~is_past[:, None, :, None], 0) for x in (k, v))
     mask = is_past[:, None, None]  # (B, 1, 1, S)
     out = functional.scaled_dot_product_attention(
         q[:, :, None], k, v, attn_mask=mask, scale=scale, enable_gqa=True
@@ -238,8 +241,10 @@ def paged_attention_twin(
         if length == 0:
             continue
         blocks = table[: -(-length // keys.shape[1])].long()
-        past_keys = keys[blocks].flatten(0, 1)[:length].float()  # (S, G, K)
-        past_values = values[blocks].flatten(0, 1)[:length].float()  # (S, G, K)
+        past_keys, past_values = (
+            heads_of(store[blocks].flatten(0, 1)[:length], torch.float32)
+            for store in (keys, values)
+        )  # (S, G, K)
         query = q[row].float().view(num_kv_heads, -1, q.shape[-1])  # (G, R, K)
         scores = torch.einsum("grk,sgk->grs", query * scale, past_keys)
         weights = scores.softmax(-1)

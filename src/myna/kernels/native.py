@@ -22,7 +22,7 @@ import myna.kernels
 from myna.kernels import structs
 
 LIBRARY = "libmyna_kernels.so"
-INTERFACE_VERSION = 8
+INTERFACE_VERSION = 9
 # The library's own names of element types.
 DTYPES = MappingProxyType({torch.float32: 0, torch.bfloat16: 1})
 POINTER, SIZE, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
@@ -131,7 +131,7 @@ def load_library(path: Path) -> Native | None:
         split_tokens=library.myna_split_tokens(),
         linear_bf16=_function(library, "linear_bf16", *[POINTER] * 4, *[SIZE] * 3),
         paged_attention=_function(
-            library, "paged_attention", *[POINTER] * 7, *[SIZE] * 7, FLOAT, INT
+            library, "paged_attention", *[POINTER] * 7, *[SIZE] * 7, FLOAT, INT, INT
         ),
         prompt_attention=_function(library, "prompt_attention", *[POINTER] * 6, *[SIZE] * 7, FLOAT),
         prompt_attention_scratch=_sized(library, "prompt_attention_scratch", *[SIZE] * 3),

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from myna.kernels import structs
 from myna.kernels.attention import MAX_HEAD_WIDTH
+from myna.kernels.cached import CACHE_DTYPES
 from myna.kernels.experts import MULTIPLE, Networks, matrix
 from myna.kernels.native import DTYPES, Native, is_plain, native
 from myna.kernels.packed import PackedRows, Weight
@@ -70,7 +71,7 @@ class Pages:
     """Hold where the keys and values of one step are.
 
     Attributes:
-        keys: of each block of the decoder, (num_blocks, block_tokens, G, K).
+        keys: of each block of the decoder, (num_blocks, block_tokens, G, K), or packed.
         values: the same.
         block_tables: (B, table_width) int32, each request's blocks in order.
         lengths: (B,) int32, positions of each, the new one included.
@@ -124,7 +125,7 @@ class DecodeStack:
         keys = pages.keys[0]
         if kernels is None or not 0 < len(x) <= MAX_REQUESTS or x.dtype is not self.dtype:
             return None
-        if keys.dtype not in DTYPES or not all(map(is_plain, (x, keys, pages.block_tables))):
+        if keys.dtype not in CACHE_DTYPES or not all(map(is_plain, (x, keys, pages.block_tables))):
             return None
         assert len(pages.lengths) == len(x), (pages.lengths.shape, x.shape)
         for block, block_keys, block_values in zip(
@@ -139,7 +140,7 @@ class DecodeStack:
         call.b, call.block_tokens = len(x), keys.shape[1]
         call.table_width = pages.block_tables.shape[1]
         call.num_splits = -(-int(pages.lengths.max()) // kernels.split_tokens)
-        call.cache_dtype = DTYPES[keys.dtype]
+        call.cache_dtype = CACHE_DTYPES[keys.dtype]
         _run(kernels, call)
         return out
 

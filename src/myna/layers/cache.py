@@ -174,7 +174,7 @@ class LayerPages:
     """Hold one layer's keys and values, and where each request's are.
 
     Attributes:
-        keys: (num_blocks, block_tokens, G, K).
+        keys: (num_blocks, block_tokens, G, K), or packed (see `kernels.cached`).
         values: the same.
         block_tables: (B, table_width) int32, each request's blocks in order.
         lengths: (B,) int32, positions of each, the new one included.

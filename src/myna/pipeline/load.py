@@ -22,6 +22,7 @@ from myna.core.service import ModelCard
 from myna.engine.config import EngineConfig
 from myna.engine.protocols import Decoder
 from myna.kernels.allocator import keep_freed_memory
+from myna.kernels.cached import BLOCK_VALUES, PACKED, can_pack, stored_width
 from myna.kernels.fused import is_rounded
 from myna.kernels.native import native
 from myna.layers.decoder import TextDecoder
@@ -65,6 +66,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
             that have tiles are copied into them where memory allows.
         max_context: the most tokens of a prompt and its answer; `None` is the model's own limit.
         kv_memory_bytes: what keys and values may take; `None` is a share of what is free.
+        kv_int8: keep keys and values in 8 bits, so that twice as many fit.
         yarn_factor: stretch the context by this; every prompt is affected.
         lora: a file of changes, for models that edit pictures.
         weight_memory_bytes: what weights may take, for the same; what is above it is read from disk
@@ -77,6 +79,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     keep_packed: bool | None = None
     max_context: int | None = None
     kv_memory_bytes: int | None = None
+    kv_int8: bool = False
     yarn_factor: float | None = None
     lora: str | None = None
     weight_memory_bytes: int | None = None
@@ -384,21 +387,35 @@ def _engine_config(
     model's, what speaks included, are to stay in memory.
     """
     context = options.max_context or blueprint.config.context_length
-    bytes_per_token = blueprint.costs().kv_bytes(dtype.itemsize)
+    bytes_per_token = blueprint.costs().kv_bytes(_bytes_of_number(blueprint, options, dtype))
     kv_bytes = options.kv_memory_bytes or int(KV_SHARE * max(left_bytes, 0))
     num_kv_tokens = min(int(kv_bytes / bytes_per_token), KV_CONTEXTS * context)
     if num_kv_tokens < min(context, MIN_CONTEXT):
         raise Unavailable(
             f"keys and values take {bytes_per_token / 1e3:.0f} kB a token; the "
             f"{kv_bytes / 1e6:.0f} MB at hand hold {num_kv_tokens} tokens, too few to be of use; "
-            "raise `--kv-memory` or choose a smaller model"
+            "raise `--kv-memory`, halve them by `--kv-int8`, or choose a smaller model"
         )
     return EngineConfig(
         max_context=min(context, num_kv_tokens),
         num_kv_tokens=num_kv_tokens,
         num_valid_tokens=_num_usable(tokenizer),
         model_label=options.model_id,
+        kv_int8=options.kv_int8,
     )
+
+
+def _bytes_of_number(blueprint: Blueprint, options: LoadOptions, dtype: torch.dtype) -> float:
+    """Give the bytes that a number of the keys and values takes."""
+    if not options.kv_int8:
+        return dtype.itemsize
+    width = blueprint.config.head_width
+    if not can_pack(width):
+        raise Unsupported(
+            f"`--kv-int8` packs keys and values in blocks of {BLOCK_VALUES} numbers, but a head of "
+            f"{options.model_id!r} has {width}; leave the option out"
+        )
+    return stored_width(width, PACKED) / width
 
 
 def _num_usable(tokenizer: Tokenizer) -> int:

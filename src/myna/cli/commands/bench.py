@@ -25,6 +25,7 @@ from myna.cli.options import (
     EchoOption,
     JsonOption,
     KeepPackedOption,
+    KvInt8Option,
 )
 from myna.core.progress import Progress
 from myna.core.service import Service
@@ -42,6 +43,7 @@ def command(
     dtype: DtypeOption = Dtype.AUTO,
     keep_packed: KeepPackedOption = None,
     device: DeviceOption = Device.CPU,
+    kv_int8: KvInt8Option = False,
     echo: EchoOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -55,6 +57,7 @@ def command(
         keep_packed=keep_packed,
         device=device,
         kv_memory=None,
+        kv_int8=kv_int8,
         yarn=None,
         is_echo=echo,
     )

@@ -17,6 +17,7 @@ from myna.cli.options import (
     DtypeOption,
     EchoOption,
     KeepPackedOption,
+    KvInt8Option,
     KvMemoryOption,
     MaxContextOption,
     MaxTokensOption,
@@ -60,6 +61,7 @@ def command(
     max_context: MaxContextOption = None,
     keep_packed: KeepPackedOption = None,
     kv_memory: KvMemoryOption = None,
+    kv_int8: KvInt8Option = False,
     yarn: YarnOption = None,
     is_continued: Annotated[
         bool, typer.Option("--continue", "-c", help="Go on with the latest conversation.")
@@ -84,6 +86,7 @@ def command(
             max_context=max_context,
             keep_packed=keep_packed,
             kv_memory=kv_memory,
+            kv_int8=kv_int8,
             yarn=yarn,
             is_echo=echo,
         )

@@ -22,6 +22,7 @@ from myna.cli.options import (
     EchoOption,
     JsonOption,
     KeepPackedOption,
+    KvInt8Option,
     KvMemoryOption,
     ListenOption,
     MaxContextOption,
@@ -73,6 +74,7 @@ def command(
     keep_packed: KeepPackedOption = None,
     device: DeviceOption = Device.CPU,
     kv_memory: KvMemoryOption = None,
+    kv_int8: KvInt8Option = False,
     yarn: YarnOption = None,
     echo: EchoOption = False,
     json: JsonOption = False,
@@ -104,6 +106,7 @@ def command(
             keep_packed=keep_packed,
             device=device,
             kv_memory=kv_memory,
+            kv_int8=kv_int8,
             yarn=yarn,
             is_echo=echo,
         )

@@ -25,6 +25,7 @@ from myna.cli.options import (
     DtypeOption,
     EchoOption,
     KeepPackedOption,
+    KvInt8Option,
     KvMemoryOption,
     MaxContextOption,
     YarnOption,
@@ -96,6 +97,7 @@ def command(
     keep_packed: KeepPackedOption = None,
     device: DeviceOption = Device.CPU,
     kv_memory: KvMemoryOption = None,
+    kv_int8: KvInt8Option = False,
     yarn: YarnOption = None,
     echo: EchoOption = False,
 ) -> None:
@@ -120,6 +122,7 @@ def command(
         keep_packed=keep_packed,
         device=device,
         kv_memory=kv_memory,
+        kv_int8=kv_int8,
         yarn=yarn,
         is_echo=echo,
     )

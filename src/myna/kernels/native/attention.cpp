@@ -6,7 +6,8 @@ namespace {
 
 constexpr int64_t kWorthAThread = 64 << 10;  // multiplications for which waking a thread pays
 
-template <class T>
+// Q is the type of queries and results, T that of what is cached.
+template <class Q, class T>
 void run(const PagedAttention& a, int num_threads) {
   const int64_t num_tasks = a.b * a.g * a.num_splits;
   const int64_t num_heads = a.b * a.g * a.r;
@@ -20,21 +21,29 @@ void run(const PagedAttention& a, int num_threads) {
     for (int64_t task = 0; task < num_tasks; task++) {
       const int64_t b = task / (a.g * a.num_splits), g = task / a.num_splits % a.g, split = task % a.num_splits;
       if (split >= splits_of(a, b)) continue;
-      attend<T, T>(a, b, g, split, static_cast<const T*>(a.q) + (b * a.g + g) * a.r * a.k);
+      attend<Q, T>(a, b, g, split, static_cast<const Q*>(a.q) + (b * a.g + g) * a.r * a.k);
     }
 #pragma omp for
     for (int64_t h = 0; h < num_heads; h++)
-      join(a, h / (a.g * a.r), h / a.r % a.g, h % a.r, static_cast<T*>(a.out) + h * a.k);
+      join(a, h / (a.g * a.r), h / a.r % a.g, h % a.r, static_cast<Q*>(a.out) + h * a.k);
   }
+}
+
+template <class Q>
+void run_with(const PagedAttention& a, int num_threads) {
+  if (a.cache_dtype == Dtype::blocks8)
+    run<Q, Block8>(a, num_threads);
+  else
+    run<Q, Q>(a, num_threads);
 }
 
 }  // namespace
 
 void MYNA_AT_LEVEL(paged_attention)(const PagedAttention& a, int num_threads) {
   if (a.dtype == Dtype::bfloat16)
-    run<Bfloat16>(a, num_threads);
+    run_with<Bfloat16>(a, num_threads);
   else
-    run<float>(a, num_threads);
+    run_with<float>(a, num_threads);
 }
 
 }  // namespace myna

@@ -130,7 +130,7 @@ bool can_run(const char* name) {
 using namespace myna;
 
 // Changes whenever a function below changes its arguments.
-MYNA_EXPORT int myna_interface_version() { return 8; }
+MYNA_EXPORT int myna_interface_version() { return 9; }
 
 MYNA_EXPORT int myna_num_levels() { return kNumLevels; }
 
@@ -152,10 +152,11 @@ MYNA_EXPORT int64_t myna_split_tokens() { return kSplitTokens; }
 MYNA_EXPORT void myna_paged_attention(int level, int num_threads, const void* q, const void* keys, const void* values,
                                       const void* tables, const void* lengths, void* out, void* scratch, int64_t b,
                                       int64_t g, int64_t r, int64_t k, int64_t block_tokens, int64_t table_width,
-                                      int64_t num_splits, float scale, int dtype) {
+                                      int64_t num_splits, float scale, int dtype, int cache_dtype) {
   kLevels[level].paged_attention(
       {q, keys, values, static_cast<const int32_t*>(tables), static_cast<const int32_t*>(lengths), out,
-       static_cast<float*>(scratch), b, g, r, k, block_tokens, table_width, num_splits, scale, Dtype(dtype)},
+       static_cast<float*>(scratch), b, g, r, k, block_tokens, table_width, num_splits, scale, Dtype(dtype),
+       Dtype(cache_dtype)},
       num_threads);
 }
 

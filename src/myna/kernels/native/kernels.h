@@ -12,8 +12,8 @@ struct Bfloat16 {
   uint16_t bits;
 };
 
-// A floating-point tensor's element type, as the Python side names it.
-enum class Dtype : int32_t { float32 = 0, bfloat16 = 1 };
+// A floating-point tensor's element type, as the Python side names it. Keys and values may be blocks of 8 bits as well.
+enum class Dtype : int32_t { float32 = 0, bfloat16 = 1, blocks8 = 2 };
 
 // Formats of matrices beside GGUF's, which formats.h counts from 0 to 9.
 constexpr int64_t kBfloat16 = 10, kFloat32 = 11;
@@ -49,7 +49,8 @@ struct PagedAttention {
   float* scratch;           // (B, G, num_splits, R, K + 2), where H = G * R
   int64_t b, g, r, k, block_tokens, table_width, num_splits;
   float scale;
-  Dtype dtype;              // of q, keys, values and out
+  Dtype dtype;              // of q and out
+  Dtype cache_dtype;        // of keys and values: q's, or blocks8
 };
 
 // Successive tokens of one request: T of them, the last of its S positions.

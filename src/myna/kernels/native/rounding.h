@@ -66,11 +66,16 @@ struct Record {
   int32_t* total(int64_t row) const { return reinterpret_cast<int32_t*>(at + rows * (kBlock + 4)) + row; }
 };
 
-// Round one block of one row. Where a value is not a number, neither is the scale.
-inline void round_block(Floats first, Floats second, const Record& record, int64_t row) {
+// Of two vectors; where a value is not a number, neither is this.
+inline float largest_magnitude(Floats first, Floats second) {
   const Ints a = (Ints)first & 0x7fffffff, b = (Ints)second & 0x7fffffff;  // order as their magnitudes do
   const int32_t bits = largest(a > b ? a : b);
-  const float peak = load<float>(&bits);
+  return load<float>(&bits);
+}
+
+// Round one block of one row. Where a value is not a number, neither is the scale.
+inline void round_block(Floats first, Floats second, const Record& record, int64_t row) {
+  const float peak = largest_magnitude(first, second);
   const float inverse = peak < kNothing ? 0 : kMaxStep / peak;
   const Ints low = low_byte(nearest(first * inverse)), high = low_byte(nearest(second * inverse));
   const Bytes steps[2] = {narrow(low), narrow(high)};

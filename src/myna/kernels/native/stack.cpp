@@ -31,10 +31,11 @@ void run(const DecodeStack& a, int num_threads) {
 }  // namespace
 
 void MYNA_AT_LEVEL(decode_stack)(const DecodeStack& a, int num_threads) {
-  if (a.cache_dtype == Dtype::bfloat16)
-    run<Bfloat16>(a, num_threads);
-  else
-    run<float>(a, num_threads);
+  switch (a.cache_dtype) {
+    case Dtype::float32: return run<float>(a, num_threads);
+    case Dtype::bfloat16: return run<Bfloat16>(a, num_threads);
+    case Dtype::blocks8: return run<Block8>(a, num_threads);
+  }
 }
 
 int64_t MYNA_AT_LEVEL(decode_stack_scratch)(const DecodeStack& a, int num_threads) {

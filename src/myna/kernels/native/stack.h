@@ -124,8 +124,7 @@ inline void turn(const DecodeStack& a, const float* head, const float* norm, con
 
 template <class T>
 void write_head(const PagedAttention& p, void* store_of, int64_t b, int64_t g, const float* values) {
-  T* to = const_cast<T*>(head<T>(store_of, p, b, p.lengths[b] - 1, g));
-  for (int64_t i = 0; i < p.k; i++) to[i] = round_to(values[i], T{});
+  keep(const_cast<T*>(head<T>(store_of, p, b, p.lengths[b] - 1, g)), values, p.k);
 }
 
 // Write the new keys and values, and let every query attend to its request's past.
@@ -275,7 +274,7 @@ void add_attention(const DecodeStack& a, const Block& block, const Own& own, con
 // What attention reads and writes in one block.
 inline PagedAttention attention_of(const DecodeStack& a, const Block& block, const Shared& s) {
   return {nullptr, block.keys, block.values, a.tables, a.lengths, nullptr, s.partials, a.b, a.g, a.r, a.k,
-          a.block_tokens, a.table_width, a.num_splits, a.scale, a.cache_dtype};
+          a.block_tokens, a.table_width, a.num_splits, a.scale, Dtype::float32, a.cache_dtype};
 }
 
 inline int64_t aligned(int64_t num_bytes) { return (num_bytes + 63) / 64 * 64; }
