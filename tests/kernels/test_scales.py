@@ -9,11 +9,12 @@ from myna.kernels import scales
 from myna.kernels.native import Native
 from myna.kernels.scales import (
     MAX_SHORT_SCALE,
-    best_short_scales,
     block_scales,
     block_scales_twin,
     bytes_of_scales,
     scales_of_bytes,
+    short_scales,
+    short_scales_twin,
     steps_of,
 )
 
@@ -62,12 +63,19 @@ def test_a_scale_becomes_the_nearest_of_eight_bits() -> None:
     assert scales_of_bytes(bytes_of_scales(torch.tensor([5.0, -5.0]))).tolist() == [1.875, -1.875]
 
 
-def test_of_neighbouring_scales_the_one_of_least_error_is_taken() -> None:
+def test_of_neighbouring_scales_the_one_of_least_error_is_taken(
+    kernels: Native, monkeypatch: pytest.MonkeyPatch, num_threads: int
+) -> None:
+    monkeypatch.setattr(scales, "native", lambda: kernels)
     values = torch.randn(300, 32, generator=torch.Generator().manual_seed(0)) * 0.02
     importance = torch.rand(96, generator=torch.Generator().manual_seed(1))
     weights = importance.view(3, 32).repeat(100, 1)
     found = block_scales_twin(values, importance)
-    best = best_short_scales(values, found, importance).float().squeeze(1)
+    best = short_scales(values, found, importance).float().squeeze(1)
+    twin = short_scales_twin(values, found, importance).float().squeeze(1)
+    assert left_over(values, best, weights) == pytest.approx(
+        left_over(values, twin, weights), rel=GAIN_RTOL
+    )
     assert torch.equal(scales_of_bytes(bytes_of_scales(best)).float(), best)
     nearest = bytes_of_scales(found)
     for other in (nearest, nearest + 1, nearest - 1):
@@ -85,4 +93,6 @@ def test_zeros_have_no_scale(kernels: Native, monkeypatch: pytest.MonkeyPatch) -
 def test_without_kernels_the_twin_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scales, "native", lambda: None)
     values = torch.arange(32.0).view(1, 32)
-    assert torch.equal(block_scales(values), block_scales_twin(values))
+    found = block_scales(values)
+    assert torch.equal(found, block_scales_twin(values))
+    assert torch.equal(short_scales(values, found), short_scales_twin(values, found))

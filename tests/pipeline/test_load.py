@@ -12,6 +12,7 @@ from myna.core.progress import silent
 from myna.models.tiny import write_tiny_checkpoint
 from myna.pipeline import load, machine
 from myna.pipeline.load import LoadOptions, load_model, packed_bytes
+from myna.weights.checkpoint import MetaCheckpoint
 from myna.weights.open import open_checkpoint
 from myna.weights.quantize.folder import quantize_folder
 
@@ -31,6 +32,17 @@ def test_a_mapped_file_takes_no_room_from_keys_and_values_that_it_will_need_itse
     loaded = load_model(folder, options, silent)
     kv_bytes = 2 * 2 * 2 * 16 * 4  # keys and values, layers, heads, width, float32
     assert loaded.engine_config.num_kv_tokens == load.KV_SHARE * LEFT_BYTES / kv_bytes
+
+
+@pytest.mark.parametrize(("kind", "is_told"), [("Q4_0", True), ("Q4_F8_R16", False)])
+def test_weights_that_stay_in_the_order_of_their_file_for_want_of_memory_are_told(
+    caplog: pytest.LogCaptureFixture, kind: str, is_told: bool
+) -> None:
+    checkpoint = MetaCheckpoint({"w": (kind, (64, 32))})
+    assert load.has_room_for_tiles(checkpoint, 80, 100)
+    assert caplog.text == ""
+    assert not load.has_room_for_tiles(checkpoint, 81, 100)
+    assert ("close other programs" in caplog.text) == is_told
 
 
 def test_packed_weights_and_a_gpu_are_refused_together(

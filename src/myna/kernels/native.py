@@ -22,7 +22,7 @@ import myna.kernels
 from myna.kernels import structs
 
 LIBRARY = "libmyna_kernels.so"
-INTERFACE_VERSION = 9
+INTERFACE_VERSION = 10
 # The library's own names of element types.
 DTYPES = MappingProxyType({torch.float32: 0, torch.bfloat16: 1})
 POINTER, SIZE, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
@@ -45,7 +45,7 @@ class Native:
         prompt_attention_scratch: the bytes that it works in, by positions, key heads and width.
         packed_linear: see fused.py, like `decode`.
         packed_linear_scratch: the bytes that it works in, by rows and columns.
-        block_scales: see scales.py.
+        block_scales: see scales.py, like `short_scales`.
         gather: see fused.py; it takes the level alone.
         feed_forward: see experts.py.
         feed_forward_scratch: the bytes that it works in.
@@ -75,6 +75,7 @@ class Native:
     convolve: Callable[..., None]
     decode: Callable[..., None]
     block_scales: Callable[..., None]
+    short_scales: Callable[..., None]
     gather: Callable[..., None]
 
     def at_level(self, level: int) -> Native:
@@ -146,6 +147,7 @@ def load_library(path: Path) -> Native | None:
         convolve=_function(library, "convolve", POINTER),
         decode=_function(library, "decode", POINTER, POINTER, SIZE, SIZE, INT, INT),
         block_scales=_function(library, "block_scales", *[POINTER] * 3, SIZE, SIZE),
+        short_scales=_function(library, "short_scales", *[POINTER] * 3, SIZE, SIZE),
         gather=_alone(library, "gather", *[POINTER] * 3, *[SIZE] * 4),
     )
 

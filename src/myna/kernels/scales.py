@@ -16,12 +16,13 @@ Axis letter of this file: P blocks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import copysign
 
 import torch
 from torch import Tensor
 
-from myna.kernels.native import is_plain, native
+from myna.kernels.native import Native, is_plain, native
 
 BLOCK_VALUES = 32
 MIN_STEP, MAX_STEP = -8, 7  # what 4 bits spell
@@ -42,20 +43,11 @@ def block_scales(values: Tensor, importance: Tensor | None = None) -> Tensor:
     Returns:
         (P,) float32.
     """
-    kernels = native()
-    plain = [values] if importance is None else [values, importance]
-    if kernels is None or not all(map(is_plain, plain)):
+    kernels = _kernels_for(values, importance)
+    if kernels is None:
         return block_scales_twin(values, importance)
     scales = torch.empty(len(values))
-    kernels.block_scales(
-        kernels.level,
-        torch.get_num_threads(),
-        values.data_ptr(),
-        None if importance is None else importance.data_ptr(),
-        scales.data_ptr(),
-        len(values),
-        1 if importance is None else importance.numel() // BLOCK_VALUES,
-    )
+    _search(kernels, kernels.block_scales, values, importance, scales)
     return scales
 
 
@@ -96,7 +88,7 @@ def bytes_of_scales(scales: Tensor) -> Tensor:
     return torch.where(scales < 0, short | 0x80, short).to(torch.uint8)
 
 
-def best_short_scales(values: Tensor, scales: Tensor, importance: Tensor | None = None) -> Tensor:
+def short_scales(values: Tensor, scales: Tensor, importance: Tensor | None = None) -> Tensor:
     """Choose among the scales of eight bits next to those that were found the one of least error.
 
     A scale that is too small by one step of its own cuts the largest values off.
@@ -109,6 +101,16 @@ def best_short_scales(values: Tensor, scales: Tensor, importance: Tensor | None 
     Returns:
         (P, 1) float16.
     """
+    kernels = _kernels_for(values, importance)
+    if kernels is None:
+        return short_scales_twin(values, scales, importance)
+    data = bytes_of_scales(scales)
+    _search(kernels, kernels.short_scales, values, importance, data)
+    return scales_of_bytes(data).unsqueeze(1)
+
+
+def short_scales_twin(values: Tensor, scales: Tensor, importance: Tensor | None = None) -> Tensor:
+    """Compute the same with torch's own operations."""
     weights = _weights(importance, len(values))
     nearest = bytes_of_scales(scales).short().unsqueeze(1)  # (P, 1)
     sign, size = nearest & 0x80, nearest & 0x7F
@@ -122,6 +124,32 @@ def best_short_scales(values: Tensor, scales: Tensor, importance: Tensor | None 
         best = torch.where(error < least, scale, best)
         least = torch.minimum(error, least)
     return best
+
+
+def _kernels_for(values: Tensor, importance: Tensor | None) -> Native | None:
+    """Give the kernels if they can read these."""
+    kernels = native()
+    plain = [values] if importance is None else [values, importance]
+    return kernels if all(map(is_plain, plain)) else None
+
+
+def _search(
+    kernels: Native,
+    kernel: Callable[..., None],
+    values: Tensor,
+    importance: Tensor | None,
+    scales: Tensor,
+) -> None:
+    """Run a search that writes `scales`."""
+    kernel(
+        kernels.level,
+        torch.get_num_threads(),
+        values.data_ptr(),
+        None if importance is None else importance.data_ptr(),
+        scales.data_ptr(),
+        len(values),
+        1 if importance is None else importance.numel() // BLOCK_VALUES,
+    )
 
 
 def steps_of(values: Tensor, scale: Tensor, low: int = MIN_STEP, high: int = MAX_STEP) -> Tensor:

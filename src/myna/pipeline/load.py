@@ -25,6 +25,7 @@ from myna.kernels.allocator import keep_freed_memory
 from myna.kernels.cached import BLOCK_VALUES, PACKED, can_pack, stored_width
 from myna.kernels.fused import is_rounded
 from myna.kernels.native import native
+from myna.kernels.tiles import TILED_KINDS
 from myna.layers.decoder import TextDecoder
 from myna.models.family import Blueprint
 from myna.models.qwen3_omni.family import OmniConfig, thinker
@@ -141,7 +142,7 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
     _check_memory(weight_bytes, path, device)
     # Integers are multiplied faster in tiles; in float32 blocks are multiplied as they are.
     tiles = keep_packed and dtype is torch.bfloat16 and native() is not None
-    tiles = tiles and weight_bytes <= TILE_SHARE * free_bytes(device)
+    tiles = tiles and has_room_for_tiles(source.checkpoint, weight_bytes, free_bytes(device))
     module, decoder, omni = _build(
         path, source, blueprint, dtype, device=device, keep_packed=keep_packed
     )
@@ -362,6 +363,22 @@ def _check_memory(weight_bytes: int, path: Path, device: torch.device) -> None:
             f"{path} needs {weight_bytes / 1e9:.1f} GB for its weights but {found / 1e9:.1f} "
             "GB of memory are free; close other programs or choose a smaller or quantized model"
         )
+
+
+def has_room_for_tiles(checkpoint: Checkpoint, weight_bytes: int, found: int) -> bool:
+    """Tell whether weights may be copied out of their file; what that costs is logged."""
+    if weight_bytes <= TILE_SHARE * found:
+        return True
+    kinds = {info.dtype for info in checkpoint.tensors.values() if info.is_packed}
+    if any(kind in TILED_KINDS for kind in kinds):
+        log.warning(
+            "event=no_room_for_tiles needed_gb=%.1f free_gb=%.1f hint: weights stay in the order "
+            "of their file, which takes up to half as long again for each token; close other "
+            "programs, or let `myna quantize` write a folder in the faster order",
+            weight_bytes / TILE_SHARE / 1e9,
+            found / 1e9,
+        )
+    return False
 
 
 def packed_bytes(checkpoint: Checkpoint, *, tiles: bool = False) -> int:

@@ -219,7 +219,8 @@ void attend_heads(const PagedAttention& a, const Range<T>& range, int64_t first)
   };
   int64_t i = 0;
   for (; i + kTogether <= num_vectors; i += kTogether) add_values(i, Count<kTogether>{});
-  for (; i < num_vectors; i++) add_values(i, Count<1>{});
+  if (kVectors % kTogether || !kVectors)
+    for (; i < num_vectors; i++) add_values(i, Count<1>{});
 }
 
 template <class Q, class T, int kVectors>

@@ -24,6 +24,7 @@ namespace {
   void packed_linear_##level(const PackedLinear&, int);     \
   void decode_##level(const Decode&, int);                  \
   void block_scales_##level(const BlockScales&, int);       \
+  void short_scales_##level(const BlockScales&, int);       \
   void gather_##level(const Gather&);                       \
   void feed_forward_##level(const FeedForward&, int);       \
   int64_t feed_forward_scratch_##level(const FeedForward&); \
@@ -63,6 +64,7 @@ struct Level {
   void (*packed_linear)(const PackedLinear&, int num_threads);
   void (*decode)(const Decode&, int num_threads);
   void (*block_scales)(const BlockScales&, int num_threads);
+  void (*short_scales)(const BlockScales&, int num_threads);
   void (*gather)(const Gather&);
   void (*feed_forward)(const FeedForward&, int num_threads);
   int64_t (*feed_forward_scratch)(const FeedForward&);
@@ -81,6 +83,7 @@ struct Level {
    packed_linear_##level,                                                                  \
    decode_##level,                                                                         \
    block_scales_##level,                                                                   \
+   short_scales_##level,                                                                   \
    gather_##level,                                                                         \
    feed_forward_##level,                                                                   \
    feed_forward_scratch_##level,                                                           \
@@ -130,7 +133,7 @@ bool can_run(const char* name) {
 using namespace myna;
 
 // Changes whenever a function below changes its arguments.
-MYNA_EXPORT int myna_interface_version() { return 9; }
+MYNA_EXPORT int myna_interface_version() { return 10; }
 
 MYNA_EXPORT int myna_num_levels() { return kNumLevels; }
 
@@ -190,8 +193,15 @@ MYNA_EXPORT void myna_decode(int level, int num_threads, const void* blocks, voi
 
 MYNA_EXPORT void myna_block_scales(int level, int num_threads, const void* values, const void* importance, void* scales,
                                    int64_t num_blocks, int64_t row_blocks) {
-  kLevels[level].block_scales({static_cast<const float*>(values), static_cast<const float*>(importance),
-                               static_cast<float*>(scales), num_blocks, row_blocks},
+  kLevels[level].block_scales({static_cast<const float*>(values), static_cast<const float*>(importance), scales,
+                               num_blocks, row_blocks},
+                              num_threads);
+}
+
+MYNA_EXPORT void myna_short_scales(int level, int num_threads, const void* values, const void* importance, void* scales,
+                                   int64_t num_blocks, int64_t row_blocks) {
+  kLevels[level].short_scales({static_cast<const float*>(values), static_cast<const float*>(importance), scales,
+                               num_blocks, row_blocks},
                               num_threads);
 }
 

@@ -184,7 +184,7 @@ struct Gather {
 struct BlockScales {
   const float* values;      // (num_blocks, 32)
   const float* importance;  // (row_blocks, 32), what squared errors in each column weigh, or null
-  float* scales;            // (num_blocks,)
+  void* scales;             // (num_blocks,): floats, written; or scales of 8 bits, replaced by the best beside them
   int64_t num_blocks, row_blocks;
 };
 

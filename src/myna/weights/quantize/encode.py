@@ -20,11 +20,11 @@ from myna.kernels.scales import (
     BLOCK_VALUES,
     MAX_SHORT_SCALE,
     MIN_STEP,
-    best_short_scales,
     block_scales,
     block_scales_twin,
     bytes_of_scales,
     scales_of_bytes,
+    short_scales,
     steps_of,
 )
 from myna.kernels.tiles import ROW_KINDS, tile
@@ -74,7 +74,7 @@ def four_bit_scales(kind: str, values: Tensor, importance: Tensor | None = None)
     """
     found = block_scales(values, importance)
     if _is_short(kind):
-        return best_short_scales(values, found, importance)
+        return short_scales(values, found, importance)
     return found.half().unsqueeze(1)
 
 
