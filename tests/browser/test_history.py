@@ -6,6 +6,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from kept_talk import wait_until_kept
+
 
 def ask(page: Page, text: str) -> None:
     page.get_by_label("Message").fill(text)
@@ -22,7 +24,7 @@ def test_a_conversation_is_kept_with_its_branches(page: Page) -> None:
     page.get_by_role("button", name="Answer again").click()
     expect(page.get_by_text("2 of 2")).to_be_visible()
     expect(page.get_by_role("button", name="Send")).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    wait_until_kept(page, "a pelican once", count=2)
     page.reload()
     open_sidebar(page)
     page.get_by_role("button", name="a pelican once", exact=True).first.click()

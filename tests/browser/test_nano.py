@@ -17,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, Route, expect
 
 from box_sounds import A_CLIP, A_SUM, A_THING, microphone_file
+from kept_talk import wait_until_kept
 
 ANSWER_MS = 30_000  # on a busy machine
 SOMETHING = re.compile(r"\w")
@@ -118,7 +119,7 @@ def test_a_question_is_edited_answered_again_and_found_later(page: Page) -> None
     expect(answered(page).locator(".prose-myna")).to_have_text(re.compile("five"))
     page.get_by_role("button", name="Answer again").click()
     expect(answered(page)).to_contain_text("2 of 2")
-    page.wait_for_load_state("networkidle")
+    wait_until_kept(page, "three plus two is five", count=2)
     page.reload()
     page.get_by_role("button", name="Show or hide conversations").click()
     page.get_by_role("searchbox").fill("three plus two is five")

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from kept_talk import wait_until_kept
+
 MANY = 600  # words: time enough to stop
 MANY_MS = 30_000  # in which they come on a busy machine
 
@@ -67,7 +69,7 @@ def test_a_stopped_answer_goes_on_in_its_place_and_is_kept(page: Page) -> None:
     expect(answer.get_by_text("Stopped.")).to_be_hidden()
     expect(answer.get_by_role("button", name="Continue")).to_have_count(0)
     expect(answer).not_to_contain_text("of 2")
-    page.wait_for_load_state("networkidle")
+    wait_until_kept(page, text)
     page.reload()
     page.get_by_role("button", name="Show or hide conversations").click()
     page.get_by_role("button", name=re.compile("^word0 ")).first.click()
