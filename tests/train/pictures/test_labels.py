@@ -2,7 +2,7 @@ import numpy as np
 
 from myna.train.pictures import labels
 from myna.train.pictures.canvas import Box
-from myna.train.pictures.labels import CHANGES, CHARACTERS, HUES, THINGS, UNSCORED
+from myna.train.pictures.labels import CHANGES, CHARACTERS, HUES, THINGS, UNSCORED, WORDS
 from myna.train.pictures.lines import Line
 from myna.train.pictures.scenes import Thing
 
@@ -69,3 +69,27 @@ def test_more_characters_than_a_token_holds_are_left_out():
     line = Line(np.zeros((32, 32, 3), np.uint8), "abcdefg", Box(0, 0, 1, 1), (0.5,) * 7)
     found = labels.label_line(line, 1, 1)
     assert found.characters.tolist() == [[CHARACTERS.index(letter) for letter in "abcde"]]
+
+
+def words_of(found: labels.TokenLabels) -> list[list[str | None]]:
+    return [[None if i == UNSCORED else WORDS[i] for i in token] for token in found.words.tolist()]
+
+
+def test_a_thing_is_worded_by_its_name_and_colour():
+    things = [Thing("polar bear", None, Box(0, 0, 0.5, 1), True)]
+    things.append(Thing("ring", "pink", Box(0.5, 0, 1, 1), True))
+    assert words_of(labels.label_things(things, 1, 2)) == [["polar", "bear"], ["ring", "pink"]]
+    assert words_of(labels.label_things([], 1, 1)) == [[None, None]]
+
+
+def test_a_line_is_worded_where_its_words_stand():
+    centres = tuple((i + 0.5) / 12 for i in range(12))
+    line = Line(np.zeros((1, 1, 3), np.uint8), "Cat x9 a dog", Box(0, 0, 1, 1), centres)
+    # Each token holds three characters: "Cat", " x9", " a ", "dog".
+    assert words_of(labels.label_line(line, 1, 4)) == [
+        ["cat", None],
+        [None, None],
+        ["a", None],
+        ["dog", None],
+    ]
+    assert words_of(labels.label_line(line, 1, 2)) == [["cat", None], ["a", "dog"]]

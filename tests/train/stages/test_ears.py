@@ -10,6 +10,7 @@ from torch import Tensor
 from myna.models.qwen3_omni.audio_encoder import AudioEncoder, sinusoids
 from myna.models.qwen3_omni.encoder_config import AudioConfig
 from myna.train import start
+from myna.train.shapes import THINKER_WIDTH
 from myna.train.sound.frames import OTHER
 from myna.train.sound.lessons import Lesson
 from myna.train.stages.ears import (
@@ -23,6 +24,7 @@ from myna.train.stages.ears import (
     word_error_rate,
     word_ids,
 )
+from myna.train.wording import Wording
 
 WORDS = ("cat", "dog", "bird")
 CONFIG = AudioConfig(
@@ -34,7 +36,7 @@ CONFIG = AudioConfig(
     conv_channels=4,
     chunk_frames=800,
     window_chunks=1,
-    out_width=32,
+    out_width=THINKER_WIDTH,
 )
 
 
@@ -43,6 +45,7 @@ def ears() -> Ears:
     with torch.device("meta"):
         made = Ears(AudioEncoder(CONFIG), OTHER + 1 + len(WORDS))
     start.materialise(made, seed=3)
+    made.wording = Wording(WORDS)
     return made
 
 

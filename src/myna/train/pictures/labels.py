@@ -6,6 +6,8 @@ times faster than one that is told a name a picture.
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 
 from myna.train.pictures.canvas import COLOURS, Box
 from myna.train.pictures.figures import SHAPES
-from myna.train.pictures.lines import ALPHABET, Line
+from myna.train.pictures.lines import ALPHABET, Line, vocabulary
 from myna.train.pictures.names import NAMES
 from myna.train.pictures.scenes import Thing
 
@@ -26,6 +28,10 @@ HUES = (None, *COLOURS)
 MAX_CENTRES = 3
 SLOTS = 5  # characters that a token can hold, in order
 CHARACTERS = (None, *ALPHABET)
+WORDS = tuple(
+    dict.fromkeys(word for name in (*vocabulary(), *SHAPES, *COLOURS) for word in name.split())
+)
+PLACES = 2  # of words: a name's first and last, or a shape and its colour; a line's from the left
 CHANGES = (
     None,
     *("still", "left", "right", "up", "down", "grew", "shrank", "turned", "appeared", "vanished"),
@@ -35,6 +41,7 @@ CLEAR_SHARE = 0.3  # of a token, or of the thing: less of a thing is not worth a
 _THING_IDS = {name: i for i, name in enumerate(THINGS)}
 _HUE_IDS = {name: i for i, name in enumerate(HUES)}
 _CHANGE_IDS = {name: i for i, name in enumerate(CHANGES)}
+_WORD_IDS = {word: i for i, word in enumerate(WORDS)}
 _CHARACTER_IDS = {name: i for i, name in enumerate(CHARACTERS)}
 
 
@@ -48,6 +55,7 @@ class TokenLabels:
         centres: (N,) how many things have their middle here, up to `MAX_CENTRES`.
         characters: (N, SLOTS) of `CHARACTERS`.
         change: (N,) of `CHANGES`; unscored in stills.
+        words: (N, PLACES) of `WORDS`, unscored where there are fewer.
     """
 
     thing: Labels
@@ -55,6 +63,7 @@ class TokenLabels:
     centres: Labels
     characters: Labels
     change: Labels
+    words: Labels
 
 
 def label_things(
@@ -72,12 +81,14 @@ def label_things(
     best = np.full(count, CLEAR_SHARE)
     thing, hue, centres = (np.zeros(count, np.int64) for _ in range(3))
     change = np.full(count, UNSCORED if changes is None else 0)
+    words = np.full((count, PLACES), UNSCORED)
     for i, seen in enumerate(things):
         share = _shares(seen.box, rows, columns)
         wins = share > best
         best[wins] = share[wins]
         thing[wins] = _THING_IDS[seen.name]
         hue[wins] = UNSCORED if seen.colour is None else _HUE_IDS[seen.colour]
+        words[wins] = _words_of(seen)
         if changes is not None:
             change[wins] = _CHANGE_IDS[changes[i]]
         row = min(rows - 1, int(seen.box.y * rows))
@@ -89,19 +100,32 @@ def label_things(
         centres=np.minimum(centres, MAX_CENTRES),
         characters=np.full((count, SLOTS), UNSCORED),
         change=change,
+        words=words,
     )
 
 
+def _words_of(thing: Thing) -> tuple[int, int]:
+    first, *others = thing.name.split()
+    second = others[-1] if others else thing.colour
+    return _WORD_IDS[first], UNSCORED if second is None else _WORD_IDS[second]
+
+
 def label_line(line: Line, rows: int, columns: int) -> TokenLabels:
-    """Tell which characters lie in each token, from left to right, in all rows of the line."""
+    """Tell what is written in each token, from left to right, in all rows of the line.
+
+    A word lies in every token that one of its characters lies in.
+    """
     characters = np.zeros((rows, columns, SLOTS), np.int64)
+    words = np.full((rows, columns, PLACES), UNSCORED)
     held = np.zeros(columns, np.int64)
     touched = _shares(line.box, rows, columns).reshape(rows, columns).max(1) > CLEAR_SHARE
-    for character, centre in zip(line.text, line.centres, strict=True):
-        column = min(columns - 1, max(0, int(centre * columns)))
+    at = [min(columns - 1, max(0, int(centre * columns))) for centre in line.centres]
+    for character, column in zip(line.text, at, strict=True):
         if held[column] < SLOTS:
             characters[touched, column, held[column]] = _CHARACTER_IDS[character]
             held[column] += 1
+    for column, held_words in _words_in(line.text, at).items():
+        words[touched, column, : len(held_words)] = held_words
     count = rows * columns
     nothing = np.zeros(count, np.int64)
     return TokenLabels(
@@ -110,7 +134,19 @@ def label_line(line: Line, rows: int, columns: int) -> TokenLabels:
         centres=nothing,
         characters=characters.reshape(count, SLOTS),
         change=np.full(count, UNSCORED),
+        words=words.reshape(count, PLACES),
     )
+
+
+def _words_in(text: str, columns: Sequence[int]) -> dict[int, list[int]]:
+    """Give the first words of each column, known ones by their number; others are unscored."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for word in re.finditer(r"\S+", text):
+        number = _WORD_IDS.get(word[0].lower(), UNSCORED)
+        for column in dict.fromkeys(columns[word.start() : word.end()]):
+            if len(found[column]) < PLACES:
+                found[column].append(number)
+    return found
 
 
 def _shares(box: Box, rows: int, columns: int) -> NDArray[np.float64]:

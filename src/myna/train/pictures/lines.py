@@ -92,7 +92,7 @@ def primer(rng: random.Random, fonts: Fonts, *, ease: float) -> Line:
     """
     hard = 1.0 - ease
     count = rng.randint(4, 8)
-    words = f"{rng.choice(_vocabulary())} {rng.choice(_vocabulary())}"[:count].strip()
+    words = f"{rng.choice(vocabulary())} {rng.choice(vocabulary())}"[:count].strip()
     letters = "".join(rng.choice(PRIMER_LETTERS) for _ in range(count))
     text = words if rng.random() < 0.5 else letters
     font = fonts.draw(rng, PRIMER_FONT_PX)
@@ -130,7 +130,7 @@ def some_text(rng: random.Random) -> str:
 
 def _words(rng: random.Random) -> str:
     count = rng.choices((1, 2, 3, 4, 5), (3, 4, 4, 2, 1))[0]
-    return " ".join(rng.choice(_vocabulary()) for _ in range(count))
+    return " ".join(rng.choice(vocabulary()) for _ in range(count))
 
 
 def _number(rng: random.Random) -> str:
@@ -173,7 +173,8 @@ KINDS: dict[Callable[[random.Random], str], float] = {
 
 
 @cache
-def _vocabulary() -> tuple[str, ...]:
+def vocabulary() -> tuple[str, ...]:
+    """List the words and names that lines are made of."""
     return tuple(dict.fromkeys((*domain(), *NAMES)))
 
 

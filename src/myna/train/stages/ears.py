@@ -27,6 +27,7 @@ from myna.train.sound.lessons import Lesson, Lessons, event_lesson
 from myna.train.sound.phones import PHONES
 from myna.train.sound.pool import open_pool
 from myna.train.sound.sayings import vocabulary
+from myna.train.wording import Wording
 
 STAGE = "ears"
 POOLS = ("loose", "sentences", "questions")
@@ -51,7 +52,12 @@ class Ears(nn.Module):
     Args:
         tower: the encoder.
         num_words: of the vocabulary, with silence and all other words.
+
+    Attributes:
+        wording: scores the words of the vocabulary by their nearness.
     """
+
+    wording: Wording
 
     def __init__(self, tower: AudioEncoder, num_words: int) -> None:
         super().__init__()
@@ -95,11 +101,12 @@ def word_ids(words: tuple[str, ...]) -> dict[str, int]:
     return {word: OTHER + 1 + i for i, word in enumerate(words)}
 
 
-def fresh(num_words: int) -> Ears:
-    """Make an encoder with heads that has learnt nothing."""
+def fresh(words: Sequence[str]) -> Ears:
+    """Make an encoder with heads for a vocabulary that has learnt nothing."""
     with torch.device("meta"):
-        ears = Ears(AudioEncoder(nano_config().thinker.audio), num_words)
+        ears = Ears(AudioEncoder(nano_config().thinker.audio), OTHER + 1 + len(words))
     start.materialise(ears, seed=SEED)
+    ears.wording = Wording(words)
     return ears
 
 
@@ -170,8 +177,9 @@ def losses(ears: Ears, lesson: Lesson) -> Losses:
     """Compare what is heard with what was said, frame by frame.
 
     Returns:
-        total, which is minimised; the cross entropies of phones and words; the shares of frames
-        whose slots are right; the size of the encoder's output, and the excess of its stream.
+        total, which is minimised; the cross entropies of what is asked of a frame; the shares of
+        frames whose slots are right, and of those nearest to the right word; the size of the
+        encoder's output, and the excess of its stream.
     """
     heard, excess = ears(torch.from_numpy(lesson.mel).to(ears.audio_tower.dtype))  # (B*N, D)
     targets = {
@@ -183,9 +191,13 @@ def losses(ears: Ears, lesson: Lesson) -> Losses:
     said = targets["words"][some]
     phones = ears.phones(heard).unflatten(-1, (NUM_PHONE_SLOTS, -1)).float()
     words = ears.words(heard[some]).unflatten(-1, (NUM_WORD_SLOTS, -1)).float()
+    nearest, meant = ears.wording(heard[some])[:, 0], said[:, 0] - (OTHER + 1)
+    is_word = meant >= 0
     terms = {
         "phones": functional.cross_entropy(phones.flatten(0, 1), targets["phones"].flatten()),
         "words": functional.cross_entropy(words.flatten(0, 1), said.flatten()),
+        "wording": functional.cross_entropy(nearest[is_word], meant[is_word], reduction="sum")
+        / is_word.sum().clamp(min=1),
         "begins": _is_there(ears.begins(heard), targets["begins"]),
         "events": functional.cross_entropy(ears.events(heard).float(), targets["events"]),
         "onsets": _is_there(ears.onsets(heard), targets["onsets"]),
@@ -197,6 +209,7 @@ def losses(ears: Ears, lesson: Lesson) -> Losses:
         **terms,
         "phones_right": (phones.detach().argmax(-1) == targets["phones"]).float().mean(),
         "words_right": _spoken_right(words.detach(), said),
+        "worded": ((nearest.argmax(-1) == meant) & is_word).sum() / is_word.sum().clamp(min=1),
         "size": size,
         "excess": excess,
     }
@@ -244,7 +257,7 @@ def train(
     rate: float = RATE,
 ) -> Ears:
     """Train ears on the lesson of each step; what a folder holds is gone on with."""
-    ears = fresh(OTHER + 1 + len(ids))
+    ears = fresh(tuple(ids))
     balance(ears.audio_tower, torch.from_numpy(lesson_at(0).mel[:16].copy()))
     look_around(ears.audio_tower)
     schedule = Schedule(steps=steps, rate=rate, warmup=WARMUP, decay=DECAY, minutes=minutes)

@@ -30,14 +30,17 @@ from myna.train.pictures.labels import (
     CHARACTERS,
     HUES,
     MAX_CENTRES,
+    PLACES,
     SLOTS,
     THINGS,
     UNSCORED,
+    WORDS,
     TokenLabels,
     label_line,
     label_things,
 )
 from myna.train.pictures.rule import PICTURE_RULE
+from myna.train.wording import Wording
 
 STAGE = "eyes"
 SEED = 3
@@ -61,7 +64,14 @@ CLASSES = {  # of each kind of label
     "characters": SLOTS * len(CHARACTERS),
     "change": len(CHANGES),
 }
-WEIGHTS = {"thing": 1.0, "hue": 0.5, "centres": 0.5, "characters": 1.0, "change": 0.5}
+WEIGHTS = {
+    "thing": 1.0,
+    "hue": 0.5,
+    "centres": 0.5,
+    "characters": 1.0,
+    "change": 0.5,
+    "words": 0.5,
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,13 @@ class Heads(nn.Module):
 
 
 class Eyes(nn.Module):
-    """Hold the encoder, under the name that the thinker gives it, and heads."""
+    """Hold the encoder, under the name that the thinker gives it, and heads.
+
+    Attributes:
+        wording: scores words by their nearness to the tokens.
+    """
+
+    wording: Wording
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -176,6 +192,7 @@ def build() -> Eyes:
     with torch.device("meta"):
         eyes = Eyes(nano_config().thinker.vision)
     start.materialise(eyes, seed=SEED)
+    eyes.wording = Wording(WORDS, num_places=PLACES)
     return eyes
 
 
@@ -219,7 +236,7 @@ def look(
     """
     rows = torch.from_numpy(np.concatenate([sample.cut.rows for sample in samples]))
     seen = eyes.visual(rows, [sample.cut.grid for sample in samples])
-    logits = [eyes.heads(seen.tokens)]
+    logits = [eyes.heads(seen.tokens) | {"words": eyes.wording(seen.tokens)}]
     pairs = zip(eyes.deepstack_heads, seen.deepstack, strict=True)
     logits.extend(heads(feature) for heads, feature in pairs)
     labels = {
@@ -239,7 +256,7 @@ def losses(eyes: Eyes, samples: Sequence[Sample]) -> Losses:
     total = _cross_entropy(first, labels, shares)
     for logits in deeper:
         total = total + DEEPSTACK_WEIGHT * _cross_entropy(logits, labels, shares)
-    right = {f"{kind} right": _right(first[kind], labels[kind]) for kind in CLASSES}
+    right = {f"{kind} right": _right(first[kind], labels[kind]) for kind in WEIGHTS}
     return {"loss": total, **{name: share for name, share in right.items() if share is not None}}
 
 
@@ -266,19 +283,19 @@ def _token_grid(cut: Patches) -> tuple[int, int]:
 def _cross_entropy(logits: dict[str, Tensor], labels: dict[str, Tensor], shares: Tensor) -> Tensor:
     """Weigh a picture's tokens by `shares` (N,), so that a small picture counts as much."""
     total = torch.zeros(())
-    for kind, weight in WEIGHTS.items():
+    for kind, scores in logits.items():
         wanted = labels[kind]
         scored = wanted != UNSCORED
         if scored.any():
             spread = shares if wanted.dim() == 1 else shares[:, None].expand_as(wanted)
-            each = functional.cross_entropy(logits[kind][scored], wanted[scored], reduction="none")
-            total = total + weight * (each * spread[scored]).sum() / spread[scored].sum()
+            each = functional.cross_entropy(scores[scored], wanted[scored], reduction="none")
+            total = total + WEIGHTS[kind] * (each * spread[scored]).sum() / spread[scored].sum()
     return total
 
 
 def _right(logits: Tensor, labels: Tensor) -> Tensor | None:
     """Give the share of right labels among those that are something."""
-    something = labels > 0
+    something = labels > 0  # and scored
     if not something.any():
         return None
     return (logits.argmax(-1) == labels)[something].float().mean()
