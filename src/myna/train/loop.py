@@ -19,6 +19,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from myna.kernels.allocator import keep_freed_memory
+
 STATE = "state.safetensors"
 MUON_RATE = 0.02  # at the height of the curve
 MUON_DECAY = 0.01
@@ -108,6 +110,7 @@ class Trainer:
         Args:
             losses_at: makes the batch of a step and computes its losses.
         """
+        keep_freed_memory()  # a step wants the room of the one before
         started = saved = told = time.monotonic()
         before = self.seconds
         sums: dict[str, float] = {}
