@@ -76,12 +76,9 @@ def test_no_secret_is_shown(
 ) -> None:
     for name in ("MYNA_API_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, SECRET)
-    for name in ("MYNA_HUB_ENDPOINT", "MYNA_MIRROR_ENDPOINT"):
-        monkeypatch.setenv(name, f"https://ada:{SECRET}@example.org/hub")
     code, out, err = myna("config", "show", *options)
     assert code == 0
     assert SECRET not in out + err
-    assert out.count("https://...@example.org/hub") == 2
     if options == ("--json", "--origin"):
         assert rows(out)["api_keys"] == {
             "value": "set",

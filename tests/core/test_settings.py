@@ -71,10 +71,10 @@ def test_the_cache_folder_of_the_user_is_honoured_if_absolute() -> None:
         ("MYNA_API_KEY", "one,,two", "a key that is empty"),
         ("MYNA_API_KEY", "one two", "a key that is empty or has spaces"),
         ("MYNA_API_KEY", "schlüssel", "outside printable ASCII"),
-        ("MYNA_HUB_ENDPOINT", "ftp://x", "'ftp://x'; give an address such as"),
-        ("MYNA_HUB_ENDPOINT", "http://[", "give an address such as"),
-        ("MYNA_HUB_ENDPOINT", "models.example.org", "give an address such as"),
-        ("MYNA_MIRROR_ENDPOINT", "https://x/?a=b", "give an address such as"),
+        ("MYNA_HUB_ENDPOINT", "ftp://x", "holds no plain address; give one such as"),
+        ("MYNA_HUB_ENDPOINT", "http://[", "give one such as"),
+        ("MYNA_HUB_ENDPOINT", "models.example.org", "give one such as"),
+        ("MYNA_MIRROR_ENDPOINT", "https://x/?a=b", "give one such as"),
         ("MYNA_OFFLINE", "maybe", "MYNA_OFFLINE is 'maybe'; give 1 or 0"),
         ("MYNA_APIKEY", "secret", "MYNA_APIKEY is not known; known are MYNA_HOME"),
     ],
@@ -85,10 +85,28 @@ def test_a_wrong_value_is_refused(name: str, value: str, message: str) -> None:
     assert caught.value.param == name
 
 
-def test_a_wrong_key_is_not_quoted() -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MYNA_API_KEY", "my secret"),
+        ("MYNA_HUB_ENDPOINT", "https://ada:my secret@example.org"),
+        ("MYNA_MIRROR_ENDPOINT", "https://example.org/?key=my secret"),
+        ("HF_ENDPOINT", "https://my secret@example.org"),
+    ],
+)
+def test_a_wrong_secret_is_not_quoted(name: str, value: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        read_settings({"MYNA_API_KEY": "my secret"})
+        read_settings({name: value})
+    assert caught.value.param == name
     assert "my secret" not in caught.value.message
+
+
+def test_the_hubs_own_variable_names_a_hub_too() -> None:
+    assert read_settings({"HF_ENDPOINT": "https://hub.example.org"}).hub_endpoint == (
+        "https://hub.example.org"
+    )
+    both = {"HF_ENDPOINT": "https://a.example.org", "MYNA_HUB_ENDPOINT": "https://b.example.org"}
+    assert read_settings(both).hub_endpoint == "https://b.example.org"
 
 
 def test_a_machine_without_a_home_folder_is_told_what_to_set(

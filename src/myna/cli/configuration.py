@@ -6,7 +6,6 @@ Not here: options of commands, which hold for one call and are no settings.
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -38,14 +37,13 @@ def configuration(settings: Settings) -> list[Setting]:
     }
     if places["hub_key"] == "default" and (key_file := _hub_key_file()) is not None:
         places["hub_key"] = f"file {key_file}"
-    mirror = settings.mirror_endpoint
     values: dict[str, str | bool | None] = {
         "home": str(settings.home),
         "default_model": settings.default_model,
         "api_keys": _secret(is_set=bool(settings.api_keys)),
-        "hub_endpoint": _without_password(hub_endpoint(settings)),
+        "hub_endpoint": hub_endpoint(settings),
         "hub_key": _secret(is_set=places["hub_key"] != "default"),
-        "mirror_endpoint": None if mirror is None else _without_password(mirror),
+        "mirror_endpoint": settings.mirror_endpoint,
         "is_offline": settings.is_offline,
         "has_color": settings.has_color,
     }
@@ -69,10 +67,3 @@ def _hub_key_file() -> Path | None:
 
 def _secret(*, is_set: bool) -> str:
     return "set" if is_set else "not set"
-
-
-def _without_password(address: str) -> str:
-    """Hide who is named in an address, for that may be a secret."""
-    parts = urlsplit(address)
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"...@{host}")) if user else address

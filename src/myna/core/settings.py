@@ -80,7 +80,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         home=_home(environment),
         default_model=environment.get("MYNA_MODEL") or usual_model(),
         api_keys=_keys(environment),
-        hub_endpoint=_address(environment, "MYNA_HUB_ENDPOINT"),
+        hub_endpoint=_address(environment, "MYNA_HUB_ENDPOINT")
+        or _address(environment, "HF_ENDPOINT"),
         mirror_endpoint=_address(environment, "MYNA_MIRROR_ENDPOINT"),
         is_offline=_switch(environment, "MYNA_OFFLINE"),
         has_color=not environment.get("NO_COLOR"),
@@ -142,8 +143,14 @@ def _address(environment: Mapping[str, str], name: str) -> str | None:
         parts = urlsplit(value)
     except ValueError:
         parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise _wrong(name, value, "give an address such as https://models.example.org")
+    is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
+    if not is_web or "@" in parts.netloc or parts.query or parts.fragment:
+        # The value may hold a secret: it is not quoted.
+        raise InvalidRequest(
+            f"environment variable {name} holds no plain address; give one such as "
+            "https://models.example.org, without a user, a query or a fragment",
+            param=name,
+        )
     return value.rstrip("/")
 
 
