@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from myna.kernels.allocator import keep_freed_memory
+from myna.train.together import team
 
 STATE = "state.safetensors"
 MUON_RATE = 0.02  # at the height of the curve
@@ -89,6 +90,7 @@ class Trainer:
         self.schedule = schedule
         self.refine = refine
         self.report = report
+        self.team = team()
         self.step = 0
         self.seconds = 0.0
         named = {name: p for name, p in network.named_parameters() if p.requires_grad}
@@ -131,7 +133,9 @@ class Trainer:
             if now - saved > self.schedule.save_every_s:
                 self.save()
                 saved = now
-            if self.schedule.minutes and now - started > 60 * self.schedule.minutes:
+            if self.schedule.minutes and self.team.agree(
+                wish=now - started > 60 * self.schedule.minutes
+            ):
                 break
         self.save()
 
@@ -140,7 +144,12 @@ class Trainer:
         return dict(self.masters)
 
     def save(self) -> None:
-        """Write a checkpoint; the old one stays whole until the new one is."""
+        """Write a checkpoint; the old one stays whole until the new one is.
+
+        Of a team, the first process writes for all.
+        """
+        if self.team.rank:
+            return
         state = {f"master.{name}": value for name, value in self.masters.items()}
         for name, leaf in self.leaves.items():
             for optimizer in self.optimizers:
@@ -197,6 +206,7 @@ class Trainer:
             leaf, grad = self.leaves[name], parameter.grad
             leaf.grad = None if grad is None else grad.float().view_as(leaf)
             parameter.grad = None
+        self.team.take_mean(list(self.leaves.values()))
         norm = nn.utils.clip_grad_norm_(list(self.leaves.values()), self.schedule.clip)
         share = self.schedule.rate_at(self.step) / self.schedule.rate
         for optimizer in self.optimizers:
@@ -213,6 +223,8 @@ class Trainer:
             parameter.copy_(master if self.refine is None else self.refine(name, master))
 
     def _tell(self, means: Mapping[str, float]) -> None:
+        if self.team.rank:
+            return
         left = self.seconds / max(1, self.step) * (self.schedule.steps - self.step)
         row = {"step": self.step, "seconds": round(self.seconds, 1), **means}
         with (self.folder / "curve.jsonl").open("a") as file:

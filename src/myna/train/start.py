@@ -7,8 +7,12 @@ import zlib
 import torch
 from torch import Tensor, nn
 
+from myna.layers.embedding import Embedding
+from myna.train.shapes import THINKER_WIDTH, VOCAB_SIZE
+
 RESIDUAL = ("o_proj", "out_proj", "down_proj", "fc2", "linear_fc2", "attn.proj")
 EMBEDDING_STD = 0.25
+THINKER_SEED = 0
 
 
 def materialise(network: nn.Module, *, seed: int) -> None:
@@ -32,6 +36,20 @@ def materialise(network: nn.Module, *, seed: int) -> None:
         with torch.no_grad():
             parameter.copy_(_draw(name, parameter, depth=stack, seed=seed))
         parameter.requires_grad_(True)
+
+
+def thinker_embedding() -> Tensor:
+    """Draw the thinker's embedding of tokens: (V, D) float32.
+
+    It is never trained, so whoever reads tokens, or aims at them, can be trained before it or
+    beside it.
+    """
+    with torch.device("meta"):
+        table = Embedding(VOCAB_SIZE, THINKER_WIDTH)
+    # Weights are drawn by name, and this is the table's name in the thinker.
+    within = nn.ModuleDict({"decoder": nn.ModuleDict({"embed_tokens": table})})
+    materialise(within, seed=THINKER_SEED)
+    return table.get_parameter("weight").detach()
 
 
 def _draw(name: str, like: Tensor, *, depth: int, seed: int) -> Tensor:

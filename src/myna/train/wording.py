@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from myna.layers.embedding import Embedding
 from myna.text.byte_level import from_bytes
 from myna.train.language.tokenizer import vocabulary
-from myna.train.shapes import THINKER_WIDTH, VOCAB_SIZE
-from myna.train.start import materialise
+from myna.train.shapes import THINKER_WIDTH
+from myna.train.start import thinker_embedding
 
-SEED = 0  # of the thinker's first weights
+SEED = 0  # of the orders
 
 
 class Wording(nn.Module):
@@ -55,10 +54,6 @@ def embedded(words: Sequence[str]) -> Tensor:
     Raises:
         KeyError: a word is no token.
     """
-    with torch.device("meta"):
-        table = Embedding(VOCAB_SIZE, THINKER_WIDTH)
-    # Weights are drawn by name, and this is the table's name in the thinker.
-    materialise(nn.ModuleDict({"decoder": nn.ModuleDict({"embed_tokens": table})}), seed=SEED)
     ids = vocabulary()
     rows = torch.tensor([ids[from_bytes(f" {word}".encode())] for word in words])
-    return table.get_parameter("weight").detach()[rows]
+    return thinker_embedding()[rows]

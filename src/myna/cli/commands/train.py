@@ -25,20 +25,20 @@ def command(
     threads: Annotated[
         int | None, typer.Option(help="Threads to compute with (default: all cores).", min=1)
     ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(help="Share a stage among so many processes, and the threads too.", min=1),
+    ] = 1,
     json: JsonOption = False,
 ) -> None:
     """Train the model in the box anew, stage by stage, from packages and generators alone."""
     if model not in MODELS:
         raise InvalidRequest(f"{model!r} cannot be trained here; `myna train nano` can.")
-    # They load torch.
-    import torch  # noqa: PLC0415
-
+    # It loads torch.
     from myna.train import recipe  # noqa: PLC0415
 
     if stage is not None:
-        if threads is not None:
-            torch.set_num_threads(threads)
-        recipe.run(stage, minutes=minutes, report=note)
+        recipe.run(stage, minutes=minutes, report=note, processes=processes, threads=threads)
         return
     states = {item.name: recipe.state(item.name) for item in recipe.STAGES}
     if json:

@@ -27,6 +27,7 @@ from myna.train.sound.lessons import Lesson, Lessons, event_lesson
 from myna.train.sound.phones import PHONES
 from myna.train.sound.pool import open_pool
 from myna.train.sound.sayings import vocabulary
+from myna.train.together import team
 from myna.train.wording import Wording
 
 STAGE = "ears"
@@ -234,13 +235,14 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
     """
     folder = workshop.folder(STAGE)
     ids = word_ids(_kept_words(folder))
+    seed = team().seed(SEED)
     lessons = Lessons(
-        tuple(open_pool(name) for name in POOLS), vocabulary=ids, frames=BATCH_FRAMES, seed=SEED
+        tuple(open_pool(name) for name in POOLS), vocabulary=ids, frames=BATCH_FRAMES, seed=seed
     )
 
     def lesson_at(step: int) -> Lesson:
         if step % EVENTS_EVERY == EVENTS_EVERY - 1:
-            return event_lesson(step, size=EVENT_CLIPS, seed=SEED)
+            return event_lesson(step, size=EVENT_CLIPS, seed=seed)
         return lessons.at(step)
 
     train(folder, lesson_at, ids, steps=STEPS, minutes=minutes, report=report)

@@ -40,6 +40,7 @@ from myna.train.pictures.labels import (
     label_things,
 )
 from myna.train.pictures.rule import PICTURE_RULE
+from myna.train.together import team
 from myna.train.wording import Wording
 
 STAGE = "eyes"
@@ -267,7 +268,7 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
         minutes: of this sitting; None trains to the end.
         report: takes lines of progress.
     """
-    gallery = Gallery(open_studio(), seed=SEED)
+    gallery = Gallery(open_studio(), seed=team().seed(SEED))
     eyes = build()
     whiten(eyes, gallery)
     schedule = replace(SCHEDULE, minutes=minutes)

@@ -14,7 +14,6 @@ from torch import Tensor
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.speech_config import SpeechConfig
 from myna.models.qwen3_omni.talker import Talker
-from myna.models.qwen3_omni.thinker import Thinker
 from myna.text.tokenizer import Tokenizer
 from myna.train import shapes
 from myna.train.batches import words_of_tokens
@@ -22,7 +21,8 @@ from myna.train.language.tokenizer import open_tokenizer
 from myna.train.loop import Losses, Schedule, Trainer
 from myna.train.nano_config import nano_config
 from myna.train.stages.codec import coded_shards
-from myna.train.start import materialise
+from myna.train.start import materialise, thinker_embedding
+from myna.train.together import team
 from myna.train.voice.lessons import (
     Saying,
     Sheet,
@@ -44,7 +44,6 @@ PICKED_SHARE = 0.2  # of frames, from which the code predictor learns
 MISHEARD_SHARE = 0.35  # of frames at most, which are others than should be
 MEDIUM_SHARE = 0.12  # of batches, whose turns have sounds and pictures
 SEED = 41
-THINKER_SEED = 0  # of the embedding that thinker and talker share
 
 
 def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
@@ -67,10 +66,9 @@ def fresh(config: Config) -> Pupil:
     """Make a talker with first weights, and draw the thinker's embedding."""
     assert config.speech is not None, "nano speaks"
     with torch.device("meta"):
-        thinker, talker = Thinker(config.thinker), Talker(config.speech.talker)
-    materialise(thinker, seed=THINKER_SEED)
+        talker = Talker(config.speech.talker)
     materialise(talker, seed=SEED)
-    return Pupil(talker, thinker.get_parameter("decoder.embed_tokens.weight").detach().clone())
+    return Pupil(talker, thinker_embedding())
 
 
 class School:
@@ -99,6 +97,7 @@ class School:
         self.places = [(s, i) for s, shard in enumerate(self.shards) for i in range(len(shard))]
         self.lengths = np.concatenate([np.diff(shard.starts) for shard in self.shards]).tolist()
         self.texts = [tokenizer.encode(text) for shard in self.shards for text in shard.texts]
+        self.seed = team().seed(SEED)
         self._dealt: tuple[int, list[list[int]]] = (-1, [])
 
     @cached_property
@@ -137,8 +136,8 @@ class School:
         """Give a step's sequences, the vectors of their media, and the frames that are picked."""
         epoch, place = divmod(step, len(self.lengths) // BATCH)
         if self._dealt[0] != epoch:
-            self._dealt = epoch, plan(self.lengths, size=BATCH, seed=SEED, epoch=epoch)
-        rng = np.random.default_rng((SEED, step))
+            self._dealt = epoch, plan(self.lengths, size=BATCH, seed=self.seed, epoch=epoch)
+        rng = np.random.default_rng((self.seed, step))
         with_medium = bool(rng.random() < MEDIUM_SHARE)
         lessons = []
         for index in self._dealt[1][place]:
@@ -151,7 +150,7 @@ class School:
             header=self.tokenizer.encode("<|im_start|>assistant\n"),
             positions_per_s=self.config.thinker.positions_per_s,
         )
-        generator = torch.Generator().manual_seed(SEED + step)
+        generator = torch.Generator().manual_seed(self.seed + step)
         num_media = int(made.is_medium.sum())
         scale = 2 ** float(rng.uniform(-2, 2))
         media = scale * torch.randn(num_media, shapes.THINKER_WIDTH, generator=generator)

@@ -25,11 +25,12 @@ from myna.train.language.tokenizer import open_tokenizer
 from myna.train.loop import Losses, Schedule, Trainer
 from myna.train.nano_config import nano_config
 from myna.train.rectangle import Rectangle
-from myna.train.start import materialise
+from myna.train.start import THINKER_SEED, materialise
+from myna.train.together import team
 from myna.train.workshop import folder
 
 NAME = "text"
-SEED = 0
+SEED = 0  # of all questions
 ROWS = 20
 LENGTH = 128
 SCHEDULE = Schedule(steps=3_600, rate=2e-3, warmup=150)
@@ -133,7 +134,7 @@ def shares(decoder: OmniDecoder, batches: Sequence[Conversations]) -> dict[str, 
     return {kind: (right[kind], asked[kind]) for kind in asked}
 
 
-def build(*, seed: int = SEED) -> OmniDecoder:
+def build(*, seed: int = THINKER_SEED) -> OmniDecoder:
     """Make the decoder with first weights, the embedding being that of the whole thinker."""
     config = nano_config().thinker.text
     with torch.device("meta"):
@@ -157,12 +158,13 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
     rng = random.Random(f"{SEED} to be asked")
     unseen = [writer.write(rng) for _ in range(20)]
     schedule = replace(SCHEDULE, minutes=minutes)
+    seed = team().seed(SEED)
     trainer = Trainer(decoder, folder(NAME), schedule, report=report)
 
     def at(step: int) -> Losses:
         if step % EVALUATE_EVERY == 0 and step:
             report(told(shares(decoder, unseen)))
-        return losses(decoder, writer.write(random.Random(f"{SEED} {step}")))
+        return losses(decoder, writer.write(random.Random(f"{seed} {step}")))
 
     trainer.run(at)
     report(told(shares(decoder, unseen)))

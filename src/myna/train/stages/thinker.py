@@ -28,12 +28,13 @@ from myna.train.pictures.asking import open_studio
 from myna.train.pictures.rule import PICTURE_RULE
 from myna.train.rectangle import Rectangle
 from myna.train.sound.voices import spoken_live
-from myna.train.start import materialise
+from myna.train.start import THINKER_SEED, materialise
+from myna.train.together import team
 from myna.train.workshop import folder
 
 Maker = Callable[[random.Random], Example]
 NAME = "thinker"
-SEED = 0
+SEED = 0  # of all questions
 SIZE = 32  # examples of a batch
 BATCHES_TOGETHER = 8  # are sorted by length, so that little is padded
 SCHEDULE = Schedule(steps=12_000, rate=1e-3, warmup=200)
@@ -146,7 +147,7 @@ def build(config: Config) -> Thinker:
     """Make a thinker of which each part begins as its own stage left it."""
     with torch.device("meta"):
         thinker = Thinker(config.thinker)
-    materialise(thinker, seed=SEED)
+    materialise(thinker, seed=THINKER_SEED)
     load_weights(thinker.decoder, folder("text"))
     load_weights(thinker, folder("ears"))
     load_weights(thinker, folder("eyes"))
@@ -167,7 +168,7 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
     thinker = build(config)
     makers = curriculum.makers(open_studio(say=spoken_live))
     reader = Reader(tokenizer, config, PICTURE_RULE)
-    mixture = Mixture(makers, reader, size=SIZE, seed=SEED, pad_id=0)
+    mixture = Mixture(makers, reader, size=SIZE, seed=team().seed(SEED), pad_id=0)
     score = Score()
     schedule = replace(SCHEDULE, minutes=minutes)
     trainer = Trainer(thinker, folder(NAME), schedule, report=report)

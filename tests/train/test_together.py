@@ -1,0 +1,71 @@
+"""Processes that train together step alike, and none waits for one that failed."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from myna.core.errors import InvalidRequest
+from myna.train import recipe, together
+from myna.train.loop import STATE, Schedule, Trainer
+from myna.train.together import Team, team
+
+
+def learn(folder: Path, *, minutes: float | None = None) -> None:
+    """Learn one number: the first process is shown 1, the second 3."""
+    network = nn.Linear(1, 1)
+    nn.init.constant_(network.weight, 5.0)
+    network.bias.requires_grad_(False).zero_()
+    schedule = Schedule(steps=300, rate=0.1, warmup=1, decay=0.0, minutes=minutes)
+    trainer = Trainer(network, folder, schedule, dtype=torch.float32)
+    wanted = 1.0 + 2.0 * team().rank
+    trainer.run(lambda step: {"loss": (network(torch.ones(1, 1)) - wanted).square().mean()})
+    save_file(trainer.weights(), folder / f"{team().rank}.safetensors")
+
+
+def fail_second() -> None:
+    if team().rank == 1:
+        raise SystemExit(3)
+    team().agree(wish=True)
+
+
+def test_a_process_by_itself_keeps_its_gradients_seed_and_wish() -> None:
+    leaf = torch.ones(2)
+    leaf.grad = torch.full((2,), 3.0)
+    Team().take_mean([leaf])
+    assert leaf.grad.tolist() == [3.0, 3.0]
+    assert Team().seed(7) == 7
+    assert Team(rank=1).seed(7) != 7
+    assert Team().agree(wish=True)
+
+
+def test_two_processes_learn_from_the_mean_of_both(tmp_path: Path) -> None:
+    together.run(partial(learn, tmp_path), processes=2, threads=1)
+    first, second = (load_file(tmp_path / f"{rank}.safetensors")["weight"] for rank in range(2))
+    assert torch.equal(first, second)
+    assert first.item() == pytest.approx(2.0, abs=0.05)
+    assert (tmp_path / STATE).is_file()
+    assert len((tmp_path / "curve.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_first_process_stops_all(tmp_path: Path) -> None:
+    together.run(partial(learn, tmp_path, minutes=1e-6), processes=2, threads=1)
+    first, second = (load_file(tmp_path / f"{rank}.safetensors")["weight"] for rank in range(2))
+    assert torch.equal(first, second)
+    assert load_file(tmp_path / STATE)["step.weight"].item() == 1
+
+
+def test_nobody_waits_for_a_process_that_failed() -> None:
+    with pytest.raises(RuntimeError, match="failed"):
+        together.run(fail_second, processes=2, threads=1)
+
+
+def test_a_stage_that_makes_data_is_not_shared(workshop: Path) -> None:
+    del workshop
+    with pytest.raises(InvalidRequest, match=r"cannot share the stage 'voices'; .* talker, ears"):
+        recipe.run("voices", minutes=None, report=print, processes=2)
