@@ -93,3 +93,24 @@ def test_a_line_is_worded_where_its_words_stand():
         ["dog", None],
     ]
     assert words_of(labels.label_line(line, 1, 2)) == [["cat", None], ["a", "dog"]]
+
+
+def test_patches_are_told_what_is_in_their_middle():
+    # Two tokens side by side are two rows of four patches; a bat fills the right half but for the
+    # lowest row.
+    bat = Thing("bat", None, Box(0.5, 0, 1, 0.5), True)
+    found = labels.label_things([bat], 1, 2)
+    assert [THINGS[i] for i in found.patch_thing] == [None] * 4 + ["bat"] * 2 + [None] * 2
+    assert (found.patch_character == UNSCORED).all()
+
+
+def test_patches_of_a_line_are_told_their_character():
+    centres = (0.125, 0.375, 0.625)
+    line = Line(np.zeros((1, 1, 3), np.uint8), "abc", Box(0, 0.5, 0.75, 1), centres)
+    found = labels.label_line(line, 1, 2)
+    # Of each token first the upper two patches, which hold nothing, then the lower two.
+    assert [CHARACTERS[i] for i in found.patch_character] == [
+        *(None, None, "a", "b"),
+        *(None, None, "c", None),
+    ]
+    assert not found.patch_thing.any()

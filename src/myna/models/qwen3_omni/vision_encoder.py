@@ -12,7 +12,7 @@ Differs: the patch embedding is one matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -140,6 +140,15 @@ class VisionEncoder(nn.Module):
                 in sequence.
             grids: of each; rows and columns are multiples of `config.merge`.
         """
+        deepstack = []
+        mergers = dict(zip(self.config.deepstack_layers, self.merger_list, strict=True))
+        for layer_idx, x in enumerate(self.streams(patches, grids)):
+            if layer_idx in mergers:
+                deepstack.append(mergers[layer_idx](x))
+        return Seen(self.merger(x), tuple(deepstack))
+
+    def streams(self, patches: Tensor, grids: Sequence[Grid]) -> Iterator[Tensor]:
+        """Give the residual stream (P, D) after each block; the arguments are `forward`'s."""
         x = self.patch_embed(patches)  # (P, D)
         places, learned = [], []
         # Neighbours of one size share what is computed for it.
@@ -151,13 +160,9 @@ class VisionEncoder(nn.Module):
         x = x + torch.cat(learned).to(x.dtype)
         rope = self.rope(torch.cat(places))
         windows = runs(rows * cols for steps, rows, cols in grids for _ in range(steps))
-        deepstack = []
-        mergers = dict(zip(self.config.deepstack_layers, self.merger_list, strict=True))
-        for layer_idx, block in enumerate(self.blocks):
+        for block in self.blocks:
             x = block(x, rope, windows)
-            if layer_idx in mergers:
-                deepstack.append(mergers[layer_idx](x))
-        return Seen(self.merger(x), tuple(deepstack))
+            yield x
 
     def places(self, rows: int, cols: int) -> Tensor:
         """Give the row and column of each patch of one time step, in their order: (P, 2)."""

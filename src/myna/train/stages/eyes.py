@@ -7,7 +7,7 @@ every token; others read the deepstack features. The heads are for training only
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -65,6 +65,7 @@ CLASSES = {  # of each kind of label
     "characters": SLOTS * len(CHARACTERS),
     "change": len(CHANGES),
 }
+PATCH_CLASSES = {"patch_thing": len(THINGS), "patch_character": len(CHARACTERS)}
 WEIGHTS = {
     "thing": 1.0,
     "hue": 0.5,
@@ -72,6 +73,8 @@ WEIGHTS = {
     "characters": 1.0,
     "change": 0.5,
     "words": 0.5,
+    "patch_thing": 0.5,
+    "patch_character": 1.0,
 }
 
 
@@ -84,19 +87,26 @@ class Sample:
 
 
 class Heads(nn.Module):
-    """Read every kind of label off a token."""
+    """Read several kinds of labels off a token, or off a patch.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        width: of the tokens.
+        classes: how many there are of each kind.
+    """
+
+    def __init__(self, width: int, classes: Mapping[str, int] = CLASSES) -> None:
         super().__init__()
+        self.classes = classes
         self.norm = nn.LayerNorm(width)
-        self.proj = nn.Linear(width, sum(CLASSES.values()))
+        self.proj = nn.Linear(width, sum(classes.values()))
 
     def forward(self, tokens: Tensor) -> dict[str, Tensor]:
         """Map (N, D) to logits (N, classes), or (N, SLOTS, classes) for characters."""
-        split = self.proj(self.norm(tokens)).float().split(list(CLASSES.values()), dim=-1)
-        logits = dict(zip(CLASSES, split, strict=True))
-        logits["characters"] = logits["characters"].unflatten(-1, (SLOTS, -1))
-        return logits
+        split = self.proj(self.norm(tokens)).float().split(list(self.classes.values()), dim=-1)
+        return {
+            kind: logits.unflatten(-1, (SLOTS, -1)) if kind == "characters" else logits
+            for kind, logits in zip(self.classes, split, strict=True)
+        }
 
 
 class Eyes(nn.Module):
@@ -112,6 +122,7 @@ class Eyes(nn.Module):
         super().__init__()
         self.visual = VisionEncoder(config)
         self.heads = Heads(config.out_width)
+        self.patch_heads = Heads(config.width, PATCH_CLASSES)
         self.deepstack_heads = nn.ModuleList(
             Heads(config.out_width) for _ in config.deepstack_layers
         )
@@ -236,10 +247,15 @@ def look(
         The logits of the heads on the tokens and of those on each deepstack feature; the labels.
     """
     rows = torch.from_numpy(np.concatenate([sample.cut.rows for sample in samples]))
-    seen = eyes.visual(rows, [sample.cut.grid for sample in samples])
-    logits = [eyes.heads(seen.tokens) | {"words": eyes.wording(seen.tokens)}]
-    pairs = zip(eyes.deepstack_heads, seen.deepstack, strict=True)
-    logits.extend(heads(feature) for heads, feature in pairs)
+    visual = eyes.visual
+    streams = list(visual.streams(rows, [sample.cut.grid for sample in samples]))
+    tokens = visual.merger(streams[-1])
+    logits = [
+        eyes.heads(tokens) | {"words": eyes.wording(tokens)} | eyes.patch_heads(streams[-1]),
+    ]
+    layers = visual.config.deepstack_layers
+    deepstack = zip(eyes.deepstack_heads, visual.merger_list, layers, strict=True)
+    logits.extend(heads(merger(streams[layer])) for heads, merger, layer in deepstack)
     labels = {
         field.name: torch.from_numpy(
             np.concatenate([getattr(sample.labels, field.name) for sample in samples])
@@ -282,13 +298,17 @@ def _token_grid(cut: Patches) -> tuple[int, int]:
 
 
 def _cross_entropy(logits: dict[str, Tensor], labels: dict[str, Tensor], shares: Tensor) -> Tensor:
-    """Weigh a picture's tokens by `shares` (N,), so that a small picture counts as much."""
+    """Weigh a picture's tokens by `shares` (N,), so that a small picture counts as much.
+
+    A token's patches share its weight.
+    """
     total = torch.zeros(())
     for kind, scores in logits.items():
         wanted = labels[kind]
         scored = wanted != UNSCORED
         if scored.any():
-            spread = shares if wanted.dim() == 1 else shares[:, None].expand_as(wanted)
+            spread = shares.repeat_interleave(len(wanted) // len(shares))
+            spread = spread if wanted.dim() == 1 else spread[:, None].expand_as(wanted)
             each = functional.cross_entropy(scores[scored], wanted[scored], reduction="none")
             total = total + WEIGHTS[kind] * (each * spread[scored]).sum() / spread[scored].sum()
     return total
