@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from myna.core.errors import InvalidRequest
+from myna.core.errors import InvalidRequest, Unavailable
 from myna.train import recipe, together
 from myna.train.loop import STATE, Schedule, Trainer
 from myna.train.together import Team, team
@@ -61,7 +61,7 @@ def test_the_first_process_stops_all(tmp_path: Path) -> None:
 
 
 def test_nobody_waits_for_a_process_that_failed() -> None:
-    with pytest.raises(RuntimeError, match="failed"):
+    with pytest.raises(Unavailable, match="process 1 of 2 that trained together ended with 3"):
         together.run(fail_second, processes=2, threads=1)
 
 

@@ -11,10 +11,13 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Barrier
 
 import torch
 from torch import Tensor
+
+from myna.core.errors import Unavailable
 
 MAX_NUMBERS = 1 << 25  # of all gradients; memory is taken for those that there are
 PATIENCE_S = 900.0  # for the slowest process, which may still be reading its data
@@ -94,7 +97,7 @@ def run(work: Callable[[], None], *, processes: int, threads: int) -> None:
         threads: of each.
 
     Raises:
-        RuntimeError: one of them failed; the others were stopped.
+        Unavailable: one of them failed, and told why; the others were stopped.
     """
     context = multiprocessing.get_context("spawn")
     rows = torch.empty(processes, MAX_NUMBERS)
@@ -108,15 +111,22 @@ def run(work: Callable[[], None], *, processes: int, threads: int) -> None:
         member.start()
     try:
         while any(member.is_alive() for member in members):
-            if any(member.exitcode for member in members):
-                raise RuntimeError("a process that trained with others failed; they were stopped")
+            _check(members)
             time.sleep(POLL_S)
+        _check(members)
     finally:
         for member in members:
             member.terminate()
             member.join()
-    if any(member.exitcode for member in members):
-        raise RuntimeError("a process that trained with others failed")
+
+
+def _check(members: Sequence[BaseProcess]) -> None:
+    for rank, member in enumerate(members):
+        if member.exitcode:
+            raise Unavailable(
+                f"process {rank} of {len(members)} that trained together ended with "
+                f"{member.exitcode}; it told why above, and the others were stopped"
+            )
 
 
 def _join(work: Callable[[], None], seat: Team, threads: int) -> None:
