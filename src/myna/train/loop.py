@@ -19,7 +19,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from myna.kernels.allocator import keep_freed_memory
 from myna.train.together import team
 
 STATE = "state.safetensors"
@@ -112,7 +111,6 @@ class Trainer:
         Args:
             losses_at: makes the batch of a step and computes its losses.
         """
-        keep_freed_memory()  # a step wants the room of the one before
         started = saved = told = time.monotonic()
         before = self.seconds
         sums: dict[str, float] = {}
