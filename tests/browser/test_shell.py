@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -22,6 +23,15 @@ def test_a_new_conversation_is_a_key_away(page: Page) -> None:
     expect(page.get_by_role("article", name="You")).to_be_visible()
     page.keyboard.press("Control+Shift+o")
     expect(page.get_by_role("article")).to_have_count(0)
+
+
+def test_words_typed_at_once_are_a_question(page: Page) -> None:
+    expect(page.get_by_label("Message")).to_be_focused()
+    page.keyboard.type("hello")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("article", name="You")).to_have_text(re.compile("hello"))
+    page.keyboard.press("Control+Shift+o")
+    expect(page.get_by_label("Message")).to_be_focused()
 
 
 def test_light_and_dark_are_kept(page: Page) -> None:

@@ -5,21 +5,25 @@ import { IconButton } from "../parts/Button";
 import { AttachIcon, CloseIcon, QuietIcon, SendIcon, SpeakerIcon, StopIcon } from "../parts/icons";
 import { MAX_BYTES, partOf, read, type Attachment } from "../thread/attachments";
 import { useThread } from "../thread/store";
+import { shown } from "../thread/tree";
 import type { Part } from "../wire/api";
 import { useWords } from "../words";
 import { Recorder } from "./Recorder";
 import { Snapshot } from "./Snapshot";
 
 const MB = 1024 * 1024;
+const HAS_POINTER = matchMedia("(pointer: fine)").matches; // a finger would get a keyboard unasked
 
 export function Composer() {
   const words = useWords();
-  const { model, voice, isBusy, send, stop, speakWith } = useThread();
+  const { tree, model, voice, isBusy, send, stop, speakWith } = useThread();
   const [text, setText] = useState("");
   const [files, setFiles] = useState<Attachment[]>([]);
   const [complaint, setComplaint] = useState("");
+  const field = useRef<HTMLTextAreaElement>(null);
   const chooser = useRef<HTMLInputElement>(null);
   const voices = model?.voices ?? [];
+  const isNew = shown(tree).length === 0;
   const isEmpty = text.trim() === "" && files.length === 0;
 
   /** Take files along; the browser empties its lists as soon as an event is over. */
@@ -48,6 +52,9 @@ export function Composer() {
     }
   };
   const onPaste = (event: ClipboardEvent) => void take(event.clipboardData.files);
+  useEffect(() => {
+    if (isNew && HAS_POINTER) field.current?.focus();
+  }, [isNew]);
   useEffect(() => {
     // Anywhere on the page: elsewhere the browser would leave it for the file.
     const onDrag = (event: DragEvent) => {
@@ -93,6 +100,7 @@ export function Composer() {
           </ul>
         )}
         <textarea
+          ref={field}
           aria-label={words("composer")}
           placeholder={words("placeholder")}
           rows={1}
