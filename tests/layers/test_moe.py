@@ -9,8 +9,8 @@ from myna.kernels.packed import PackedWeight, dequantize
 from myna.layers.moe import Experts, SparseMoe, grouped
 
 
-def moe_of(*, renormalise: bool) -> SparseMoe:
-    moe = SparseMoe(16, 8, num_experts=6, num_chosen=2, renormalise=renormalise)
+def moe_of(*, renormalise: bool, num_experts: int = 6, num_chosen: int = 2) -> SparseMoe:
+    moe = SparseMoe(16, 8, num_experts=num_experts, num_chosen=num_chosen, renormalise=renormalise)
     generator = torch.manual_seed(0)
     for parameter in moe.parameters():
         torch.nn.init.normal_(parameter, std=0.5, generator=generator)
@@ -29,9 +29,12 @@ def one_token(moe: SparseMoe, x: Tensor, *, renormalise: bool) -> Tensor:
     return out
 
 
+@pytest.mark.parametrize(("num_experts", "num_chosen"), [(6, 2), (1, 1)])
 @pytest.mark.parametrize("renormalise", [True, False])
-def test_every_token_gets_its_own_experts(renormalise: bool) -> None:
-    moe = moe_of(renormalise=renormalise)
+def test_every_token_gets_its_own_experts(
+    renormalise: bool, num_experts: int, num_chosen: int
+) -> None:
+    moe = moe_of(renormalise=renormalise, num_experts=num_experts, num_chosen=num_chosen)
     x = torch.randn(9, 16, generator=torch.manual_seed(1))
     expected = torch.stack([one_token(moe, row, renormalise=renormalise) for row in x])
     torch.testing.assert_close(moe(x), expected)

@@ -10,15 +10,17 @@ import torch
 
 from myna.core.messages import AudioPart, ImagePart, Message, TextPart, VideoPart
 from myna.media.patches import PatchRule
+from myna.models.qwen3_omni.thinker import Thinker
 from myna.text import template_files
 from myna.text.chat_template import ChatTemplate
 from myna.train import shapes
-from myna.train.batches import Reader, stack, words_of_tokens
+from myna.train.batches import Reader, Rectangles, packed_batch, stack, words_of_tokens
 from myna.train.examples import UNSCORED, Clip, Example, Heard, Picture, Sound, Spoken
 from myna.train.export import build
 from myna.train.language.tokenizer import open_tokenizer
+from myna.train.loop import Losses
 from myna.train.nano_config import nano_config
-from myna.train.stages.thinker import Mixture, Score, losses
+from myna.train.stages.thinker import PASSES, Mixture, Rehearsal, Score, losses
 from myna.train.workshop import folder
 
 RULE = PatchRule(
@@ -40,6 +42,10 @@ def reader() -> Reader:
     tokenizer = open_tokenizer()
     config = nano_config()
     return Reader(tokenizer, config, RULE)
+
+
+def learnt(thinker: Thinker, batch: Rectangles) -> Losses:
+    return losses(thinker, batch, packed_batch(thinker, batch))
 
 
 def test_the_prompt_is_the_chat_templates(reader: Reader) -> None:
@@ -82,9 +88,9 @@ def test_a_batch_is_read_as_each_example_alone(reader: Reader) -> None:
     config = nano_config()
     thinker, _ = build(config)
     with torch.no_grad():
-        both = losses(thinker, stack([reader.read(TYPED), reader.read(ASKED)], pad_id=0))["loss"]
+        both = learnt(thinker, stack([reader.read(TYPED), reader.read(ASKED)], pad_id=0))["loss"]
         alone = [
-            losses(thinker, stack([reader.read(item)], pad_id=0))["loss"] for item in (TYPED, ASKED)
+            learnt(thinker, stack([reader.read(item)], pad_id=0))["loss"] for item in (TYPED, ASKED)
         ]
     counts = [reader.read(item).num_answer for item in (TYPED, ASKED)]
     mean = sum(n * float(loss) for n, loss in zip(counts, alone, strict=True)) / sum(counts)
@@ -95,7 +101,7 @@ def test_every_part_gets_gradients(reader: Reader) -> None:
     config = nano_config()
     thinker, _ = build(config)
     batch = stack([reader.read(ASKED), reader.read(TYPED)], pad_id=0)
-    losses(thinker, batch)["loss"].backward()
+    learnt(thinker, batch)["loss"].backward()
     silent = [name for name, p in thinker.named_parameters() if p.grad is None]
     assert silent == []
 
@@ -112,6 +118,25 @@ def test_a_steps_batch_depends_on_its_number_only(reader: Reader) -> None:
     again = mixture().at(17)
     assert torch.equal(batches[17].token_ids, again.token_ids)
     assert not torch.equal(batches[3].token_ids, batches[11].token_ids)
+
+
+def test_a_batch_comes_again_and_is_encoded_once(reader: Reader) -> None:
+    def make(rng: random.Random) -> Example:
+        sound = np.full((80, 128), rng.random(), np.float16)
+        return Example("transcribe", (Heard(sound, words=()),), f"{rng.randrange(100)}")
+
+    thinker, _ = build(nano_config())
+    mixture = Mixture([(1.0, make)], reader, size=2, seed=5, pad_id=0)
+    rehearsal = Rehearsal(thinker, mixture, block=3)
+    batches = [rehearsal.at(step) for step in range(3 * PASSES + 1)]
+    for step in range(3):
+        again = [batches[step + 3 * i] for i in range(PASSES)]
+        assert all(one is again[0] for one in again)
+    ids = [batch.token_ids.tolist() for batch, _ in batches]
+    assert len({str(batch) for batch in ids}) == 4
+    assert len(rehearsal.kept) == 1
+    _, packed = Rehearsal(thinker, mixture, block=3).at(4)  # as a run that goes on
+    assert torch.equal(packed.replaced[0].values, batches[4][1].replaced[0].values)
 
 
 def test_the_score_counts_answers_that_are_right_throughout(reader: Reader) -> None:
@@ -147,8 +172,8 @@ def test_attention_counts_where_words_are_known(reader: Reader) -> None:
     thinker, _ = build(config)
     heard = Heard(np.zeros((80, 128), np.float16), words=((0.0, 0.35), (0.5, 1.0)))
     with torch.no_grad():
-        known = losses(thinker, stack([reader.read(Example("t", (heard,), "red apple"))], pad_id=0))
-        unknown = losses(thinker, stack([reader.read(TYPED)], pad_id=0))
+        known = learnt(thinker, stack([reader.read(Example("t", (heard,), "red apple"))], pad_id=0))
+        unknown = learnt(thinker, stack([reader.read(TYPED)], pad_id=0))
     assert float(known["loss"]) > float(known["answers"])
     assert float(unknown["loss"]) == float(unknown["answers"])
 

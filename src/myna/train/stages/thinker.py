@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from myna.layers.cache import PackedBatch
 from myna.models.qwen3_omni.config import Config
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.train import curriculum
@@ -41,6 +42,8 @@ SCHEDULE = Schedule(steps=12_000, rate=1e-3, warmup=200)
 GUIDED_LAYER = 2  # looks for the word just written; the layer after it for the one to be written
 GUIDED_SHARE = 0.3
 TOLD_EVERY = 100  # steps between lines of shares
+PASSES = 2  # of each batch
+BLOCK = 256  # batches between two passes of one
 
 
 @dataclass
@@ -113,15 +116,47 @@ class Mixture:
         return [readings[start : start + self.size] for start in starts]
 
 
-def losses(thinker: Thinker, batch: Rectangles, score: Score | None = None) -> Losses:
+class Rehearsal:
+    """Give each batch several times, and draw and encode it once: that takes as long as to learn.
+
+    What a step gets depends on its number only, also where a run goes on.
+
+    Args:
+        thinker: of which the encoders do not change.
+        mixture: of examples.
+        block: batches that are kept at a time.
+    """
+
+    def __init__(self, thinker: Thinker, mixture: Mixture, *, block: int = BLOCK) -> None:
+        self.thinker = thinker
+        self.mixture = mixture
+        self.block = block
+        self.kept: dict[int, tuple[Rectangles, PackedBatch]] = {}
+
+    def at(self, step: int) -> tuple[Rectangles, PackedBatch]:
+        """Give the batch of a step, its media encoded."""
+        block, place = divmod(step, PASSES * self.block)
+        number = block * self.block + place % self.block
+        if number not in self.kept:
+            batch = self.mixture.at(number)
+            with torch.no_grad():
+                packed = packed_batch(self.thinker, batch)
+            self.kept[number] = (replace(batch, frames=(), cuts=()), packed)
+        is_last = place // self.block == PASSES - 1
+        return self.kept.pop(number) if is_last else self.kept[number]
+
+
+def losses(
+    thinker: Thinker, batch: Rectangles, packed: PackedBatch, score: Score | None = None
+) -> Losses:
     """Compute the cross entropy of the answers, and how far attention strays from heard words.
 
     Args:
         thinker: hears, sees and writes.
         batch: of examples.
+        packed: the same, encoded.
         score: counts right answers, if it is there.
     """
-    packed = packed_batch(thinker, batch)
     size = len(batch.token_ids)
     caches = [Rectangle(size) for _ in thinker.decoder.layers]
     guided = [Watched(size), Watched(size)]
@@ -169,6 +204,7 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
     makers = curriculum.makers(open_studio(say=spoken_live))
     reader = Reader(tokenizer, config, PICTURE_RULE)
     mixture = Mixture(makers, reader, size=SIZE, seed=team().seed(SEED), pad_id=0)
+    rehearsal = Rehearsal(thinker, mixture)
     score = Score()
     schedule = replace(SCHEDULE, minutes=minutes)
     trainer = Trainer(thinker, folder(NAME), schedule, report=report)
@@ -176,6 +212,6 @@ def run(*, minutes: float | None, report: Callable[[str], None]) -> None:
     def losses_at(step: int) -> Losses:
         if step % TOLD_EVERY == 0:
             report(score.line())
-        return losses(thinker, mixture.at(step), score)
+        return losses(thinker, *rehearsal.at(step), score)
 
     trainer.run(losses_at)
