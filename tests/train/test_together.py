@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +37,24 @@ def fail_second() -> None:
     team().agree(wish=True)
 
 
+def beat(folder: Path) -> None:
+    """Tell of being alive."""
+    for count in range(10_000):
+        (folder / f"{team().rank}.beat").write_text(str(count))
+        time.sleep(0.02)
+
+
+def wait_until(holds: Callable[[], bool], *, within_s: float) -> None:
+    end_s = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+
+
+def together_for_ever(folder: Path) -> None:
+    together.run(partial(beat, folder), processes=2, threads=1)
+
+
 def test_a_process_by_itself_keeps_its_gradients_seed_and_wish() -> None:
     leaf = torch.ones(2)
     leaf.grad = torch.full((2,), 3.0)
@@ -63,6 +84,24 @@ def test_the_first_process_stops_all(tmp_path: Path) -> None:
 def test_nobody_waits_for_a_process_that_failed() -> None:
     with pytest.raises(Unavailable, match="process 1 of 2 that trained together ended with 3"):
         together.run(fail_second, processes=2, threads=1)
+
+
+def test_processes_end_when_the_one_that_began_them_is_killed(tmp_path: Path) -> None:
+    parent = multiprocessing.get_context("spawn").Process(
+        target=together_for_ever, args=(tmp_path,), daemon=False
+    )
+    parent.start()
+    beats = [tmp_path / f"{rank}.beat" for rank in range(2)]
+    wait_until(lambda: all(path.exists() for path in beats), within_s=60)
+    parent.kill()
+    parent.join()
+
+    def is_still() -> bool:
+        before = [path.read_text() for path in beats]
+        time.sleep(0.5)
+        return before == [path.read_text() for path in beats]
+
+    wait_until(is_still, within_s=10)
 
 
 def test_a_stage_that_makes_data_is_not_shared(workshop: Path) -> None:

@@ -32,16 +32,16 @@ ASKED_FOR_WORDS = (  # besides the product's own prompt, which comes after the s
     "type the words",
 )
 SHARES = {
-    "typed": 0.22,
-    "transcribe": 0.2,
-    "aloud": 0.07,
-    "name_picture": 0.14,
+    "typed": 0.2,
+    "transcribe": 0.18,
+    "aloud": 0.1,
+    "name_picture": 0.13,
     "scene": 0.12,
-    "read_line": 0.06,
-    "clip": 0.06,
-    "sound_event": 0.05,
-    "sound_in_video": 0.02,
-    "ask_about": 0.04,
+    "read_line": 0.05,
+    "clip": 0.07,
+    "sound_event": 0.04,
+    "sound_in_video": 0.04,
+    "ask_about": 0.05,
     "decline": 0.02,  # pictures; what is typed has declining of its own
 }
 

@@ -8,6 +8,8 @@ as nano this is a tenth faster than as many threads.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -132,5 +134,14 @@ def _check(members: Sequence[BaseProcess]) -> None:
 def _join(work: Callable[[], None], seat: Team, threads: int) -> None:
     global _team
     _team = seat
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     work()
+
+
+def _leave_with_parent() -> None:
+    """End this process when that which began it is killed: else it would train on, unseen."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
