@@ -19,6 +19,21 @@ from myna.train.language.words import ASKING, CAPITALS
 HELD_OUT_SHARE = 12  # one fact of so many is left to the evaluation
 _SPEAKABLE = re.compile(r"(?:[a-z ]|(?<=[a-z])'(?=[a-z]))*")
 _SLOT = re.compile(r"\{(\w+)\}")
+OPENED_SHARE = 0.2  # of questions have words before them
+ASKED_FOR = ("do you know", "i want to know", "could you say", "please say", "so", "and", "nano")
+WISHED_FOR = ("could you", "would you", "i want you to", "nano please", "hey nano", "and")
+_WISHES = (
+    "count",
+    "describe",
+    "double",
+    "name",
+    "read",
+    "repeat",
+    "reverse",
+    "say",
+    "spell",
+    "tell",
+)
 _ASKS = (*ASKING, "is", "are", "was", "does", "did", "do", "can", "could", "would")
 
 
@@ -73,6 +88,29 @@ def is_held_out(*key: object) -> bool:
     return zlib.crc32(repr(key).encode()) % HELD_OUT_SHARE == 0
 
 
+def openings(template: str) -> tuple[str, ...]:
+    """Give the words that may come before a question or a wish."""
+    first = template.partition(" ")[0]
+    return ASKED_FOR if first in _ASKS else WISHED_FOR if first in _WISHES else ()
+
+
+def wording(own: Sequence[str], given: Sequence[str], rng: random.Random) -> str:
+    """Choose a template.
+
+    Args:
+        own: the skill's; now and then one of them begins as people do who say more than they must.
+        given: instead of these.
+        rng: chooses.
+    """
+    if given:
+        return rng.choice(given)
+    template = rng.choice(own)
+    possible = openings(template)
+    if not possible or rng.random() >= OPENED_SHARE:
+        return template
+    return f"{rng.choice(possible)} {template}"
+
+
 def ask_typed(skill: Skill, rng: random.Random, *, templates: Sequence[str] = ()) -> Example:
     """Ask as people type: digits or words, with capitals and marks or without.
 
@@ -82,7 +120,7 @@ def ask_typed(skill: Skill, rng: random.Random, *, templates: Sequence[str] = ()
         templates: instead of the skill's own.
     """
     facts = skill.draw(rng)
-    template = rng.choice(templates or skill.templates)
+    template = wording(skill.templates, templates, rng)
     in_signs = rng.random() < 0.5
     shouted = rng.random() < 0.03
     slots = {}
@@ -95,7 +133,8 @@ def ask_typed(skill: Skill, rng: random.Random, *, templates: Sequence[str] = ()
 def ask_aloud(skill: Skill, rng: random.Random, *, templates: Sequence[str] = ()) -> Example:
     """Ask with the voice; only templates without signs are said."""
     facts = skill.draw(rng)
-    template = rng.choice([t for t in templates or skill.templates if is_speakable(t)])
+    own, given = ([t for t in some if is_speakable(t)] for some in (skill.templates, templates))
+    template = wording(own, given, rng)
     slots = {k: v if isinstance(v, str) else v.words for k, v in facts.slots.items()}
     return Example("answer_aloud", (Spoken(template.format(**slots)),), facts.answer)
 

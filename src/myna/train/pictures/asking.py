@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from myna.train.examples import Clip, Example, Picture, Samples, Spoken
-from myna.train.language.skills import punctuated
+from myna.train.language.skills import punctuated, wording
 from myna.train.pictures import fonts, icons, photographs
 from myna.train.pictures.fonts import Fonts
 from myna.train.pictures.icons import Icons
@@ -84,7 +84,7 @@ def ask_typed(
         templates: instead of the skill's own.
     """
     sight = skill.draw(rng, studio)
-    text = rng.choice(templates or skill.templates).format(**sight.slots)
+    text = wording(skill.templates, templates, rng).format(**sight.slots)
     return Example(skill.ability, (sight.shown, punctuated(text, rng)), sight.answer)
 
 
@@ -93,7 +93,7 @@ def ask_aloud(
 ) -> Example:
     """Show a picture and ask with the voice."""
     sight = skill.draw(rng, studio)
-    text = rng.choice(templates or skill.templates).format(**sight.slots)
+    text = wording(skill.templates, templates, rng).format(**sight.slots)
     return Example(ASK_ABOUT, (sight.shown, Spoken(text)), sight.answer)
 
 

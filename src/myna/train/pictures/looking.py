@@ -285,7 +285,14 @@ SKILLS = (
     Skill(
         "which_side",
         ABILITY,
-        (*("is {one} {first} or {second} {other}", "where is {one}, {first} or {second} {other}"),),
+        (
+            *(
+                "is {one} {first} or {second} {other}",
+                "where is {one}, {first} or {second} {other}",
+            ),
+            *("say where {one} is, {first} or {second} {other}",),
+            *("say if {one} is {first} or {second} {other}",),
+        ),
         _which_side,
         weight=2.5,
     ),
@@ -310,6 +317,7 @@ SKILLS = (
         (
             *("which is {size}, {one} or {other}", "what is {size}, {one} or {other}"),
             *("which one is {size}, {one} or {other}", "is {one} or {other} {size}"),
+            *("say which is {size}, {one} or {other}", "{one} or {other}: which is {size}"),
         ),
         _bigger,
         weight=1.5,
@@ -323,6 +331,8 @@ SKILLS = (
                 "what is not there: {things}",
                 "{things}: what is missing",
                 "{things}, what is not in the picture",
+                "say which of these is not there: {things}",
+                "which one do you not see: {things}",
             ),
         ),
         _missing,
@@ -334,6 +344,7 @@ SKILLS = (
         (
             *("is there {thing}", "do you see {thing}", "is there {thing} in the picture"),
             *("can you see {thing}", "does the picture show {thing}"),
+            *("say if there is {thing}", "is there {thing} or not", "is {thing} in the picture"),
         ),
         _is_there,
         weight=1.5,
@@ -351,7 +362,10 @@ SKILLS = (
     Skill(
         "most",
         ABILITY,
-        ("are there {more} {one} or {other}", "which are {more}, {one} or {other}"),
+        (
+            *("are there {more} {one} or {other}", "which are {more}, {one} or {other}"),
+            *("say which are {more}, {one} or {other}", "do you see {more} {one} or {other}"),
+        ),
         _most,
         weight=0.7,
     ),

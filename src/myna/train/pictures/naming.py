@@ -46,6 +46,8 @@ SKILLS = (
         (
             *("is this {thing}", "is it {thing}", "is that {thing}", "do you see {thing}"),
             *("does the picture show {thing}", "is {thing} in the picture"),
+            *("say if this is {thing}", "is it {thing} or not", "is this here {thing}"),
+            *("is this {thing} or is it not", "say yes if this is {thing}", "{thing}, is it"),
         ),
         _is_it,
     ),

@@ -97,6 +97,7 @@ SKILLS = (
             *("what was said with {asked}", "what did you hear with {asked}"),
             *("what did you hear while you saw {asked}", "what word was said with {asked}"),
             *("what was said while {asked} was there", "what do you hear when you see {asked}"),
+            *("say what was said with {asked}", "which word did you hear with {asked}"),
         ),
         _what_was_said,
     ),
@@ -106,6 +107,7 @@ SKILLS = (
         (
             *("what was shown with the word {asked}", "what did you see while you heard {asked}"),
             *("what do you see when you hear {asked}", "what was there with the word {asked}"),
+            *("say what was shown with the word {asked}", "which thing came with the word {asked}"),
         ),
         _what_was_shown,
     ),

@@ -157,7 +157,10 @@ SKILLS = (
     Skill(
         "what_moved",
         ABILITY,
-        ("what {did}", "which thing {did}", "what thing {did}", "tell me what {did}"),
+        (
+            *("what {did}", "which thing {did}", "what thing {did}", "tell me what {did}"),
+            *("which of them {did}", "name the thing that {did}", "what was it that {did}"),
+        ),
         _what_moved,
         weight=2,
     ),
@@ -167,6 +170,9 @@ SKILLS = (
         (
             *("which way did {thing} move", "where did {thing} move", "where did {thing} go"),
             *("which way did it move", "which way did {thing} go", "where did it go"),
+            *("say which way it went", "say where {thing} went", "where was {thing} moved"),
+            *("do you know where it went", "i want to know which way {thing} went"),
+            *("say where it moved", "did {thing} go left, right, up or down"),
         ),
         _which_way,
         weight=2,
@@ -206,6 +212,8 @@ SKILLS = (
             *(
                 "which thing {did} {place}, {one} or {other}",
                 "{one} or {other}: which {did} {place}",
+                "say which {did} {place}, {one} or {other}",
+                "was it {one} or {other} that {did} {place}",
             ),
         ),
         _which_first,
