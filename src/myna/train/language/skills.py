@@ -22,18 +22,7 @@ _SLOT = re.compile(r"\{(\w+)\}")
 OPENED_SHARE = 0.2  # of questions have words before them
 ASKED_FOR = ("do you know", "i want to know", "could you say", "please say", "so", "and", "nano")
 WISHED_FOR = ("could you", "would you", "i want you to", "nano please", "hey nano", "and")
-_WISHES = (
-    "count",
-    "describe",
-    "double",
-    "name",
-    "read",
-    "repeat",
-    "reverse",
-    "say",
-    "spell",
-    "tell",
-)
+_WISHES = ("count", "describe", "name", "read", "repeat", "reverse", "say", "spell", "tell")
 _ASKS = (*ASKING, "is", "are", "was", "does", "did", "do", "can", "could", "would")
 
 

@@ -286,12 +286,10 @@ SKILLS = (
         "which_side",
         ABILITY,
         (
-            *(
-                "is {one} {first} or {second} {other}",
-                "where is {one}, {first} or {second} {other}",
-            ),
-            *("say where {one} is, {first} or {second} {other}",),
-            *("say if {one} is {first} or {second} {other}",),
+            "is {one} {first} or {second} {other}",
+            "where is {one}, {first} or {second} {other}",
+            "say where {one} is, {first} or {second} {other}",
+            "say if {one} is {first} or {second} {other}",
         ),
         _which_side,
         weight=2.5,
