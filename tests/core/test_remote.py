@@ -439,7 +439,8 @@ async def test_closing_between_start_and_connection_leaves_no_process(
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", note)
     monkeypatch.setattr("myna.core.remote.to_worker", connect)
-    service = ProcessService(echo())
+    # A worker that never looks at its socket: one that did might end by itself, before the kill.
+    service = ProcessService([sys.executable, "-c", "import time; time.sleep(60)"])
     await service.start()
     await arrived.wait()
     await service.close()
