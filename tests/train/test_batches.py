@@ -25,8 +25,8 @@ from myna.train.workshop import folder
 
 RULE = PatchRule(
     patch_px=16,
-    min_px=shapes.PICTURE_PIXELS // 2,
-    max_px=shapes.PICTURE_PIXELS,
+    min_px=shapes.MIN_PICTURE_PIXELS,
+    max_px=shapes.MAX_PICTURE_PIXELS,
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
 )

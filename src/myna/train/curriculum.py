@@ -33,11 +33,11 @@ ASKED_FOR_WORDS = (  # besides the product's own prompt, which comes after the s
 )
 SHARES = {
     "typed": 0.2,
-    "transcribe": 0.18,
+    "transcribe": 0.16,
     "aloud": 0.1,
     "name_picture": 0.13,
     "scene": 0.12,
-    "read_line": 0.05,
+    "read_line": 0.07,
     "clip": 0.07,
     "sound_event": 0.04,
     "sound_in_video": 0.04,

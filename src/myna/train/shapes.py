@@ -18,8 +18,9 @@ NUM_CODEBOOKS = 8
 NUM_CONTROLS = tiny.NUM_CONTROLS
 FRAME_SAMPLES = 1_920  # of 24 kHz sound: 80 ms
 SOUND_CHUNK_FRAMES = 800  # a whole window: no two frames of it bear the same position
-PICTURE_PIXELS = 128 * 128  # every picture is brought to about so many
-CLIP_PIXELS = 96 * 96  # and every frame of a clip
+MIN_PICTURE_PIXELS = 64 * 128  # smaller pictures are enlarged
+MAX_PICTURE_PIXELS = 128 * 256  # and larger ones made smaller
+CLIP_PIXELS = 96 * 96  # of every frame of a clip, at most
 THINKER_WIDTH = 256
 VOICE = "nano"
 NAMED_TOKENS = tiny.NAMED_TOKENS
@@ -101,8 +102,8 @@ _CODE2WAV: Json = {
 }
 PREPROCESSOR: Json = {
     **tiny.PREPROCESSOR,
-    "max_pixels": PICTURE_PIXELS,
-    "min_pixels": PICTURE_PIXELS // 2,
+    "max_pixels": MAX_PICTURE_PIXELS,
+    "min_pixels": MIN_PICTURE_PIXELS,
 }
 
 
