@@ -57,7 +57,7 @@ GLANCE_SHARE = 0.5  # of those
 GLANCE_SIDES_PX = (56, 112)
 PICTURE_SIDES_PX = (scenes.MIN_SIDE_PX, scenes.MAX_SIDE_PX)
 GLANCE_RULE = replace(PICTURE_RULE, min_px=4 * PICTURE_RULE.factor**2)
-SCHEDULE = Schedule(steps=33_000, rate=1e-3, warmup=150, turned="visual.blocks.")
+SCHEDULE = Schedule(steps=44_000, rate=1e-3, warmup=150, turned="visual.blocks.")
 CLASSES = {  # of each kind of label
     "thing": len(THINGS),
     "hue": len(HUES),

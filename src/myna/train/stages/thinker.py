@@ -38,7 +38,7 @@ NAME = "thinker"
 SEED = 0  # of all questions
 SIZE = 32  # examples of a batch
 BATCHES_TOGETHER = 8  # are sorted by length, so that little is padded
-SCHEDULE = Schedule(steps=30_000, rate=1e-3, warmup=200)
+SCHEDULE = Schedule(steps=39_000, rate=1e-3, warmup=200)
 GUIDED_LAYER = 2  # looks for the word just written; the layer after it for the one to be written
 GUIDED_SHARE = 0.3
 TOLD_EVERY = 100  # steps between lines of shares
