@@ -7,7 +7,7 @@ import pytest
 
 from myna import embedded
 from myna.evals import table
-from myna.evals.card import CURVES, StageLog, TrainingLog, card, sparkline, thinned
+from myna.evals.card import CURVES, WHY, StageLog, TrainingLog, card, sparkline, thinned
 from myna.evals.curves import curves
 from myna.evals.report import KindReport, Report, RowReport
 
@@ -70,6 +70,18 @@ def test_what_was_not_counted_is_left_out() -> None:
     text = card(Report(model="nano", machine="two cores", rows=(ROW,)), training)
     assert "Counted" not in text
     assert "| eyes | see | 900 | 0.8 | - | 1 |" in text
+
+
+def test_every_row_that_misses_says_why() -> None:
+    rows = tuple(msgspec.structs.replace(ROW, name=name, title=name) for name in WHY)
+    text = card(Report(model="nano", machine="m", rows=rows), TRAINING)
+    assert set(WHY) <= set(table.NAMES)
+    assert all(f"- {name}: {why}." in text for name, why in WHY.items())
+
+
+def test_who_misses_nothing_explains_nothing() -> None:
+    reached = msgspec.structs.replace(ROW, passes=True)
+    assert "Why" not in card(Report(model="nano", machine="m", rows=(reached,)), TRAINING)
 
 
 def test_a_card_without_kinds_leaves_them_out() -> None:

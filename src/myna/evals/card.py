@@ -76,6 +76,29 @@ LIMITS = (
     "music and real rooms are outside what it heard and saw. Words beyond its thousand come as "
     "letters. For free talk take a larger model; `myna pull smollm2-135m` fetches a small one."
 )
+WHY = {  # a row misses, and what would close it
+    "name_picture": "names are nearly there, yes-or-no questions are not: few were asked in "
+    "training; more steps of the thinker",
+    "scene": "an answer is right if all of it is: most, describing and counting need every thing "
+    "of a scene; more steps of eyes and thinker",
+    "read_line": "a line needs each of up to 24 letters; of those in a token, eyes know seven of "
+    "eight. Their curve still fell: more steps, or smaller tokens",
+    "read_unseen_fonts": "the same, and no worse: fonts are not what it lacks",
+    "clip": "which of several things moved; more steps of the thinker",
+    "sound_in_video": "a word that is said alone, heard right, and matched to a thing that is seen "
+    "right; this skill was a twenty-fifth of training",
+    "aloud": "what is misheard is answered wrongly: short words out of context are its weakness, "
+    "and letters; more voices, more steps of ears and thinker",
+    "decline": "what is typed it declines, photographs it too often takes for pictures it knows: "
+    "they were a fiftieth of training; a larger share",
+    "speak": "talker and waves are those of the first box, 3.5 hours of one thread; both stopped "
+    "before their curves were flat, and of the budget of weights 1.4 MB are left, a fifth of both",
+}
+CLOSED_BY = (
+    "All of it was made in about thirty hours of one thread, the budget, six of which were lost. "
+    "Losses still fell at the end of each stage; the same recipe on a GPU, with ten times the "
+    "steps, is the next thing to try."
+)
 CURVES = "curves.svg"
 ANEW = "`myna train nano` shows the stages; `myna train nano --stage NAME` runs one anew."
 
@@ -89,6 +112,7 @@ def card(report: Report, training: TrainingLog) -> str:
         MEASURED.format(machine=report.machine),
         _table(report.rows),
         *_beside(report.rows),
+        *_why(report.rows),
         "## What it cannot do",
         LIMITS,
         "## What it was made of",
@@ -148,6 +172,15 @@ def _beside(rows: Sequence[RowReport]) -> list[str]:
     ]
     lines += [f"- {row.title}: {row.note}" for row in rows if row.note]
     return ["By kind of question, in per cent, the worst first:", "\n".join(lines)] if lines else []
+
+
+def _why(rows: Sequence[RowReport]) -> list[str]:
+    """Tell why rows miss their bars, and what would close the gap."""
+    missed = [row for row in rows if row.passes is False and row.name in WHY]
+    if not missed:
+        return []
+    lines = "\n".join(f"- {row.title}: {WHY[row.name]}." for row in missed)
+    return ["## Why it misses, and what would close it", lines, CLOSED_BY]
 
 
 def _sources() -> str:
