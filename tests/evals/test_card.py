@@ -46,6 +46,7 @@ def test_the_card_of_the_model_in_the_box_is_what_its_files_say() -> None:
     assert (folder / "README.md").read_text("utf-8") == card(report, training)
     assert (folder / CURVES).read_text("utf-8") == curves(training.stages)
     assert {row.name for row in report.rows} == set(table.NAMES)
+    assert {row.name for row in report.rows if row.passes is False} <= set(WHY)
     found = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     assert training.size_bytes == found
 

@@ -9,27 +9,19 @@ import pytest
 import torch
 
 from myna.core.messages import AudioPart, ImagePart, Message, TextPart, VideoPart
-from myna.media.patches import PatchRule
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.text import template_files
 from myna.text.chat_template import ChatTemplate
-from myna.train import shapes
 from myna.train.batches import Reader, Rectangles, packed_batch, stack, words_of_tokens
 from myna.train.examples import UNSCORED, Clip, Example, Heard, Picture, Sound, Spoken
 from myna.train.export import build
 from myna.train.language.tokenizer import open_tokenizer
 from myna.train.loop import Losses
 from myna.train.nano_config import nano_config
+from myna.train.pictures.rule import PICTURE_RULE
 from myna.train.stages.thinker import PASSES, Mixture, Rehearsal, Score, losses
 from myna.train.workshop import folder
 
-RULE = PatchRule(
-    patch_px=16,
-    min_px=shapes.MIN_PICTURE_PIXELS,
-    max_px=shapes.MAX_PICTURE_PIXELS,
-    mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5),
-)
 SOUND = Sound(np.sin(np.arange(16_000, dtype=np.float32) / 9))
 PICTURE = Picture(np.full((50, 60, 3), 99, np.uint8))
 CLIP = Clip(np.zeros((4, 40, 40, 3), np.uint8), fps=2.0, sound=SOUND)
@@ -41,7 +33,7 @@ TYPED = Example("answer", ("two plus two",), "two plus two is four")
 def reader() -> Reader:
     tokenizer = open_tokenizer()
     config = nano_config()
-    return Reader(tokenizer, config, RULE)
+    return Reader(tokenizer, config, PICTURE_RULE)
 
 
 def learnt(thinker: Thinker, batch: Rectangles) -> Losses:

@@ -64,7 +64,9 @@ class TrainingLog(msgspec.Struct, frozen=True, kw_only=True):
 
 MEASURED = (
     "Measured on {machine}, after quantization, with `myna eval nano`: on held-out sentences, "
-    "wordings, sums, a voice, a style of drawing and fonts that training code cannot import."
+    "wordings, sums, a voice, a style of drawing and fonts that training code cannot import. Which "
+    "wordings it misunderstood was looked at before training got more of its own, so they are less "
+    "unseen than the rest."
 )
 LIMITS = (
     "It was taught a closed domain in English. It does not chat, knows no facts of the world, "
@@ -82,22 +84,22 @@ WHY = {  # a row misses, and what would close it
     "scene": "an answer is right if all of it is: most, describing and counting need every thing "
     "of a scene; more steps of eyes and thinker",
     "read_line": "a line needs each of up to 24 letters; of those in a token, eyes know seven of "
-    "eight. Their curve still fell: more steps, or smaller tokens",
+    "eight, and knew five of six 11,000 steps earlier: more steps, or smaller tokens",
     "read_unseen_fonts": "the same, and no worse: fonts are not what it lacks",
     "clip": "which of several things moved; more steps of the thinker",
     "sound_in_video": "a word that is said alone, heard right, and matched to a thing that is seen "
     "right; this skill was a twenty-fifth of training",
-    "aloud": "what is misheard is answered wrongly: short words out of context are its weakness, "
-    "and letters; more voices, more steps of ears and thinker",
+    "aloud": "what is misheard is answered wrongly, and no sentence foretells the words, letters "
+    "and numbers of a question; more voices, more steps of ears and thinker",
     "decline": "what is typed it declines, photographs it too often takes for pictures it knows: "
     "they were a fiftieth of training; a larger share",
-    "speak": "talker and waves are those of the first box, 3.5 hours of one thread; both stopped "
-    "before their curves were flat, and of the budget of weights 1.4 MB are left, a fifth of both",
+    "speak": "talker and waves are those of the first box, 3.5 hours of one thread; the talker's "
+    "loss still fell, and of the budget of weights 1.4 MB are left, a fifth of both",
 }
 CLOSED_BY = (
     "All of it was made in about thirty hours of one thread, the budget, six of which were lost. "
-    "Losses still fell at the end of each stage; the same recipe on a GPU, with ten times the "
-    "steps, is the next thing to try."
+    "Losses of ears, eyes and talker still fell when they were stopped; the same recipe on a GPU, "
+    "with ten times the steps, is the next thing to try."
 )
 CURVES = "curves.svg"
 ANEW = "`myna train nano` shows the stages; `myna train nano --stage NAME` runs one anew."

@@ -43,7 +43,7 @@ GUIDED_LAYER = 2  # looks for the word just written; the layer after it for the 
 GUIDED_SHARE = 0.3
 TOLD_EVERY = 100  # steps between lines of shares
 PASSES = 2  # of each batch
-BLOCK = 1024  # batches between two passes of one; 1.5 GB
+BLOCK = 1024  # batches between two passes of one
 
 
 @dataclass
