@@ -252,21 +252,23 @@ def test_an_answer_beside_the_conversation_leaves_no_item(still: Any, call: Any)
 
 
 def test_a_client_secret_opens_a_call_and_nothing_else(serve: Any) -> None:
-    with serve(EchoService(), ServerSettings(api_keys=("sesame",))) as live:
-        client = openai.OpenAI(base_url=live.url, api_key="sesame", max_retries=0)
+    with (
+        serve(EchoService(), ServerSettings(api_keys=("sesame",))) as live,
+        openai.OpenAI(base_url=live.url, api_key="sesame", max_retries=0) as client,
+    ):
         secret = client.realtime.client_secrets.create(
             session={"type": "realtime", "instructions": "Be brief.", "output_modalities": ["text"]}
-        )
-        assert secret.value.startswith("ek_")
-        browser = openai.OpenAI(base_url=live.url, api_key=secret.value, max_retries=0)
-        with pytest.raises(openai.AuthenticationError):
-            browser.models.list()
-        socket = openai.OpenAI(
+        ).value
+        assert secret.startswith("ek_")
+        with openai.OpenAI(
             base_url=live.url,
             websocket_base_url=f"ws://127.0.0.1:{live.port}/v1",
-            api_key=secret.value,
-        )
-        with socket.realtime.connect(model="echo") as connection:
-            created = connection.recv()
-            assert created.type == "session.created"
-            assert created.session.instructions == "Be brief."
+            api_key=secret,
+            max_retries=0,
+        ) as browser:
+            with pytest.raises(openai.AuthenticationError):
+                browser.models.list()
+            with browser.realtime.connect(model="echo") as connection:
+                created = connection.recv()
+                assert created.type == "session.created"
+                assert created.session.instructions == "Be brief."

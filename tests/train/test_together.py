@@ -10,38 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import load_file
 
 from myna.core.errors import InvalidRequest, Unavailable
 from myna.train import recipe, together
-from myna.train.loop import STATE, Schedule, Trainer
-from myna.train.together import Team, team
-
-
-def learn(folder: Path, *, minutes: float | None = None) -> None:
-    """Learn one number: the first process is shown 1, the second 3."""
-    network = nn.Linear(1, 1)
-    nn.init.constant_(network.weight, 5.0)
-    network.bias.requires_grad_(False).zero_()
-    schedule = Schedule(steps=300, rate=0.1, warmup=1, decay=0.0, minutes=minutes)
-    trainer = Trainer(network, folder, schedule, dtype=torch.float32)
-    wanted = 1.0 + 2.0 * team().rank
-    trainer.run(lambda step: {"loss": (network(torch.ones(1, 1)) - wanted).square().mean()})
-    save_file(trainer.weights(), folder / f"{team().rank}.safetensors")
-
-
-def fail_second() -> None:
-    if team().rank == 1:
-        raise SystemExit(3)
-    team().agree(wish=True)
-
-
-def beat(folder: Path) -> None:
-    """Tell of being alive."""
-    for count in range(10_000):
-        (folder / f"{team().rank}.beat").write_text(str(count))
-        time.sleep(0.02)
+from myna.train.loop import STATE
+from myna.train.together import Team
+from shared_lessons import fail_second, learn, together_for_ever
 
 
 def wait_until(holds: Callable[[], bool], *, within_s: float) -> None:
@@ -49,10 +24,6 @@ def wait_until(holds: Callable[[], bool], *, within_s: float) -> None:
     while not holds():
         assert time.monotonic() < end_s
         time.sleep(0.05)
-
-
-def together_for_ever(folder: Path) -> None:
-    together.run(partial(beat, folder), processes=2, threads=1)
 
 
 def test_a_process_by_itself_keeps_its_gradients_seed_and_wish() -> None:
