@@ -5,6 +5,8 @@ Nothing here is skipped: without the model, that is checked instead.
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import msgspec
@@ -20,6 +22,8 @@ from myna.core.requests import ChatInput, Request, RequestId, SamplingParams, Sp
 from myna.core.settings import FETCHED_MODEL, read_settings
 from myna.pipeline.load import LoadOptions
 from myna.pipeline.service import load_service
+from myna.text import tokenizer_files
+from myna.train import export
 
 PLACE = Path(embedded.__file__).parent
 MAX_BYTES = 15_500_000  # of all that git keeps, once
@@ -55,6 +59,17 @@ def test_the_box_is_full_or_empty() -> None:
     shards = {f"model-{i:05d}-of-00005-{name}.safetensors" for i, name in enumerate(SHARDS, 1)}
     assert {path.name for path in folder.iterdir()} == FILES | shards
     assert sum(path.stat().st_size for path in boxed_files()) <= MAX_BYTES
+
+
+def test_an_answer_begins_by_declining_as_the_shares_of_training_say() -> None:
+    folder = embedded.folder()
+    if folder is None:
+        return
+    told = json.loads((folder / "generation_config.json").read_text())
+    assert told == json.loads(json.dumps(export.generation(folder)))
+    ((ids, value),) = told["sequence_bias"]
+    assert tokenizer_files.from_folder(folder).encode("<|im_start|>assistant\ni") == ids
+    assert value == pytest.approx(math.log(16), abs=0.01)  # 32 of 100 to 2
 
 
 def test_the_usual_model_is_what_the_box_says() -> None:

@@ -10,6 +10,7 @@ from transformers.generation.logits_process import (
     LogitsProcessorList,
     MinPLogitsWarper,
     RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -127,6 +128,21 @@ def test_a_repetition_penalty_counts_the_prompt_too():
 def test_a_bias_is_added():
     sequence = make_sequence(logit_bias={1: 5.0, 2: -100.0})
     assert adjust(torch.zeros(3), sequence).tolist() == [0.0, 5.0, -100.0]
+
+
+@pytest.mark.parametrize("answer", [(), (4,), (4, 5), (4, 5, 6), (5, 6, 4, 5)])
+def test_a_sequence_is_biased_as_by_transformers(answer):
+    prompt, logits = (1, 2, 4, 5), random_logits(0, 20)
+    biases = (((7,), 1.5), ((4, 5, 6), -2.0), ((2, 4, 5, 6), 3.0), ((5, 6, 4), 0.5), ((9,) * 12, 4))
+    oracle = LogitsProcessorList(
+        [
+            SequenceBiasLogitsProcessor([[list(ids), float(value)] for ids, value in biases]),
+            RepetitionPenaltyLogitsProcessor(1.3),
+        ]
+    )
+    wanted = oracle(torch.tensor([prompt + answer]), logits[None].clone())[0]
+    sequence = make_sequence(prompt, answer, sequence_bias=biases, repetition_penalty=1.3)
+    torch.testing.assert_close(adjust(logits, sequence), wanted, atol=0, rtol=0)
 
 
 def test_adjusting_leaves_the_logits_as_they_were():

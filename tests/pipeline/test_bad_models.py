@@ -116,6 +116,11 @@ def bad_stop_id(folder: Path) -> None:
     (folder / "generation_config.json").write_text('{"eos_token_id": "two"}')
 
 
+def biased_beyond_the_vocabulary(folder: Path) -> None:
+    told = {"do_sample": False, "sequence_bias": [[[0, 10**6], 1.0]]}
+    (folder / "generation_config.json").write_text(json.dumps(told))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -132,6 +137,7 @@ def bad_stop_id(folder: Path) -> None:
         (other_tokenizer, "rows|shape"),
         (unknown_family, "gpt9"),
         (bad_stop_id, "eos_token_id"),
+        (biased_beyond_the_vocabulary, "sequence_bias.* holds token id 1000000"),
     ],
 )
 def test_damage_is_named(folder: Path, options: LoadOptions, damage: Damage, message: str):

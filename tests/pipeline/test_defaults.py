@@ -34,6 +34,13 @@ def test_do_sample_false_means_greedy(tmp_path: Path):
     assert defaults_from_folder(write(tmp_path, {"do_sample": False}), name="qwq") == GREEDY
 
 
+def test_a_sequence_bias_is_the_models_own(tmp_path: Path):
+    folder = write(tmp_path, {"do_sample": False, "sequence_bias": [[[5, 7], 2.5], [[3], -1.0]]})
+    found = defaults_from_folder(folder, name="x")
+    assert found == SamplingDefaults(temperature=0.0, sequence_bias=(((5, 7), 2.5), ((3,), -1.0)))
+    assert fill(SamplingParams(temperature=0.5), found).sequence_bias == found.sequence_bias
+
+
 def test_without_a_file_the_vendors_advice_counts(tmp_path: Path):
     assert defaults_from_folder(tmp_path, name="QwQ-32B").top_k == 40
     assert defaults_from_folder(write(tmp_path, {}), name="SmolLM2 135M").temperature == 0.2
@@ -58,6 +65,9 @@ def test_wishes_go_before_defaults():
         ("{", "not valid JSON"),
         ('{"temperature": "hot"}', "sampling value of the wrong type"),
         ('{"top_k": 1.5}', "sampling value of the wrong type"),
+        ('{"sequence_bias": [[[], 1.0]]}', "sampling value of the wrong type"),
+        ('{"sequence_bias": [[[-1], 1.0]]}', "sampling value of the wrong type"),
+        ('{"sequence_bias": [[[1], 1e9]]}', "sampling value of the wrong type"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, content: str, message: str):

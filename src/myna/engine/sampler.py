@@ -1,9 +1,9 @@
 """Choose a token from a row of logits.
 
-The order: repetition penalty, presence and frequency penalties, logit bias, masks (stop tokens
-before `min_tokens`, then the constraint), temperature, top-k, top-p, min-p, draw. Log-probabilities
-are those of the model's own row, before all of it, as OpenAI's are. Each row is treated alone:
-nothing of one request can reach another's.
+The order: sequence bias, repetition penalty, presence and frequency penalties, logit bias, masks
+(stop tokens before `min_tokens`, then the constraint), temperature, top-k, top-p, min-p, draw.
+Log-probabilities are those of the model's own row, before all of it, as OpenAI's are. Each row is
+treated alone: nothing of one request can reach another's.
 Source: the processors and warpers of transformers 5.23 `generation/logits_process.py`.
 Differs: presence and frequency penalties, which transformers lacks, count the answer's tokens only
 (OpenAI's API reference); equal logits are resolved by the lowest id.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -65,12 +66,15 @@ def adjust(logits: Tensor, sequence: Sequence) -> Tensor:
     """
     sampling = sequence.sampling
     scores = logits
+    pushed = [
+        (ids[-1], value) for ids, value in sampling.sequence_bias if sequence.ends_with(ids[:-1])
+    ]
+    if pushed:
+        scores = _add(scores, pushed)
     if sequence.tally is not None:
         scores = penalise(scores, sequence.tally, sampling)
     if sampling.logit_bias:
-        ids = torch.tensor(list(sampling.logit_bias))
-        bias = torch.tensor(list(sampling.logit_bias.values()), dtype=scores.dtype)
-        scores = scores.index_add(0, ids, bias)
+        scores = _add(scores, sampling.logit_bias.items())
     if sequence.num_output < sampling.min_tokens and not sampling.ignore_eos:
         stops = [idx for idx in sampling.stop_token_ids if 0 <= idx < scores.shape[0]]
         scores = scores.index_fill(0, torch.tensor(stops, dtype=torch.int64), -math.inf)
@@ -156,6 +160,11 @@ def uniform(seed: int, choice: int, position: int) -> float:
     """
     digest = hashlib.sha256(f"{seed}/{choice}/{position}".encode()).digest()
     return int.from_bytes(digest[: UNIFORM_BITS // 8], "big") / (1 << UNIFORM_BITS)
+
+
+def _add(scores: Tensor, biases: Iterable[tuple[int, float]]) -> Tensor:
+    ids, values = zip(*biases, strict=True)
+    return scores.index_add(0, torch.tensor(ids), torch.tensor(values, dtype=scores.dtype))
 
 
 def _forced(sequence: Sequence) -> int | None:

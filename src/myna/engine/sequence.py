@@ -36,6 +36,8 @@ class Sampling:
         min_tokens: no stop token may be chosen before this many.
         stop_token_ids: tokens that end the answer (the model's own end tokens included).
         ignore_eos: go on after a stop token.
+        sequence_bias: (ids, value): what is added to the last id's logit wherever the others have
+            just been read or written; a lone id's is added everywhere.
         logprobs: how many alternatives to score beside each chosen token; `None` scores nothing.
         prompt_logprobs: score the prompt's tokens too, with as many alternatives as `logprobs`.
     """
@@ -49,6 +51,7 @@ class Sampling:
     frequency_penalty: float = 0.0
     seed: int | None = None
     logit_bias: dict[int, float] = field(default_factory=dict)
+    sequence_bias: tuple[tuple[tuple[int, ...], float], ...] = ()
     max_tokens: int | None = None
     min_tokens: int = 0
     stop_token_ids: frozenset[int] = frozenset()
@@ -225,6 +228,10 @@ class Sequence:
     def num_pending(self) -> int:
         """Count the tokens whose keys and values are not in the cache yet."""
         return len(self.token_ids) - self.num_computed
+
+    def ends_with(self, ids: tuple[int, ...]) -> bool:
+        """Tell whether these are the last tokens of prompt and answer together."""
+        return tuple(self.token_ids[len(self.token_ids) - len(ids) :]) == ids
 
     @property
     def output_ids(self) -> list[int]:

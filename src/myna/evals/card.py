@@ -75,7 +75,9 @@ LIMITS = (
     "It understands and speaks no other language: French, German or Chinese, typed or spoken, it "
     "can only decline. It has one voice. Real people's voices are not among those that it learnt "
     "from: synthetic ones are, so expect more errors than the table says. Handwriting, crowds, "
-    "music and real rooms are outside what it heard and saw. Words beyond its thousand come as "
+    "music and real rooms are outside what it heard and saw. Photographs were a fiftieth of what "
+    "it was asked; `sequence_bias` in generation_config.json makes up for their having been rare, "
+    "and still some are taken for pictures it knows. Words beyond its thousand come as "
     "letters. For free talk take a larger model; `myna pull smollm2-135m` fetches a small one."
 )
 WHY = {  # a row misses, and what would close it
@@ -91,8 +93,6 @@ WHY = {  # a row misses, and what would close it
     "right; this skill was a twenty-fifth of training",
     "aloud": "what is misheard is answered wrongly, and no sentence foretells the words, letters "
     "and numbers of a question; more voices, more steps of ears and thinker",
-    "decline": "what is typed it declines, photographs it too often takes for pictures it knows: "
-    "they were a fiftieth of training; a larger share",
     "speak": "talker and waves are those of the first box, 3.5 hours of one thread; the talker's "
     "loss still fell, and of the budget of weights 1.4 MB are left, a fifth of both",
 }

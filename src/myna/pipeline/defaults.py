@@ -8,15 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from myna.core.errors import BadCheckpoint
 from myna.core.requests import SamplingParams
 
+TokenIds = Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(min_length=1)]
+Bias = Annotated[float, Meta(ge=-100, le=100)]
+
 
 class SamplingDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """Fill what a request leaves open."""
+    """Fill what a request leaves open.
+
+    `sequence_bias` is the model's own, which no request can change: see `engine.sequence.Sampling`.
+    """
 
     temperature: float = 1.0
     top_k: int = 0
@@ -25,6 +33,7 @@ class SamplingDefaults(msgspec.Struct, frozen=True, kw_only=True):
     repetition_penalty: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    sequence_bias: tuple[tuple[TokenIds, Bias], ...] = ()
 
 
 GREEDY = SamplingDefaults(temperature=0.0)
@@ -57,12 +66,13 @@ def defaults_from_folder(folder: Path, *, name: str) -> SamplingDefaults:
     if not isinstance(fields, dict):
         kind = type(fields).__name__
         raise BadCheckpoint(f"{path} should hold a JSON object but holds a {kind}")
-    if fields.get("do_sample") is False:
-        return GREEDY
     known = _known_fields(fields)
-    if not known:
+    if not known and fields.get("do_sample") is not False:
         return advice_for(name)
-    return _convert(known, source=str(path))
+    found = _convert(known, source=str(path))
+    if fields.get("do_sample") is False:
+        return msgspec.structs.replace(GREEDY, sequence_bias=found.sequence_bias)
+    return found
 
 
 def defaults_from_gguf(metadata: Mapping[str, object], *, name: str) -> SamplingDefaults:
@@ -86,7 +96,7 @@ def advice_for(name: str) -> SamplingDefaults:
 def fill(params: SamplingParams, defaults: SamplingDefaults) -> SamplingDefaults:
     """Return the request's wishes, with the model's defaults where there are none."""
     names = SamplingDefaults.__struct_fields__
-    wishes = {name: wish for name in names if (wish := getattr(params, name)) is not None}
+    wishes = {name: wish for name in names if (wish := getattr(params, name, None)) is not None}
     return msgspec.structs.replace(defaults, **wishes)
 
 

@@ -135,7 +135,7 @@ def load_model(path: Path, options: LoadOptions, progress: Progress) -> LoadedMo
     blueprint = source.blueprint
     if options.yarn_factor is not None:
         blueprint = blueprint.with_yarn(factor=options.yarn_factor)
-    _check_vocabulary(source.tokenizer, blueprint.config.vocab_size, path)
+    _check_vocabulary(source, blueprint.config.vocab_size, path)
     dtype = fast_dtype() if options.dtype == "auto" else getattr(torch, options.dtype)
     keep_packed = keeps_packed(source.checkpoint, blueprint, options, dtype)
     weight_bytes = weight_bytes_of(source.checkpoint, blueprint, dtype, keep_packed=keep_packed)
@@ -308,11 +308,18 @@ def _stop_ids(folder: Path) -> frozenset[int]:
     return frozenset(found)
 
 
-def _check_vocabulary(tokenizer: Tokenizer, num_rows: int, path: Path) -> None:
+def _check_vocabulary(source: _Source, num_rows: int, path: Path) -> None:
+    tokenizer = source.tokenizer
     if tokenizer.vocab_size > num_rows:
         raise BadCheckpoint(
             f"{path}: the tokenizer has ids up to {tokenizer.vocab_size - 1} but the model's "
             f"embedding has {num_rows} rows; tokenizer and weights are not of the same model"
+        )
+    biased = max((max(ids) for ids, _ in source.defaults.sequence_bias), default=0)
+    if biased >= (num_usable := _num_usable(tokenizer)):
+        raise BadCheckpoint(
+            f"{path}: the `sequence_bias` of generation_config.json holds token id {biased} but "
+            f"the tokenizer's go up to {num_usable - 1}; the two are not of the same model"
         )
 
 

@@ -379,6 +379,7 @@ def resolve_sampling(
         frequency_penalty=filled.frequency_penalty,
         seed=params.seed,
         logit_bias=params.logit_bias,
+        sequence_bias=filled.sequence_bias,
         max_tokens=params.max_tokens,
         min_tokens=params.min_tokens,
         stop_token_ids=stop_ids,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -44,6 +45,17 @@ SHARES = {
     "ask_about": 0.05,
     "decline": 0.02,  # pictures; what is typed has declining of its own
 }
+STILLS = ("name_picture", "scene", "read_line")  # as a photograph is; clips were never declined
+
+
+def log_odds_of_answering() -> float:
+    """Give how much likelier a still picture was to be answered than declined.
+
+    Whoever shows nano a picture has not drawn it by these shares: photographs are what people have.
+    Added to the logit of declining, this lets both be as likely before the picture is seen.
+    Source: Menon et al. 2021, "Long-tail learning via logit adjustment" (arXiv 2007.07314), 4.1.
+    """
+    return math.log(sum(SHARES[name] for name in STILLS) / SHARES["decline"])
 
 
 @dataclass(frozen=True)

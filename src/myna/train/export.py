@@ -19,7 +19,8 @@ from myna.models.qwen3_omni.tensors import split
 from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.weights import Speech
 from myna.text import tokenizer_files
-from myna.train import shapes
+from myna.train import curriculum, shapes
+from myna.train.language.style import DECLINE_START
 from myna.train.start import materialise
 from myna.weights.quantize.scheme import Bits, Exempt
 
@@ -45,6 +46,8 @@ EXEMPT = (
     Exempt("code2wav.upsample.*", "Q8_0", "makes sound, where errors are heard", True),
     Exempt("code2wav.decoder.*", "Q8_0", "makes sound, where errors are heard", True),
 )
+
+ANSWER_START = "<|im_start|>assistant\n"
 
 
 def build(config: Config, *, seed: int = 0) -> tuple[Thinker, Speech]:
@@ -87,12 +90,23 @@ def write(folder: Path, thinker: Thinker, speech: Speech, *, tokenizer: Path) ->
     _write_json(folder / "config.json", shapes.config(ids))
     _write_json(folder / "preprocessor_config.json", shapes.PREPROCESSOR)
     _write_json(folder / "video_preprocessor_config.json", {"max_pixels": shapes.CLIP_PIXELS})
-    generation = {
+    _write_json(folder / "generation_config.json", generation(tokenizer))
+
+
+def generation(tokenizer: Path) -> dict[str, object]:
+    """Say how answers are chosen: the likeliest, once declining is no rarer than it should be.
+
+    Args:
+        tokenizer: folder of the tokenizer's files.
+    """
+    ids, encode = special_ids(tokenizer), tokenizer_files.from_folder(tokenizer).encode
+    declining = (*encode(ANSWER_START), encode(DECLINE_START)[0])
+    return {
         "do_sample": False,
         "eos_token_id": ids["<|im_end|>"],
         "pad_token_id": ids["<|endoftext|>"],
+        "sequence_bias": [[declining, round(curriculum.log_odds_of_answering(), 2)]],
     }
-    _write_json(folder / "generation_config.json", generation)
 
 
 def special_ids(tokenizer: Path) -> dict[str, int]:
