@@ -77,7 +77,8 @@ LIMITS = (
     "from: synthetic ones are, so expect more errors than the table says. Handwriting, crowds, "
     "music and real rooms are outside what it heard and saw. Photographs were a fiftieth of what "
     "it was asked; `sequence_bias` in generation_config.json makes up for their having been rare, "
-    "and still some are taken for pictures it knows. Words beyond its thousand come as "
+    "and still some are taken for pictures it knows, most of all where the question does not call "
+    "them photographs. Words beyond its thousand come as "
     "letters. For free talk take a larger model; `myna pull smollm2-135m` fetches a small one."
 )
 WHY = {  # a row misses, and what would close it
