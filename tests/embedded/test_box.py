@@ -61,7 +61,7 @@ def test_the_box_is_full_or_empty() -> None:
     assert sum(path.stat().st_size for path in boxed_files()) <= MAX_BYTES
 
 
-def test_an_answer_begins_by_declining_as_the_shares_of_training_say() -> None:
+def test_declining_gains_what_the_shares_of_training_took() -> None:
     folder = embedded.folder()
     if folder is None:
         return

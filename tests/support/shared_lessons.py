@@ -1,4 +1,4 @@
-"""What processes that train together are given to do; they import it by name, as new ones must."""
+"""What processes that train together are given to do, where a new process can import it from."""
 
 from __future__ import annotations
 

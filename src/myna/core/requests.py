@@ -6,13 +6,15 @@ of clients.
 
 from __future__ import annotations
 
-from typing import Literal, NewType
+from typing import Annotated, Literal, NewType
 
 import msgspec
+from msgspec import Meta
 
 from myna.core.messages import Message, Tool
 
 RequestId = NewType("RequestId", str)
+Bias = Annotated[float, Meta(ge=-100, le=100)]  # added to a token's logit
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):

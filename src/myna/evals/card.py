@@ -94,8 +94,9 @@ WHY = {  # a row misses, and what would close it
     "right; this skill was a twenty-fifth of training",
     "aloud": "what is misheard is answered wrongly, and no sentence foretells the words, letters "
     "and numbers of a question; more voices, more steps of ears and thinker",
-    "speak": "talker and waves are those of the first box, 3.5 hours of one thread; the talker's "
-    "loss still fell, and of the budget of weights 1.4 MB are left, a fifth of both",
+    "speak": "talker and waves learnt for 3.5 hours of one thread, and no longer when ears, eyes "
+    "and thinker did; the talker's loss still fell, and of the budget of weights 1.4 MB are left, "
+    "a fifth of both",
 }
 CLOSED_BY = (
     "All of it was made in about thirty hours of one thread, the budget, six of which were lost. "

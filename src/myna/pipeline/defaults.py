@@ -14,10 +14,9 @@ import msgspec
 from msgspec import Meta
 
 from myna.core.errors import BadCheckpoint
-from myna.core.requests import SamplingParams
+from myna.core.requests import Bias, SamplingParams
 
 TokenIds = Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(min_length=1)]
-Bias = Annotated[float, Meta(ge=-100, le=100)]
 
 
 class SamplingDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,13 +65,12 @@ def defaults_from_folder(folder: Path, *, name: str) -> SamplingDefaults:
     if not isinstance(fields, dict):
         kind = type(fields).__name__
         raise BadCheckpoint(f"{path} should hold a JSON object but holds a {kind}")
-    known = _known_fields(fields)
-    if not known and fields.get("do_sample") is not False:
-        return advice_for(name)
-    found = _convert(known, source=str(path))
     if fields.get("do_sample") is False:
-        return msgspec.structs.replace(GREEDY, sequence_bias=found.sequence_bias)
-    return found
+        fields = {"temperature": 0.0, "sequence_bias": fields.get("sequence_bias")}
+    known = _known_fields(fields)
+    if not known:
+        return advice_for(name)
+    return _convert(known, source=str(path))
 
 
 def defaults_from_gguf(metadata: Mapping[str, object], *, name: str) -> SamplingDefaults:

@@ -25,6 +25,7 @@ from myna.models.qwen3_omni.thinker import Thinker
 from myna.models.qwen3_omni.vision_encoder import Seen
 from myna.text.tokenizer import Tokenizer
 from myna.train.examples import UNSCORED, Clip, Example, Heard, Part, Picture, Sound, Spoken
+from myna.train.language.tokenizer import prompt_of
 from myna.train.shapes import CLIP_PIXELS
 
 AUDIO = "<|audio_start|><|audio_pad|><|audio_end|>"
@@ -104,9 +105,8 @@ class Reader:
         frames: list[Tensor] = []
         cuts: list[Patches] = []
         question = "".join(self._place(part, media, frames, cuts) for part in example.question)
-        prompt = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
         answer = self.tokenizer.encode(example.answer + "<|im_end|>")
-        layout = expand([*self.tokenizer.encode(prompt), *answer], media, self.config)
+        layout = expand([*self.tokenizer.encode(prompt_of(question)), *answer], media, self.config)
         heard, told = self._words(example, layout, answer)
         return Reading(
             ability=example.ability,

@@ -45,7 +45,7 @@ SHARES = {
     "ask_about": 0.05,
     "decline": 0.02,  # pictures; what is typed has declining of its own
 }
-STILLS = ("name_picture", "scene", "read_line")  # as a photograph is; clips were never declined
+STILLS = ("name_picture", "scene", "read_line")  # that are answered; no clip is declined
 
 
 def log_odds_of_answering() -> float:

@@ -21,6 +21,7 @@ from myna.models.qwen3_omni.weights import Speech
 from myna.text import tokenizer_files
 from myna.train import curriculum, shapes
 from myna.train.language.style import DECLINE_START
+from myna.train.language.tokenizer import ANSWER_START
 from myna.train.start import materialise
 from myna.weights.quantize.scheme import Bits, Exempt
 
@@ -46,8 +47,6 @@ EXEMPT = (
     Exempt("code2wav.upsample.*", "Q8_0", "makes sound, where errors are heard", True),
     Exempt("code2wav.decoder.*", "Q8_0", "makes sound, where errors are heard", True),
 )
-
-ANSWER_START = "<|im_start|>assistant\n"
 
 
 def build(config: Config, *, seed: int = 0) -> tuple[Thinker, Speech]:
@@ -99,12 +98,12 @@ def generation(tokenizer: Path) -> dict[str, object]:
     Args:
         tokenizer: folder of the tokenizer's files.
     """
-    ids, encode = special_ids(tokenizer), tokenizer_files.from_folder(tokenizer).encode
-    declining = (*encode(ANSWER_START), encode(DECLINE_START)[0])
+    read = tokenizer_files.from_folder(tokenizer)
+    declining = (*read.encode(ANSWER_START), read.encode(DECLINE_START)[0])
     return {
         "do_sample": False,
-        "eos_token_id": ids["<|im_end|>"],
-        "pad_token_id": ids["<|endoftext|>"],
+        "eos_token_id": read.id_of("<|im_end|>"),
+        "pad_token_id": read.id_of("<|endoftext|>"),
         "sequence_bias": [[declining, round(curriculum.log_odds_of_answering(), 2)]],
     }
 

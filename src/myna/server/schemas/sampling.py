@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from myna.core.requests import Bias
+
 MAX_CHOICES = 8
 MAX_TOKENS = 2**31 - 1
 MAX_SEED = 2**63 - 1
 
 Name = Annotated[str, Meta(max_length=256)]
 Stop = Annotated[str, Meta(min_length=1, max_length=256)]
-Bias = Annotated[float, Meta(ge=-100, le=100)]
 Count = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 JsonObject = dict[str, Any]  # Any: a JSON schema, handed on as text without being looked at.

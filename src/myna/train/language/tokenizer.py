@@ -23,6 +23,7 @@ from myna.train import workshop
 from myna.train.language.data import lines
 
 FOLDER = "tokenizer"
+ANSWER_START = "<|im_start|>assistant\n"
 
 
 def open_tokenizer() -> Tokenizer:
@@ -31,6 +32,11 @@ def open_tokenizer() -> Tokenizer:
     if not (folder / "tokenizer.json").exists():
         write_tokenizer(folder)
     return from_folder(folder)
+
+
+def prompt_of(question: str) -> str:
+    """Write a question as the chat template does, up to where the answer begins."""
+    return f"<|im_start|>user\n{question}<|im_end|>\n{ANSWER_START}"
 
 
 def token_ids() -> dict[str, int]:

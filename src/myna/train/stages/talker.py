@@ -17,7 +17,7 @@ from myna.models.qwen3_omni.talker import Talker
 from myna.text.tokenizer import Tokenizer
 from myna.train import shapes
 from myna.train.batches import words_of_tokens
-from myna.train.language.tokenizer import open_tokenizer
+from myna.train.language.tokenizer import ANSWER_START, open_tokenizer
 from myna.train.loop import Losses, Schedule, Trainer
 from myna.train.nano_config import nano_config
 from myna.train.stages.codec import coded_shards
@@ -147,7 +147,7 @@ class School:
         made = sheet(
             lessons,
             self.speech,
-            header=self.tokenizer.encode("<|im_start|>assistant\n"),
+            header=self.tokenizer.encode(ANSWER_START),
             positions_per_s=self.config.thinker.positions_per_s,
         )
         generator = torch.Generator().manual_seed(self.seed + step)

@@ -21,7 +21,7 @@ from myna.text.tokenizer import Tokenizer
 from myna.train import copying
 from myna.train.language import declining, mix
 from myna.train.language.skills import Skill, ask_typed
-from myna.train.language.tokenizer import open_tokenizer
+from myna.train.language.tokenizer import open_tokenizer, prompt_of
 from myna.train.loop import Losses, Schedule, Trainer
 from myna.train.nano_config import nano_config
 from myna.train.rectangle import Rectangle
@@ -106,8 +106,7 @@ class Writer:
         question = example.question[0]
         assert isinstance(question, str)
         encode = self.tokenizer.encode
-        prompt = encode(f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n")
-        return kind, prompt, encode(f"{example.answer}<|im_end|>")
+        return kind, encode(prompt_of(question)), encode(f"{example.answer}<|im_end|>")
 
 
 def losses(decoder: OmniDecoder, batch: Conversations) -> Losses:
