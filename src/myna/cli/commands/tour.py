@@ -64,7 +64,7 @@ def command(
         Path, typer.Option("--output", "-o", help="Folder for the spoken answers.")
     ] = Path("myna-tour"),
 ) -> None:
-    """See, hear and ask in two minutes, hands off: a picture, a clip, a line of text, a limit."""
+    """See, hear and ask, hands off: a picture, a clip, a line of text, a limit."""
     settings = read_settings()
     place = _place()
     stops = msgspec.json.decode((place / STOPS).read_bytes(), type=tuple[Stop, ...])
